@@ -1,0 +1,1 @@
+from mixtura.mixture import Mixture

@@ -1,0 +1,280 @@
+"""The one door for what users hand in: validated here, once, and trusted below."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mixtura._errors import InputError, InputTypeError
+from mixtura._types import Array, Rows
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows (n, d) of float64 or float32 with NaN where nothing was observed, and column names."""
+
+    rows: Rows
+    names: tuple[str, ...] | None
+
+
+def table(X: Any) -> Table:
+    """Read an array, masked array, nested sequence or data frame.
+
+    Raises
+    ------
+    InputError, InputTypeError
+        Not two-dimensional, no rows or columns, not numbers, or infinite; names what and where.
+    """
+    frame = _data_frame(X)
+    if frame is not None:
+        rows, names = _frame_rows(frame)
+    else:
+        rows, names = _array_rows(X), None
+    _refuse_infinite(rows, names)
+    return Table(rows, names)
+
+
+def rows_like(X: Any, features: int, names: Sequence[str] | None = None) -> Rows:
+    """Rows for a model of `features` columns; a data frame is matched to `names` when it can be."""
+    read = table(X)
+    if names is not None and read.names is not None and read.names != tuple(names):
+        if set(names) <= set(read.names):
+            return np.asarray(read.rows[:, [read.names.index(name) for name in names]])
+        missing = [name for name in names if name not in read.names]
+        raise InputError(f"the data lack the model's columns {missing}; they have {list(read.names)}")
+    if read.rows.shape[1] != features:
+        raise InputError(
+            f"X has {read.rows.shape[1]} features, but the mixture is expecting {features} "
+            "features as input: pass the same columns, in the same order"
+        )
+    return read.rows
+
+
+def row_weights(sample_weight: Any, n: int) -> Array | None:
+    """Weights (n,) of the rows, or None for ones.
+
+    Raises
+    ------
+    InputError
+        Wrong length, negative, NaN or infinite, or all zero.
+    """
+    if sample_weight is None:
+        return None
+    weights = np.array(_plain(sample_weight), dtype=np.float64)
+    if weights.ndim == 0:
+        weights = np.full(n, float(weights))
+    if weights.shape != (n,):
+        raise InputError(
+            f"sample_weight has shape {weights.shape}: one weight a row is needed, ({n},)"
+        )
+    bad = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
+    if len(bad):
+        raise InputError(
+            f"sample_weight must be finite and not negative; "
+            f"row {bad[0]} has {weights[bad[0]]} ({len(bad)} such rows)"
+        )
+    if not weights.any():
+        raise InputError("sample_weight is zero for every row: nothing is left to fit")
+    return weights
+
+
+def plausibility(labels: Any, n: int, k: int) -> Array | None:
+    """``log pl_ik`` (n, k) from labels (n,) with -1 for unknown, or from soft labels (n, k).
+
+    Raises
+    ------
+    InputError
+        Wrong shape, labels outside -1..k-1, negative soft labels, or a row that excludes all.
+    """
+    if labels is None:
+        return None
+    given = np.asarray(_plain(labels))
+    if given.shape == (n,):
+        return _hard_plausibility(given, k)
+    if given.shape != (n, k):
+        raise InputError(
+            f"labels have shape {given.shape}: ({n},) with -1 for unknown, or soft labels ({n}, {k})"
+        )
+    soft = given.astype(np.float64)
+    unknown = np.isnan(soft).all(axis=1)
+    soft[unknown] = 1.0
+    bad = np.flatnonzero(~((soft >= 0).all(axis=1) & (soft.max(axis=1) > 0)))
+    if len(bad):
+        raise InputError(
+            f"soft labels must be at least 0 with one above 0 in each row; row {bad[0]} is {soft[bad[0]]}"
+        )
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(soft / soft.max(axis=1, keepdims=True)))
+
+
+def partition(given: Any, n: int, k: int, where: str) -> Array:
+    """Responsibilities (n, k) from labels (n,) or responsibilities (n, k), as a start."""
+    values = np.asarray(_plain(given))
+    if values.shape == (n,):
+        return np.asarray(np.exp(_hard_plausibility(values, k)))
+    if values.shape == (n, k):
+        values = values.astype(np.float64)
+        total = values.sum(axis=1, keepdims=True)
+        if np.isfinite(values).all() and (values >= 0).all() and (total > 0).all():
+            return np.asarray(values / total)
+        raise InputError(f"{where}: responsibilities must be at least 0 with a positive sum per row")
+    raise InputError(
+        f"{where} has shape {values.shape}: labels ({n},) or responsibilities ({n}, {k}) are needed"
+    )
+
+
+def positions(dims: Any, features: int, names: Sequence[str] | None) -> list[int]:
+    """Column numbers from numbers or names."""
+    listed = [dims] if isinstance(dims, (str, int, np.integer)) else list(dims)
+    found = [_position(dim, features, names) for dim in listed]
+    if len(set(found)) != len(found):
+        raise InputError(f"dimensions are named twice: {listed}")
+    return found
+
+
+def _position(dim: Any, features: int, names: Sequence[str] | None) -> int:
+    if isinstance(dim, str):
+        if names is None or dim not in names:
+            raise InputError(f"no feature is named {dim!r}; names: {list(names or [])}")
+        return list(names).index(dim)
+    index = int(dim)
+    if not -features <= index < features:
+        raise InputError(f"dimension {index} is outside 0..{features - 1}")
+    return index % features
+
+
+def _hard_plausibility(labels: Any, k: int) -> Array:
+    numbers = labels.astype(np.float64)
+    numbers = np.where(np.isnan(numbers), -1.0, numbers)
+    bad = np.flatnonzero((numbers != np.round(numbers)) | (numbers < -1) | (numbers >= k))
+    if len(bad):
+        raise InputError(
+            f"labels must be 0..{k - 1}, or -1 for unknown; row {bad[0]} has {labels[bad[0]]}"
+        )
+    out = np.zeros((len(numbers), k))
+    known = np.flatnonzero(numbers >= 0)
+    out[known] = -np.inf
+    out[known, numbers[known].astype(np.intp)] = 0.0
+    return out
+
+
+def _plain(values: Any) -> Any:
+    """A series or column of a data frame as an array."""
+    return values.to_numpy() if hasattr(values, "to_numpy") else values
+
+
+def _data_frame(X: Any) -> Any:
+    """X as a narwhals data frame, or None if it is none."""
+    if isinstance(X, (np.ndarray, list, tuple)):
+        return None
+    import narwhals as nw
+
+    frame = nw.from_native(X, pass_through=True, allow_series=True)
+    if isinstance(frame, nw.LazyFrame):
+        return frame.collect()
+    if isinstance(frame, nw.Series):
+        raise InputError(
+            f"Expected 2D array, got 1D array instead: column {frame.name!r}. "
+            "Reshape your data: pass a frame of one column"
+        )
+    return frame if isinstance(frame, nw.DataFrame) else None
+
+
+def _frame_rows(frame: Any) -> tuple[Rows, tuple[str, ...] | None]:
+    columns = []
+    for name in frame.columns:
+        series = frame[name]
+        if not (series.dtype.is_numeric() or str(series.dtype) in ("Boolean", "Object", "Unknown")):
+            raise InputTypeError(
+                f"column {name!r} holds {series.dtype}, not numbers: drop it or encode it as numbers"
+            )
+        columns.append(_column(series, name))
+    if not columns or not len(columns[0]):
+        raise InputError(_empty(len(frame), len(columns)))
+    names = tuple(frame.columns) if all(isinstance(name, str) for name in frame.columns) else None
+    return np.column_stack(columns), names
+
+
+def _column(series: Any, name: Any) -> Rows:
+    kind = np.float32 if str(series.dtype) == "Float32" else np.float64
+    values = series.to_list() if series.is_null().any() else series.to_numpy()
+    try:
+        return np.array([np.nan if v is None else v for v in values], dtype=kind) if isinstance(
+            values, list
+        ) else np.asarray(values, dtype=kind)
+    except (TypeError, ValueError) as error:
+        raise InputTypeError(f"column {name!r} holds values that are not numbers: {error}") from None
+
+
+def _array_rows(X: Any) -> Rows:
+    if hasattr(X, "tocsr"):
+        raise InputTypeError(
+            "Sparse data was passed, but dense data is required: use X.toarray(), or fewer columns"
+        )
+    mask = np.ma.getmaskarray(X) if isinstance(X, np.ma.MaskedArray) else None
+    values = np.asarray(X.data if mask is not None else X)
+    if values.dtype.kind == "c":
+        raise InputError("Complex data not supported: pass real columns, for instance .real and .imag")
+    if values.ndim != 2:
+        raise InputError(
+            f"Expected 2D array, got {values.ndim}D array instead with shape {values.shape}. "
+            "Reshape your data: X.reshape(-1, 1) for one feature, X.reshape(1, -1) for one row"
+        )
+    if 0 in values.shape:
+        raise InputError(_empty(*values.shape))
+    rows = _as_float(values)
+    if mask is not None and mask.any():
+        rows = np.where(mask, rows.dtype.type(np.nan), rows)
+    return rows
+
+
+def _as_float(values: Any) -> Rows:
+    if values.dtype.kind in "USmMV":
+        raise InputTypeError(f"X holds {values.dtype}, not numbers: pass numeric columns only")
+    if values.dtype.kind == "f" and values.dtype.itemsize == 4:
+        return np.asarray(values, dtype=np.float32)
+    try:
+        with np.errstate(over="ignore"):
+            return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise _not_numbers(values, error) from None
+
+
+def _not_numbers(values: Any, error: Exception) -> Exception:
+    for (row, column), cell in np.ndenumerate(values):
+        try:
+            float(cell)
+        except (TypeError, ValueError):
+            message = f"row {row}, column {column} holds {cell!r}, not a number"
+            kind = InputError if isinstance(cell, str) else InputTypeError
+            return kind(f"{message}; argument must be a string or a number: pass numeric columns only")
+    return InputTypeError(str(error))
+
+
+def _empty(n: int, d: int) -> str:
+    if n == 0:
+        return f"Found array with 0 sample(s) (shape=({n}, {d})) while a minimum of 1 is required."
+    return f"Found array with 0 feature(s) (shape=({n}, {d})) while a minimum of 1 is required."
+
+
+def _refuse_infinite(rows: Rows, names: Sequence[str] | None) -> None:
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(rows.sum(dtype=np.float64)):
+            return
+    cells = [
+        (int(row) + start, int(column))
+        for start in range(0, len(rows), 1 << 16)
+        for row, column in np.argwhere(np.isinf(rows[start : start + (1 << 16)]))[:3]
+    ]
+    if cells:
+        shown = ", ".join(
+            f"row {row}, column {names[column]!r}" if names else f"row {row}, column {column}"
+            for row, column in cells[:3]
+        )
+        raise InputError(
+            f"Input X contains infinity or a value too large for {rows.dtype} at {shown}: "
+            "drop it, or use NaN for a value that was not observed"
+        )

@@ -1,0 +1,41 @@
+"""The errors and warnings of mixtura. Every message says what, where and what to do."""
+
+
+class MixturaError(Exception):
+    """Root of all errors raised by mixtura."""
+
+
+class InputError(MixturaError, ValueError):
+    """What was handed in cannot be used; the message says which part and the remedy."""
+
+
+class InputTypeError(MixturaError, TypeError):
+    """The kind of thing handed in cannot be used; the message says what to pass instead."""
+
+
+class ModelFileError(MixturaError, ValueError):
+    """A model file is corrupt, truncated, hostile or from a newer version."""
+
+
+class MissingDependency(MixturaError, ImportError):
+    """An optional package is not installed; the message says how to install it."""
+
+    @classmethod
+    def of(cls, package: str, *, extra: str) -> "MissingDependency":
+        """Say which package is missing and which extra brings it."""
+        return cls(
+            f"this needs the package '{package}', which is not installed: "
+            f'pip install "mixtura[{extra}]"'
+        )
+
+
+class MixturaWarning(UserWarning):
+    """Root of all warnings of mixtura."""
+
+
+class DegenerateWarning(MixturaWarning):
+    """A component collapsed, emptied, or stands on a singular covariance."""
+
+
+class StartsDisagreeWarning(MixturaWarning):
+    """The best starts ended in different partitions of nearly equal likelihood."""

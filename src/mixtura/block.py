@@ -1,0 +1,122 @@
+"""A run of rows and all that is known of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from mixtura._types import Array, Indices, Mask, Rows
+from mixtura.frame import Frame
+from mixtura.kernels.layout import DIAGONAL, FULL
+from mixtura.statistics import Moments
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """The rows of a block that have the same coordinates observed.
+
+    Attributes
+    ----------
+    observed : (d,) bool
+    rows : (m,) indices into the block, or a slice of all its rows
+    """
+
+    observed: Mask
+    rows: Indices | slice
+
+    @cached_property
+    def complete(self) -> bool:
+        """Whether nothing is missing."""
+        return bool(self.observed.all())
+
+    @cached_property
+    def key(self) -> bytes:
+        """A short name for the observed coordinates."""
+        return np.packbits(self.observed).tobytes()
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Rows with their weights and labels; NaN is a coordinate that was not observed.
+
+    Attributes
+    ----------
+    rows : (n, d) in the units of the data
+    weights : (n,) or None for ones
+    plausibility : (n, k) or None
+        ``log pl_ik``: how plausible component k is for row i by its label: 0 where nothing is
+        known, -inf where k is excluded (Côme et al. 2009, belief functions).
+    """
+
+    rows: Rows
+    weights: Array | None = None
+    plausibility: Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @cached_property
+    def patterns(self) -> tuple[Pattern, ...]:
+        """The patterns of observed coordinates, complete rows first."""
+        gaps = np.isnan(self.rows)
+        if not gaps.any():
+            return (Pattern(np.ones(self.rows.shape[1], dtype=bool), slice(None)),)
+        codes, inverse = np.unique(np.packbits(gaps, axis=1), axis=0, return_inverse=True)
+        order = np.argsort(inverse.ravel(), kind="stable")
+        ends = np.cumsum(np.bincount(inverse.ravel(), minlength=len(codes)))
+        groups = np.split(order, ends[:-1])
+        return tuple(Pattern(~gaps[rows[0]], rows) for rows in groups)
+
+    @cached_property
+    def complete(self) -> bool:
+        """Whether no coordinate of any row is missing."""
+        return len(self.patterns) == 1 and self.patterns[0].complete
+
+    @cached_property
+    def parts(self) -> tuple[tuple[Pattern, Block], ...]:
+        """The block cut by pattern; kept, as every step of a fit needs the same parts."""
+        if len(self.patterns) == 1:
+            return tuple((pattern, self) for pattern in self.patterns)
+        return tuple((pattern, self.take(pattern.rows)) for pattern in self.patterns)
+
+    def second(self, frame: Frame, moments: Moments) -> Array:
+        """``Σ w z zᵀ`` (1, ...) of complete rows about zero; kept, as it never changes."""
+        key = (moments.shape, id(frame))
+        if key not in self._seconds:
+            z = frame.read(self.rows)
+            weighted = z if self.weights is None else z * self.weights[:, None]
+            if moments.shape == FULL:
+                total = z.T @ weighted
+            else:
+                total = np.einsum("ij,ij->j", z, weighted)
+                total = total if moments.shape == DIAGONAL else np.array(total.sum())
+            self._seconds[key] = total[None]
+        return self._seconds[key]
+
+    @cached_property
+    def _seconds(self) -> dict[tuple[int, int], Array]:
+        return {}
+
+    def take(self, rows: Indices | slice) -> Block:
+        """Some of the rows."""
+        return Block(
+            self.rows[rows],
+            None if self.weights is None else self.weights[rows],
+            None if self.plausibility is None else self.plausibility[rows],
+        )
+
+    def weight(self, rows: Indices | slice = slice(None)) -> Array:
+        """The weights of some of the rows, ones where none were given."""
+        if self.weights is not None:
+            return self.weights[rows]
+        return np.ones(len(self.rows) if isinstance(rows, slice) else len(rows))
+
+
+def cuts(n: int, d: int) -> list[slice]:
+    """Where rows are cut into blocks: by row number alone, whatever the number of threads."""
+    size = min(max((1 << 17) // max(d, 1), 1024), 1 << 15)
+    count = max(-(-n // size), 1)
+    edges = [n * index // count for index in range(count + 1)]
+    return [slice(start, stop) for start, stop in zip(edges[:-1], edges[1:], strict=True)]

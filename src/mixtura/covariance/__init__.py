@@ -1,0 +1,29 @@
+"""The shapes of covariances: one file a family, the value and the rule that estimates it."""
+
+from mixtura.covariance.diagonal import Diagonal, DiagonalCovariances
+from mixtura.covariance.full import Full, FullCovariances
+from mixtura.covariance.guard import FLOOR, Guard
+from mixtura.covariance.protocol import Covariances, Family
+from mixtura.covariance.registry import ALIASES, FAMILIES, family, structure
+from mixtura.covariance.spherical import EqualSpherical, Spherical, SphericalCovariances
+from mixtura.covariance.tied import Tied, TiedCovariances
+
+__all__ = [
+    "ALIASES",
+    "FAMILIES",
+    "FLOOR",
+    "Covariances",
+    "Diagonal",
+    "DiagonalCovariances",
+    "EqualSpherical",
+    "Family",
+    "Full",
+    "FullCovariances",
+    "Guard",
+    "Spherical",
+    "SphericalCovariances",
+    "Tied",
+    "TiedCovariances",
+    "family",
+    "structure",
+]

@@ -1,0 +1,108 @@
+"""Full covariances: each component its own (VVV)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy.linalg import lapack
+
+from mixtura._types import Array
+from mixtura.covariance.guard import Guard
+from mixtura.kernels.layout import FULL
+from mixtura.statistics import Moments, Statistics
+
+
+@dataclass(frozen=True, eq=False)
+class FullCovariances:
+    """k unrestricted covariance matrices.
+
+    Attributes
+    ----------
+    covariances : (k, d, d)
+    """
+
+    covariances: Array
+
+    shape = FULL
+    shared = False
+
+    @property
+    def k(self) -> int:
+        return len(self.covariances)
+
+    @property
+    def d(self) -> int:
+        return self.covariances.shape[1]
+
+    @cached_property
+    def cholesky(self) -> Array:
+        """(k, d, d) lower factors L with Σ = L Lᵀ."""
+        return np.linalg.cholesky(self.covariances)
+
+    @cached_property
+    def log_det(self) -> Array:
+        diagonal = self.cholesky.diagonal(axis1=1, axis2=2)
+        return np.asarray(2.0 * np.log(diagonal).sum(axis=1))
+
+    @cached_property
+    def factors(self) -> Array:
+        return inverse_transposes(self.cholesky)
+
+    @cached_property
+    def precisions(self) -> Array:
+        return np.asarray(self.factors @ self.factors.swapaxes(1, 2))
+
+    @property
+    def variances_by_column(self) -> Array:
+        return self.covariances.diagonal(axis1=1, axis2=2)
+
+    def dense(self) -> Array:
+        return self.covariances
+
+    def array(self) -> Array:
+        return self.covariances
+
+    def colorize(self, noise: Array, component: int) -> Array:
+        return np.asarray(noise @ self.cholesky[component].T)
+
+    def marginal(self, dims: Any) -> FullCovariances:
+        return FullCovariances(self.covariances[:, dims][:, :, dims])
+
+    def take(self, components: Any) -> FullCovariances:
+        return FullCovariances(self.covariances[components])
+
+    def scaled(self, factors: Array) -> FullCovariances:
+        return FullCovariances(factors[:, None] * self.covariances * factors)
+
+    def extremes(self) -> tuple[Array, Array]:
+        values = np.linalg.eigvalsh(self.covariances)
+        return values[:, 0], values[:, -1]
+
+
+class Full:
+    """Σ_k free: k d(d+1)/2 parameters (VVV; Celeux & Govaert 1995)."""
+
+    name = "full"
+    moments = Moments(FULL)
+    one_scale = False
+
+    def n_parameters(self, k: int, d: int) -> int:
+        return k * d * (d + 1) // 2
+
+    def maximize(self, data: Statistics, guard: Guard) -> FullCovariances:
+        return FullCovariances(guard.matrices(data.scatter() / data.divisor()))
+
+    def from_array(self, array: Array, k: int, d: int) -> FullCovariances:
+        return FullCovariances(array.reshape(k, d, d))
+
+
+def inverse_transposes(lower: Array) -> Array:
+    """L⁻ᵀ of each of the (k, d, d) lower-triangular matrices."""
+    out = np.empty_like(lower)
+    for index, factor in enumerate(lower):
+        inverse, _ = lapack.dtrtri(factor, lower=1)
+        out[index] = np.tril(inverse).T
+    return out

@@ -1,0 +1,78 @@
+"""What keeps covariances positive definite: a floor on eigenvalues, or a ridge on diagonals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mixtura._types import Array, Mask
+
+FLOOR = 1e-12
+"""Smallest variance allowed, relative to that of the data's columns."""
+
+_EXACT_FEATURES = 256  # above, an eigendecomposition a step costs more than its exactness is worth
+
+
+@dataclass(frozen=True)
+class Guard:
+    """The bounds of a fit, in frame coordinates.
+
+    Attributes
+    ----------
+    ridge : (d,)
+        Added to the variances, as scikit-learn's ``reg_covar``; zeros by default.
+    floor : float
+        Smallest eigenvalue. Clipping the eigenvalues of a scatter matrix at a bound maximises the
+        Gaussian likelihood under that bound, so the climb stays monotone.
+    """
+
+    ridge: Array
+    floor: float = FLOOR
+
+    @classmethod
+    def of(cls, features: int) -> Guard:
+        """The default guard: the scale-free floor alone."""
+        return cls(np.zeros(features))
+
+    def matrices(self, covariances: Array) -> Array:
+        """Bounded (m, d, d) covariances."""
+        d = covariances.shape[1]
+        bounded = covariances + 0.0
+        bounded[:, np.arange(d), np.arange(d)] += self.ridge
+        for index in np.flatnonzero(self.needy(bounded)):
+            bounded[index] = self._lifted(bounded[index])
+        return bounded
+
+    def variances(self, variances: Array) -> Array:
+        """Bounded (..., d) variances."""
+        return np.asarray(np.maximum(variances + self.ridge, self.floor))
+
+    def common(self, variances: Array) -> Array:
+        """Bounded variances (m,), one for all columns."""
+        ridge = self.ridge.mean() if len(self.ridge) else 0.0
+        return np.asarray(np.maximum(variances + ridge, self.floor))
+
+    def needy(self, covariances: Array) -> Mask:
+        """Which of the (m, d, d) matrices have an eigenvalue near or below the floor."""
+        try:
+            pivots = np.linalg.cholesky(covariances).diagonal(axis1=1, axis2=2)
+            return np.asarray((pivots**2).min(axis=1) < 4.0 * self.floor)
+        except np.linalg.LinAlgError:
+            return np.array([self._fails(one) for one in covariances])
+
+    def _fails(self, covariance: Array) -> bool:
+        try:
+            return bool((np.linalg.cholesky(covariance).diagonal() ** 2).min() < 4.0 * self.floor)
+        except np.linalg.LinAlgError:
+            return True
+
+    def _lifted(self, covariance: Array) -> Array:
+        d = len(covariance)
+        if d > _EXACT_FEATURES:
+            lift = self.floor + 4 * d * np.finfo(float).eps * np.trace(covariance) / d
+            return np.asarray(covariance + lift * np.eye(d))
+        values, vectors = np.linalg.eigh(covariance)
+        lowest = max(self.floor, 8 * d * np.finfo(float).eps * values[-1])
+        lifted = (vectors * np.maximum(values, lowest)) @ vectors.T
+        return np.asarray((lifted + lifted.T) / 2)

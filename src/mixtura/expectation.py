@@ -1,0 +1,204 @@
+"""The E-step: assign every row to the components, then sum its moments.
+
+The only file that knows of gaps, weights and labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from mixtura import kernels
+from mixtura._types import Array
+from mixtura.block import Block, Pattern
+from mixtura.kernels.layout import DIAGONAL, FULL, LINEAR
+from mixtura.law import log_norms
+from mixtura.mixture import Mixture
+from mixtura.statistics import Moments, Statistics, packed
+
+Assign = Callable[[Array], tuple[Array, Array]]
+"""Log joint (n, k) -> responsibilities (n, k) and the log-likelihood of each row (n,)."""
+
+LOSS = 1e-9
+"""Nats a row that the log-linear kernel may lose to rounding before the centred one takes over."""
+
+LOSS_SINGLE = 1e-4
+"""The same for float32 rows, whose products run in single precision."""
+
+
+def soft(log_joint: Array) -> tuple[Array, Array]:
+    """Responsibilities ``r_ik = P(k | x_i)``: expectation-maximization."""
+    top = log_joint.max(axis=1)
+    shares = np.exp(log_joint - top[:, None])
+    norm = shares.sum(axis=1)
+    return shares / norm[:, None], top + np.log(norm)
+
+
+def hard(log_joint: Array) -> tuple[Array, Array]:
+    """All to the best component: classification EM (Celeux & Govaert 1992)."""
+    best = log_joint.argmax(axis=1)
+    rows = np.arange(len(best))
+    shares = np.zeros_like(log_joint)
+    shares[rows, best] = 1.0
+    return shares, log_joint[rows, best]
+
+
+def expectation(
+    mixture: Mixture, block: Block, *, moments: Moments, assign: Assign = soft
+) -> Statistics:
+    """The expected statistics of a block given the mixture, and its log-likelihood.
+
+    Both are in frame coordinates. A missing coordinate enters by its conditional mean, and its
+    conditional covariance enters the second moments (Ghahramani & Jordan 1994).
+
+    Returns
+    -------
+    Statistics
+        About zero where the log-linear form is accurate enough, else about the mixture's means;
+        the choice depends on the mixture alone, so that blocks can be added.
+    """
+    pivot = np.zeros_like(mixture.location) if cancellation(mixture) <= LOSS else mixture.location
+    total = None
+    for pattern, part in block.parts:
+        plain = part.plausibility is None and pattern.complete and _fits(mixture, moments)
+        if plain and assign in (soft, hard):
+            found = _by_kernel(mixture, part, moments, assign is hard)
+        else:
+            found = _by_row(mixture, part, pattern, moments, assign)
+        found = found.about(pivot)
+        total = found if total is None else total + found
+    return Statistics.zero(moments, pivot) if total is None else total
+
+
+def cancellation(mixture: Mixture) -> float:
+    """Nats a row that the log-linear form may lose for this mixture, in float64."""
+    known = mixture.__dict__.get("_cancellation")
+    if known is None:
+        structure = mixture.structure
+        deviations = np.sqrt(structure.variances_by_column)
+        known = kernels.plain.cancellation(mixture.location, structure.precisions, deviations)
+        mixture.__dict__["_cancellation"] = known
+    return float(known)
+
+
+def _fits(mixture: Mixture, moments: Moments) -> bool:
+    """Whether the mixture's structure has the shape of the moments asked for."""
+    structure = mixture.structure
+    return structure.shape == moments.shape and structure.shared == moments.pooled
+
+
+def _by_kernel(mixture: Mixture, block: Block, moments: Moments, is_hard: bool) -> Statistics:
+    """Complete rows without labels."""
+    frame, loss = mixture.frame, cancellation(mixture)
+    rows = block.rows
+    if rows.dtype == np.float32 and loss * 2.0**29 > LOSS_SINGLE:
+        rows = rows.astype(np.float64)
+    weights = np.empty(0) if block.weights is None else block.weights
+    given = (rows, frame.pivot, frame.scale, weights)
+    zero = np.zeros_like(mixture.location)
+    if loss > LOSS:
+        structure = mixture.structure
+        norms = log_norms(structure.log_det, structure.d)
+        value, sums = kernels.active().accumulate_centred(
+            *given,
+            mixture.log_weights,
+            mixture.location,
+            structure.factors,
+            norms,
+            moments.shape,
+            is_hard,
+        )
+        return Statistics.from_sums(sums, moments, mixture.location, value)
+    shape = LINEAR if moments.pooled else moments.shape
+    value, sums = kernels.active().accumulate(*given, coefficients(mixture), shape, is_hard)
+    if not moments.pooled:
+        return Statistics.from_sums(sums, moments, zero, value)
+    second = block.second(frame, moments)
+    value += _common(mixture, second, sums[:, -1].sum())
+    return Statistics.from_sums(sums, moments, zero, value, second)
+
+
+def coefficients(mixture: Mixture) -> Array:
+    """Θ (k, p) with ``log π_k N(z | k) = Θ_k · T(z)``; without the common part where shared.
+
+    ``-½ (z-μ)ᵀP(z-μ) = -½ zᵀPz + (Pμ)ᵀz - ½ μᵀPμ``.
+    """
+    structure, means = mixture.structure, mixture.location
+    precisions = structure.precisions
+    if structure.shape == FULL:
+        first = np.einsum("kij,kj->ki", precisions, means)
+    else:
+        first = precisions.reshape(len(means), -1) * means
+    constant = mixture.log_weights - 0.5 * (first * means).sum(axis=1)
+    if structure.shared:
+        return np.column_stack([first, constant])
+    constant = constant + log_norms(structure.log_det, structure.d)
+    second = -0.5 * packed(precisions, structure.shape)
+    if structure.shape == FULL:
+        row, column = np.triu_indices(structure.d)
+        second[:, row != column] *= 2.0
+    return np.column_stack([second, first, constant])
+
+
+def _common(mixture: Mixture, second: Array, mass: float) -> float:
+    """``Σ_i w_i (-½ zᵀPz + log norm)``: what a shared covariance adds for every component."""
+    structure = mixture.structure
+    norm = log_norms(structure.log_det[:1], structure.d)[0]
+    return float(mass * norm - 0.5 * np.vdot(structure.precisions[0], second[0]))
+
+
+def _by_row(
+    mixture: Mixture, block: Block, pattern: Pattern, moments: Moments, assign: Assign
+) -> Statistics:
+    """Rows of one pattern, with gaps, labels or any assignment; moments about the means."""
+    joint = mixture.joint(block.rows, pattern.observed)
+    if block.plausibility is not None:
+        joint = joint + block.plausibility
+    shares, values = assign(joint)
+    weights = block.weight()
+    shares = shares * weights[:, None]
+    mass = shares.sum(axis=0)
+    first, second = _moments(mixture, block, pattern, moments, shares)
+    value = float(values @ weights)
+    return Statistics(moments, mixture.location, mass, mass, mass, first, second, value)
+
+
+def _moments(
+    mixture: Mixture, block: Block, pattern: Pattern, moments: Moments, shares: Array
+) -> tuple[Array, Array]:
+    """Σ r E[z - μ] and Σ r E[(z - μ)(z - μ)ᵀ] given the observed coordinates."""
+    k, d = mixture.location.shape
+    o, m = pattern.observed, ~pattern.observed
+    z = mixture.frame.take(o).read(block.rows[:, o])
+    seen = mixture.observed(o)
+    first, second = np.empty((k, d)), moments.zeros(k, d)
+    for component in range(k):
+        off = np.empty((len(z), d))
+        off[:, o] = z - mixture.location[component, o]
+        if not pattern.complete:
+            off[:, m] = off[:, o] @ seen.coefficients[component].T
+        weighted = shares[:, [component]] * off
+        first[component] = weighted.sum(axis=0)
+        spread = _second(off, weighted, moments)
+        if not pattern.complete:
+            _add_residual(spread, shares[:, component].sum() * seen.residual[component], m, moments)
+        second[0 if moments.pooled else component] += spread
+    return first, second
+
+
+def _second(off: Array, weighted: Array, moments: Moments) -> Array:
+    if moments.shape == FULL:
+        return off.T @ weighted
+    columns = np.einsum("ij,ij->j", off, weighted)
+    return columns if moments.shape == DIAGONAL else np.array(columns.sum())
+
+
+def _add_residual(spread: Array, residual: Array, missing: Array, moments: Moments) -> None:
+    """Add the conditional covariance of the missing coordinates, in place."""
+    if moments.shape == FULL:
+        spread[np.ix_(missing, missing)] += residual
+    elif moments.shape == DIAGONAL:
+        spread[missing] += residual.diagonal()
+    else:
+        spread += residual.trace()

@@ -1,0 +1,237 @@
+"""A fitting problem: rows, family, prior and bounds, in the coordinates the fit works in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from mixtura._errors import InputError
+from mixtura._types import Array
+from mixtura.block import Block
+from mixtura.covariance import Family, Guard
+from mixtura.expectation import Assign, expectation, soft
+from mixtura.frame import Frame
+from mixtura.maximization import log_prior, maximization
+from mixtura.mixture import Mixture
+from mixtura.prior import Conjugate, Flat, Prior, fraley_raftery
+from mixtura.source import Source
+from mixtura.statistics import Statistics
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """A mixture, the statistics of the data under it, and the objective in nats a row.
+
+    The objective is the log-likelihood plus the log-prior, over the rows' total weight, in the
+    units of the data.
+    """
+
+    mixture: Mixture
+    data: Statistics
+    value: float
+
+
+@dataclass(frozen=True, eq=False)
+class Summary:
+    """The observed cells column by column: weight, mean, and deviation as a power of two's fit.
+
+    Attributes
+    ----------
+    weight : float
+        Total weight of the rows.
+    observed : (d,)
+        Weight of the rows in which the column was observed.
+    mean : (d,)
+    deviation : (d,)
+        Zero for a constant column.
+    """
+
+    weight: float
+    observed: Array
+    mean: Array
+    deviation: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """What to climb: everything of a fit but the number of components and the start."""
+
+    source: Source
+    family: Family
+    summary: Summary
+    frame: Frame
+    guard: Guard
+    prior: Prior = Flat()
+    assign: Assign = soft
+
+    def at(self, mixture: Mixture) -> Point:
+        """The E-step: the statistics and the objective at a mixture."""
+        moments = self.family.moments
+        step = partial(expectation, mixture, moments=moments, assign=self.assign)
+        data = self.source.sum(step)
+        value = data.log_likelihood + log_prior(self.prior, mixture, moments)
+        return Point(mixture, data, value / self.summary.weight + self.volume)
+
+    def maximized(self, data: Statistics, mixture: Mixture) -> Mixture:
+        """The M-step; `mixture` says where an empty component stays."""
+        return maximization(data, mixture, self.family, self.prior, self.guard)
+
+    @property
+    def volume(self) -> float:
+        """Nats a row from frame coordinates to the data's units: Σ_j log scale_j if observed."""
+        return float(self.summary.observed / self.summary.weight @ np.log(self.frame.scale))
+
+    def isotropic(self, location: Array) -> Mixture:
+        """Equal weights and unit covariances of the family, at means (k, d) in the frame."""
+        k, d = location.shape
+        moments = self.family.moments
+        unit = np.full((k, d), 1.0)
+        second = np.tile(np.eye(d), (k, 1, 1)) if moments.shape == 0 else moments.outer(unit, unit)
+        one = np.ones(k)
+        data = Statistics(
+            moments, location, one, one, one, np.zeros((k, d)), moments.total(second)
+        )
+        structure = self.family.maximize(data, Guard.of(d))
+        return Mixture.of(np.full(k, 1.0 / k), location, structure, self.frame)
+
+    def on(self, source: Source) -> Problem:
+        """The same problem over other rows, for instance a sample."""
+        return replace(self, source=source, summary=replace(self.summary, weight=_weight(source)))
+
+
+def state(
+    source: Source,
+    family: Family,
+    *,
+    reg_covar: float | None = None,
+    assign: Assign = soft,
+    names: tuple[str, ...] | None = None,
+) -> Problem:
+    """State the problem of fitting `family` to the rows of `source`.
+
+    Parameters
+    ----------
+    source : Source
+    family : Family
+    reg_covar : float or None
+        Added to variances, in squared units of the data; None bounds eigenvalues from below at
+        `mixtura.covariance.FLOOR` of the columns' variances instead.
+    assign : soft or hard
+    names : column names, for messages
+
+    Raises
+    ------
+    InputError
+        A column without a single observed value.
+    """
+    summary = summarize(source)
+    empty = np.flatnonzero(summary.observed == 0)
+    if len(empty):
+        named = [names[i] if names else int(i) for i in empty]
+        raise InputError(f"columns {named} have no observed value at all: drop them")
+    frame = Frame(summary.mean, _scales(summary.deviation, family.one_scale))
+    ridge = np.zeros(source.d) if reg_covar is None else reg_covar * frame.scale**2
+    return Problem(source, family, summary, frame, Guard(ridge), assign=assign)
+
+
+def with_prior(problem: Problem, prior: object, k: int) -> Problem:
+    """The problem with a prior: None, "fraley-raftery", or a dict of its parameters.
+
+    Raises
+    ------
+    InputError
+        An unknown prior.
+    """
+    if prior is None:
+        return problem
+    mean, covariance = _total(problem)
+    if prior == "fraley-raftery":
+        return replace(problem, prior=fraley_raftery(mean, covariance, k))
+    if isinstance(prior, Conjugate):
+        return replace(problem, prior=_framed(prior, problem.frame))
+    raise InputError(
+        f'prior={prior!r} is unknown: use None, "fraley-raftery" or mixtura.Conjugate(...)'
+    )
+
+
+def summarize(source: Source) -> Summary:
+    """Weights, means and deviations of the observed cells, safe for any scale and offset."""
+    spans = source.map(_span)
+    low = np.min([span[0] for span in spans], axis=0)
+    high = np.max([span[1] for span in spans], axis=0)
+    known = np.isfinite(low)
+    low, high = np.where(known, low, 0.0), np.where(known, high, 0.0)
+    middle, half = low / 2 + high / 2, high / 2 - low / 2
+    unit = np.where(half > 0, half, 1.0)
+    parts = source.map(partial(_cells, middle=middle, unit=unit))
+    observed, first, second = (sum(part[i] for part in parts) for i in range(3))
+    safe = np.where(observed > 0, observed, 1.0)
+    mean = first / safe
+    variance = np.maximum(second / safe - mean**2, 0.0)
+    deviation = np.where(half > 0, unit * np.sqrt(variance), 0.0)
+    return Summary(_weight(source), observed, middle + unit * mean, deviation)
+
+
+def _span(block: Block) -> tuple[Array, Array]:
+    kept = block.rows if block.weights is None else block.rows[block.weights > 0]
+    rows = np.asarray(kept, dtype=np.float64)
+    return (
+        np.fmin.reduce(rows, axis=0, initial=np.inf),
+        np.fmax.reduce(rows, axis=0, initial=-np.inf),
+    )
+
+
+def _cells(block: Block, middle: Array, unit: Array) -> tuple[Array, Array, Array]:
+    u = (np.asarray(block.rows, dtype=np.float64) - middle) / unit
+    weights = block.weight()
+    if block.complete:
+        return np.full(u.shape[1], weights.sum()), weights @ u, weights @ u**2
+    seen = ~np.isnan(u)
+    u = np.where(seen, u, 0.0)
+    return weights @ seen, weights @ u, weights @ u**2
+
+
+def _weight(source: Source) -> float:
+    return float(sum(source.map(lambda block: block.weight().sum())))
+
+
+def _scales(deviation: Array, one: bool) -> Array:
+    """Powers of two that bring deviations into [1, 2); a constant column is scaled as the rest."""
+    known = deviation[deviation > 0]
+    if not len(known):
+        return np.ones(len(deviation))
+    usual = float(np.exp(np.log(known).mean()))
+    filled = np.full(len(deviation), known.max()) if one else np.where(deviation > 0, deviation, usual)
+    return np.asarray(np.ldexp(1.0, 1 - np.frexp(filled)[1]))
+
+
+def _total(problem: Problem) -> tuple[Array, Array]:
+    """Mean and covariance (n - 1) of all rows in the frame."""
+    d = problem.source.d
+    from mixtura.covariance import FAMILIES
+
+    whole = replace(problem, family=FAMILIES["full"], prior=Flat(), assign=soft)
+    one = whole.isotropic(np.zeros((1, d)))
+    for _ in range(1 if not _gappy(problem.source) else 50):
+        one = whole.maximized(whole.at(one).data, one)
+    weight = problem.summary.weight
+    return one.location[0], one.structure.dense()[0] * (weight / max(weight - 1.0, 1.0))
+
+
+def _gappy(source: Source) -> bool:
+    return not all(source.map(lambda block: block.complete))
+
+
+def _framed(prior: Conjugate, frame: Frame) -> Conjugate:
+    """A prior given in the data's units, in frame coordinates."""
+    scale = frame.scale
+    return Conjugate(
+        prior.shrinkage,
+        frame.read(prior.mean),
+        prior.dof,
+        scale[:, None] * prior.matrix * scale,
+        prior.variance * float(np.exp(2.0 * np.log(scale).mean())),
+        prior.concentration,
+    )

@@ -1,0 +1,54 @@
+"""The coordinates a fit works in: shifted to a pivot, scaled by powers of two."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mixtura._types import Array, Rows
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """Coordinates z = (x - pivot) * scale, with each scale a power of two.
+
+    A power of two costs no rounding, so a fit does not depend on the units of the columns.
+
+    Attributes
+    ----------
+    pivot : (d,) in the units of the data
+    scale : (d,) powers of two
+    """
+
+    pivot: Array
+    scale: Array
+
+    @classmethod
+    def identity(cls, features: int) -> Frame:
+        """The frame in which z = x."""
+        return cls(np.zeros(features), np.ones(features))
+
+    @property
+    def log_volume(self) -> float:
+        """log |dz/dx|: what the log-density gains on the way back to the data's units."""
+        return float(np.sum(np.log(self.scale)))
+
+    def read(self, rows: Rows) -> Array:
+        """Rows in the data's units -> z."""
+        return (np.asarray(rows, dtype=np.float64) - self.pivot) * self.scale
+
+    def unread(self, z: Array) -> Array:
+        """z -> rows in the data's units."""
+        return self.pivot + z / self.scale
+
+    def take(self, dims: Array | list[int]) -> Frame:
+        """The frame of some of the columns."""
+        return Frame(self.pivot[dims], self.scale[dims])
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Frame):
+            return NotImplemented
+        return np.array_equal(self.pivot, other.pivot) and np.array_equal(self.scale, other.scale)
+
+    __hash__ = None  # type: ignore[assignment]

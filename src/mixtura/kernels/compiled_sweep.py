@@ -1,0 +1,170 @@
+"""One pass over the rows in the log-linear form, compiled: logits = theta T, sums += R T'.
+
+Rows are worked through tile by tile. A tile is read into `z` (a feature is a row of `z`, so that
+consecutive data rows fill a vector register), expanded into a table of T(z) panel by panel,
+and used up while it lies in the cache.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from mixtura.kernels.compiled_math import exp, log
+from mixtura.kernels.compiled_products import add_logits, add_sums
+from mixtura.kernels.layout import DIAGONAL, FULL, SPHERICAL
+
+__all__ = ["OPTIONS", "assign", "pairs", "read_tile", "sweep", "tiling"]
+
+# Never nnan or ninf: data far out gives logits of -1e300. No reassociation of float sums but where
+# a function says so.
+OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
+
+_TABLE_BYTES = 1 << 18  # of the table of a tile: half of a common second-level cache
+
+
+@cache
+def pairs(shape: int, d: int) -> NDArray[np.int32]:
+    """Which two rows of `z` are multiplied into each number of T(z): (2, p), p a multiple of 4.
+
+    Below its d features, `z` holds a row of ones, a row of zeros (for the padding) and |z|^2.
+    """
+    one, nil, square = d, d + 1, d + 2
+    features = np.arange(d)
+    if shape == FULL:
+        left, right = np.triu_indices(d)
+    elif shape == DIAGONAL:
+        left, right = features, features
+    elif shape == SPHERICAL:
+        left, right = np.array([square]), np.array([one])
+    else:
+        left = right = np.empty(0, int)
+    left = np.concatenate([left, features, [one]])
+    right = np.concatenate([right, np.full(d + 1, one)])
+    spare = -len(left) % 4
+    out = np.full((2, len(left) + spare), nil, np.int32)
+    out[0, : len(left)], out[1, : len(right)] = left, right
+    out.setflags(write=False)
+    return out
+
+
+def tiling(n: int, k: int, p: int, itemsize: int, step: int) -> tuple[int, int]:
+    """Rows per tile (a multiple of `step`) and features per panel (a multiple of 4)."""
+    numbers = _TABLE_BYTES // itemsize
+    b = 256 if (p + k) * 256 <= numbers else 128
+    b = min(b, -(-max(n, 1) // step) * step)
+    q = max(numbers // b // 4 * 4, 64)
+    return b, min(q, p)
+
+
+@njit(**OPTIONS)
+def read_tile(rows, start, m, wide, pivot, scale, weights, z, w):  # type: ignore[no-untyped-def]
+    """Frame `m` rows from `start` on into `z`, pad to `wide` with rows of weight zero."""
+    d = rows.shape[1]
+    for i in range(m):
+        w[i] = weights[start + i] if weights.size else 1.0
+        for j in range(d):
+            z[j, i] = (rows[start + i, j] - pivot[j]) * scale[j]
+    for i in range(m, wide):
+        w[i] = 0.0
+        for j in range(d):
+            z[j, i] = 0.0
+    for i in range(wide):
+        z[d + 2, i] = 0.0
+    for j in range(d):
+        for i in range(wide):
+            z[d + 2, i] += z[j, i] * z[j, i]
+
+
+@njit(**OPTIONS)
+def _expand(z, pair, lo, hi, table, wide):  # type: ignore[no-untyped-def]
+    """Numbers lo to hi of T(z)."""
+    for f in range(lo, hi):
+        a, c = pair[0, f], pair[1, f]
+        for i in range(wide):
+            table[f - lo, i] = z[a, i] * z[c, i]
+
+
+@njit(**{**OPTIONS, "fastmath": {"contract", "reassoc"}})
+def _dot(a, b, wide):  # type: ignore[no-untyped-def]
+    total = 0.0
+    for i in range(wide):
+        total += a[i] * b[i]
+    return total
+
+
+@njit(**OPTIONS)
+def assign(logits, w, hard, top, norm, level, wide):  # type: ignore[no-untyped-def]
+    """Turn logits into weighted responsibilities in place; return the log-likelihood."""
+    k = len(logits)
+    for i in range(wide):
+        top[i] = logits[0, i]
+    for c in range(1, k):
+        for i in range(wide):
+            if logits[c, i] > top[i]:
+                top[i] = logits[c, i]
+    if hard:
+        for i in range(wide):
+            taken = False
+            level[i] = top[i]
+            for c in range(k):
+                first = logits[c, i] == top[i] and not taken
+                taken = taken or first
+                logits[c, i] = w[i] if first else 0.0
+        return _dot(w, level, wide)
+    for i in range(wide):
+        norm[i] = 0.0
+    for c in range(k):
+        for i in range(wide):
+            share = exp(logits[c, i] - top[i])
+            logits[c, i] = share
+            norm[i] += share
+    for i in range(wide):
+        total = np.float64(norm[i])
+        level[i] = top[i] + log(total)
+        norm[i] = w[i] / total
+    for c in range(k):
+        for i in range(wide):
+            logits[c, i] *= norm[i]
+    return _dot(w, level, wide)
+
+
+@njit(**OPTIONS)
+def sweep(  # type: ignore[no-untyped-def]
+    rows, pivot, scale, weights, theta, pair, hard, sums, b, q, step
+):
+    """Add each row's weighted T(z) to `sums` (k, p); return the log-likelihood.
+
+    `theta` (k, p) has the type of the products; `b`, `q` and `step` are those of `tiling`.
+    """
+    n, d = rows.shape
+    k, p = theta.shape
+    stride = b + step  # not a power of two: rows of a tile must not fall into the same cache sets
+    z = np.zeros((d + 3, stride), theta.dtype)
+    z[d] = 1.0
+    table, logits = np.empty((q, stride), theta.dtype), np.empty((k, stride), theta.dtype)
+    top, norm = np.empty(stride, theta.dtype), np.empty(stride, theta.dtype)
+    w, level = np.empty(stride), np.empty(stride)
+    panels = (p + q - 1) // q
+    log_likelihood = 0.0
+    for start in range(0, n, b):
+        m = min(b, n - start)
+        wide = (m + step - 1) // step * step
+        read_tile(rows, start, m, wide, pivot, scale, weights, z, w)
+        logits[:, :wide] = 0.0
+        for panel in range(panels):
+            lo, hi = panel * q, min(panel * q + q, p)
+            _expand(z, pair, lo, hi, table, wide)
+            add_logits(theta, table, logits, lo, hi, wide, step)
+        log_likelihood += assign(logits, w, hard, top, norm, level, wide)
+        # Backwards: the last panel is still there.
+        for panel in range(panels - 1, -1, -1):
+            lo, hi = panel * q, min(panel * q + q, p)
+            if panel < panels - 1:
+                _expand(z, pair, lo, hi, table, wide)
+            add_sums(logits, table, sums, lo, hi, wide)
+    return log_likelihood

@@ -1,0 +1,485 @@
+"""The mixture P(x) = Σ π_k N(x | μ_k, Σ_k) as a frozen value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from mixtura import _checks, kernels
+from mixtura._errors import InputError
+from mixtura._types import Array, Mask, Rows
+from mixtura.block import Block, Pattern, cuts
+from mixtura.covariance import Covariances, structure
+from mixtura.frame import Frame
+from mixtura.law import log_norms
+
+
+@dataclass(frozen=True)
+class Observed:
+    """A mixture seen through a pattern: what is observed, and what that tells of the rest.
+
+    Attributes
+    ----------
+    structure : the covariances of the observed coordinates
+    log_norms : (k,)
+    coefficients : (k, m, o) regressions Σ_mo Σ_oo⁻¹ of the missing on the observed
+    residual : (k, m, m) conditional covariances Σ_mm - Σ_mo Σ_oo⁻¹ Σ_om
+    """
+
+    structure: Covariances
+    log_norms: Array
+    coefficients: Array
+    residual: Array
+
+
+@dataclass(frozen=True, init=False, eq=False, repr=False)
+class Mixture:
+    """A Gaussian mixture with k components in d dimensions.
+
+    ``P(x) = Σ_k π_k N(x | μ_k, Σ_k)``. The value is frozen: every operation gives a new one.
+    NaN in a row means that the coordinate was not observed; such rows are scored by their
+    marginal density.
+
+    Parameters
+    ----------
+    weights : (k,) array_like
+        Mixing weights, at least 0, summing to one.
+    means : (k, d) array_like
+    covariances : array_like
+        Laid out for `covariance_type` as in scikit-learn: ``(k, d, d)`` full, ``(d, d)`` tied,
+        ``(k, d)`` diag, ``(k,)`` spherical and equal-spherical.
+    covariance_type : str, default="full"
+        A covariance family: full, tied, diag, spherical, equal-spherical, or its mclust name.
+    feature_names : sequence of str, optional
+        Names for the d columns, usable wherever a dimension is asked for.
+
+    Attributes
+    ----------
+    weights : (k,)
+    location : (k, d)
+        Means in frame coordinates.
+    structure : Covariances
+        Covariances in frame coordinates.
+    frame : Frame
+        Coordinates ``z = (x - pivot) * scale`` in which the numbers are kept.
+    feature_names : tuple of str or None
+
+    Raises
+    ------
+    InputError
+        Shapes that do not fit, weights that do not sum to one, covariances that are not symmetric
+        positive definite (names the component).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mixtura import Mixture
+    >>> mixture = Mixture([0.3, 0.7], [[0.0], [4.0]], [[[1.0]], [[0.25]]])
+    >>> mixture.pdf([[4.0]]).round(4)
+    array([0.5586])
+    >>> mixture.predict([[0.5], [3.5]])
+    array([0, 1])
+    """
+
+    weights: Array
+    location: Array
+    structure: Covariances
+    frame: Frame
+    feature_names: tuple[str, ...] | None
+
+    def __init__(
+        self,
+        weights: Any,
+        means: Any,
+        covariances: Any,
+        *,
+        covariance_type: str = "full",
+        feature_names: Sequence[str] | None = None,
+    ) -> None:
+        means = _checked_means(means)
+        k, d = means.shape
+        shape = structure(covariances, covariance_type, k, d)
+        self._set(_checked_weights(weights, k), means, shape, Frame.identity(d), feature_names)
+
+    @classmethod
+    def of(
+        cls,
+        weights: Array,
+        location: Array,
+        structure: Covariances,
+        frame: Frame,
+        feature_names: Sequence[str] | None = None,
+    ) -> Mixture:
+        """A mixture from numbers that are known to be valid, in frame coordinates."""
+        mixture = object.__new__(cls)
+        mixture._set(weights, location, structure, frame, feature_names)
+        return mixture
+
+    def _set(
+        self,
+        weights: Array,
+        location: Array,
+        structure: Covariances,
+        frame: Frame,
+        names: Sequence[str] | None,
+    ) -> None:
+        if names is not None and len(names) != location.shape[1]:
+            raise InputError(f"{len(names)} feature names for {location.shape[1]} features")
+        values = {
+            "weights": weights,
+            "location": location,
+            "structure": structure,
+            "frame": frame,
+            "feature_names": None if names is None else tuple(names),
+        }
+        self.__dict__.update(values)
+
+    # ---- the numbers in the units of the data
+
+    @property
+    def n_components(self) -> int:
+        """k."""
+        return len(self.weights)
+
+    @property
+    def n_features(self) -> int:
+        """d."""
+        return self.location.shape[1]
+
+    @cached_property
+    def means(self) -> Array:
+        """(k, d) means."""
+        return self.frame.unread(self.location)
+
+    @cached_property
+    def covariances(self) -> Array:
+        """(k, d, d) covariance matrices, dense whatever the structure."""
+        with np.errstate(over="ignore", under="ignore"):
+            return self.unframed().dense()
+
+    def unframed(self) -> Covariances:
+        """The structured covariances in the units of the data."""
+        return self.structure.scaled(1.0 / self.frame.scale)
+
+    def mean(self) -> Array:
+        """E[x] = Σ π_k μ_k, (d,)."""
+        return self.frame.unread(self.weights @ self.location)
+
+    def covariance(self) -> Array:
+        """Cov[x] = Σ π_k (Σ_k + (μ_k - m)(μ_k - m)ᵀ), (d, d)."""
+        spread = self.location - self.weights @ self.location
+        within = np.einsum("k,kij->ij", self.weights, self.structure.dense())
+        total = within + (self.weights * spread.T) @ spread
+        return np.asarray(total / self.frame.scale[:, None] / self.frame.scale)
+
+    # ---- densities
+
+    def logpdf(self, X: Any) -> Array:
+        """Log-density log P(x) of each row, (n,), by the observed coordinates."""
+        return self._by_rows(X, lambda joint: _log_sum(joint), ())
+
+    def pdf(self, X: Any) -> Array:
+        """Density P(x) of each row, (n,)."""
+        return np.exp(self.logpdf(X))
+
+    def component_logpdf(self, X: Any) -> Array:
+        """Log-density log N(x | μ_k, Σ_k) of each row in each component, (n, k)."""
+        with np.errstate(divide="ignore"):
+            free = Mixture.of(
+                np.ones_like(self.weights), self.location, self.structure, self.frame
+            )
+        return free._by_rows(self._rows(X), lambda joint: joint, (self.n_components,))
+
+    def responsibilities(self, X: Any) -> Array:
+        """Posterior probability of each component given the row, (n, k); rows sum to one."""
+        return self._by_rows(X, _shares, (self.n_components,))
+
+    def predict(self, X: Any) -> Array:
+        """The most probable component of each row, (n,)."""
+        labels = self._by_rows(X, lambda joint: joint.argmax(axis=1), ())
+        return labels.astype(np.intp)
+
+    def mahalanobis(self, X: Any) -> Array:
+        """Distance √((x - μ_k)ᵀ Σ_k⁻¹ (x - μ_k)) of each row to each component, (n, k).
+
+        With gaps, that of the observed coordinates.
+        """
+        rows = self._rows(X)
+        out = np.empty((len(rows), self.n_components))
+        for part in cuts(*rows.shape):
+            block = Block(rows[part])
+            for pattern in block.patterns:
+                seen = self.observed(pattern.observed)
+                joint = self.joint(block.rows[pattern.rows], pattern.observed)
+                squared = np.maximum(2.0 * (self.log_weights + seen.log_norms - joint), 0.0)
+                out[part][pattern.rows] = np.sqrt(squared)
+        return out
+
+    @cached_property
+    def log_weights(self) -> Array:
+        """(k,) log π_k, -inf for an empty component."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.weights)
+
+    def log_joint(self, block: Block) -> Iterator[tuple[Pattern, Array]]:
+        """``log π_k + log N(z | k)`` (m, k) in frame coordinates, pattern by pattern."""
+        for pattern in block.patterns:
+            yield pattern, self.joint(block.rows[pattern.rows], pattern.observed)
+
+    def observed(self, observed: Mask) -> Observed:
+        """The mixture seen through a pattern (d,) of observed coordinates."""
+        key = np.packbits(observed).tobytes()
+        if key not in self._seen:
+            self._seen[key] = _observed(self.structure, observed)
+        return self._seen[key]
+
+    @cached_property
+    def _seen(self) -> dict[bytes, Observed]:
+        return {}
+
+    def joint(self, rows: Rows, observed: Mask) -> Array:
+        """Log joint (m, k) of rows that have the coordinates `observed`."""
+        if not observed.any():
+            return np.broadcast_to(self.log_weights, (len(rows), self.n_components))
+        seen = self.observed(observed)
+        some = slice(None) if observed.all() else observed
+        return kernels.active().log_joint(
+            rows[:, some],
+            self.frame.pivot[some],
+            self.frame.scale[some],
+            self.log_weights,
+            self.location[:, some],
+            seen.structure.factors,
+            seen.log_norms,
+            seen.structure.shape,
+        )
+
+    def _rows(self, X: Any) -> Rows:
+        return _checks.rows_like(X, self.n_features, self.feature_names)
+
+    def _by_rows(self, X: Any, finish: Any, tail: tuple[int, ...]) -> Array:
+        """Apply `finish` to the log joint (in the data's units) of every row, block by block."""
+        rows = self._rows(X)
+        out = np.empty((len(rows), *tail))
+        for part in cuts(*rows.shape):
+            self.fill(Block(rows[part]), finish, out[part])
+        return out
+
+    def fill(self, block: Block, finish: Any, out: Array) -> None:
+        """Write ``finish(log joint)`` of a block's rows into `out`."""
+        for pattern, joint in self.log_joint(block):
+            volume = self.frame.take(pattern.observed).log_volume
+            out[pattern.rows] = finish(joint + volume)
+
+    # ---- drawing
+
+    def sample(
+        self,
+        n: int = 1,
+        rng: Any = None,
+        *,
+        component: int | None = None,
+        return_labels: bool = False,
+    ) -> Any:
+        """Draw rows.
+
+        Parameters
+        ----------
+        n : int
+        rng : numpy.random.Generator, int or None
+        component : int, optional
+            Draw from this component alone.
+        return_labels : bool, default=False
+            Also give the component of each row.
+
+        Returns
+        -------
+        rows : (n, d)
+        labels : (n,), with `return_labels`
+        """
+        if n < 1 or (component is not None and not 0 <= component < self.n_components):
+            raise InputError(f"n={n}, component={component}: n >= 1 and 0 <= component < k are needed")
+        rng = np.random.default_rng(rng)
+        chances = self.weights if component is None else np.eye(self.n_components)[component]
+        labels = rng.choice(self.n_components, size=n, p=chances / chances.sum())
+        rows = rng.standard_normal((n, self.n_features))
+        for index in range(self.n_components):
+            mine = labels == index
+            rows[mine] = self.structure.colorize(rows[mine], index) + self.location[index]
+        rows = self.frame.unread(rows)
+        return (rows, labels) if return_labels else rows
+
+    # ---- closed operations
+
+    def marginal(self, dims: Any) -> Mixture:
+        """The mixture of some coordinates, by number or name, in the order asked for."""
+        some = _checks.positions(dims, self.n_features, self.feature_names)
+        return Mixture.of(
+            self.weights,
+            self.location[:, some],
+            self.structure.marginal(some),
+            self.frame.take(some),
+            self._names(some),
+        )
+
+    def condition(self, given: Mapping[Any, float]) -> Mixture:
+        """The mixture of the other coordinates given values of some.
+
+        ``π_k' ∝ π_k N(x_o | k)``, ``μ_k' = μ_m + Σ_mo Σ_oo⁻¹ (x_o - μ_o)``,
+        ``Σ_k' = Σ_mm - Σ_mo Σ_oo⁻¹ Σ_om``.
+
+        Parameters
+        ----------
+        given : mapping of dimension (number or name) to value
+
+        Returns
+        -------
+        Mixture
+            Over the dimensions not given, in their order.
+        """
+        dims = _checks.positions(list(given), self.n_features, self.feature_names)
+        row = np.full((1, self.n_features), np.nan)
+        row[0, dims] = [float(value) for value in given.values()]
+        if not np.isfinite(row[0, dims]).all() or len(dims) == self.n_features:
+            raise InputError("condition needs finite values for some, not all, of the dimensions")
+        observed = ~np.isnan(row[0])
+        seen = self.observed(observed)
+        share = _shares(self.joint(row, observed))[0]
+        off = self.frame.read(row)[0, observed] - self.location[:, observed]
+        rest = np.flatnonzero(~observed)
+        location = self.location[:, rest] + np.einsum("kmo,ko->km", seen.coefficients, off)
+        shape = structure(seen.residual, "full", self.n_components, len(rest))
+        return Mixture.of(share, location, shape, self.frame.take(rest), self._names(rest))
+
+    def impute(self, X: Any) -> Array:
+        """Rows with each NaN replaced by its conditional mean given the row's observed values."""
+        rows = np.array(self._rows(X), dtype=np.float64)
+        for part in cuts(*rows.shape):
+            block = Block(rows[part].copy())
+            for pattern, joint in self.log_joint(block):
+                if not pattern.complete:
+                    rows[part][pattern.rows] = self._filled(block.rows[pattern.rows], pattern, joint)
+        return rows
+
+    def _filled(self, rows: Rows, pattern: Pattern, joint: Array) -> Array:
+        seen, o, m = self.observed(pattern.observed), pattern.observed, ~pattern.observed
+        z = self.frame.read(rows)
+        share = _shares(joint)
+        guess = np.zeros((len(rows), int(m.sum())))
+        for index in range(self.n_components):
+            off = z[:, o] - self.location[index, o]
+            conditional = self.location[index, m] + off @ seen.coefficients[index].T
+            guess += share[:, [index]] * conditional
+        filled = np.array(rows, dtype=np.float64)
+        filled[:, m] = self.frame.take(m).unread(guess)
+        return filled
+
+    def _names(self, some: Any) -> list[str] | None:
+        return None if self.feature_names is None else [self.feature_names[i] for i in some]
+
+    # ---- as a value
+
+    @classmethod
+    def from_sklearn(cls, estimator: Any) -> Mixture:
+        """The mixture of a fitted ``sklearn.mixture.GaussianMixture`` (or Bayesian one)."""
+        if not hasattr(estimator, "covariances_"):
+            raise InputError(f"{type(estimator).__name__} is not fitted: call fit first")
+        return cls(
+            estimator.weights_ / np.sum(estimator.weights_),
+            estimator.means_,
+            estimator.covariances_,
+            covariance_type=estimator.covariance_type,
+            feature_names=getattr(estimator, "feature_names_in_", None),
+        )
+
+    def to_sklearn(self) -> Any:
+        """A fitted ``sklearn.mixture.GaussianMixture`` with these parameters."""
+        from mixtura.estimators.convert import to_sklearn
+
+        return to_sklearn(self)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Mixture):
+            return NotImplemented
+        return (
+            type(self.structure) is type(other.structure)
+            and self.feature_names == other.feature_names
+            and self.frame == other.frame
+            and np.array_equal(self.weights, other.weights)
+            and np.array_equal(self.location, other.location)
+            and np.array_equal(self.structure.array(), other.structure.array())
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        kind = type(self.structure).__name__.removesuffix("Covariances").lower()
+        lines = [f"Mixture of {self.n_components} components in {self.n_features} dimensions ({kind})"]
+        deviations = np.sqrt(self.structure.variances_by_column) / self.frame.scale
+        names = self.feature_names or [f"x{i}" for i in range(self.n_features)]
+        for index in range(min(self.n_components, 12)):
+            cells = ", ".join(
+                f"{name} {self.means[index, i]:.4g} ± {deviations[index, i]:.2g}"
+                for i, name in list(enumerate(names))[:6]
+            )
+            more = ", …" if self.n_features > 6 else ""
+            lines.append(f"  {index}: weight {self.weights[index]:.3f}; {cells}{more}")
+        if self.n_components > 12:
+            lines.append(f"  … and {self.n_components - 12} more")
+        return "\n".join(lines)
+
+
+def _observed(whole: Covariances, observed: Mask) -> Observed:
+    """Regress the missing on the observed coordinates in every component."""
+    some, rest = np.flatnonzero(observed), np.flatnonzero(~observed)
+    structure = whole if not len(rest) else whole.marginal(some)
+    norms = log_norms(structure.log_det, len(some))
+    if not len(rest):
+        empty = np.empty((whole.k, 0, 0))
+        return Observed(structure, norms, empty, empty)
+    dense = whole.dense()
+    within = dense[:, rest][:, :, rest]
+    cross = dense[:, some][:, :, rest]
+    if not cross.any():
+        return Observed(structure, norms, cross.swapaxes(1, 2), within)
+    lower = np.linalg.cholesky(dense[:, some][:, :, some])
+    white = np.linalg.solve(lower, cross)
+    coefficients = np.linalg.solve(lower.swapaxes(1, 2), white).swapaxes(1, 2)
+    residual = within - white.swapaxes(1, 2) @ white
+    return Observed(structure, norms, coefficients, (residual + residual.swapaxes(1, 2)) / 2)
+
+
+def _log_sum(joint: Array) -> Array:
+    """log Σ_k exp(joint) of each row."""
+    top = joint.max(axis=1)
+    return np.asarray(top + np.log(np.exp(joint - top[:, None]).sum(axis=1)))
+
+
+def _shares(joint: Array) -> Array:
+    """exp(joint) normalised to sum to one in each row."""
+    shares = np.exp(joint - joint.max(axis=1, keepdims=True))
+    return np.asarray(shares / shares.sum(axis=1, keepdims=True))
+
+
+def _checked_weights(weights: Any, k: int) -> Array:
+    values = np.array(weights, dtype=np.float64)
+    if values.shape != (k,):
+        raise InputError(f"weights have shape {values.shape}; {k} means need ({k},)")
+    if not (np.isfinite(values).all() and (values >= 0).all()):
+        raise InputError(f"weights must be finite and not negative, and sum to one: {values}")
+    if abs(values.sum() - 1.0) > 1e-6:
+        raise InputError(f"weights sum to {values.sum():.6g}, not to one: divide them by their sum")
+    return values
+
+
+def _checked_means(means: Any) -> Array:
+    values = np.array(means, dtype=np.float64)
+    if values.ndim != 2 or 0 in values.shape:
+        raise InputError(f"means have shape {values.shape}; (k, d) is needed")
+    if not np.isfinite(values).all():
+        raise InputError("means hold NaN or infinite numbers")
+    return values

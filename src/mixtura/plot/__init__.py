@@ -1,0 +1,32 @@
+"""Figures of mixtures: each a Display with `from_estimator`, `from_mixture` and `plot(ax=)`.
+
+None touches matplotlib's global state: a new figure belongs to no pyplot session, and
+`display.figure_.savefig(...)` writes it.
+"""
+
+from mixtura._errors import MissingDependency
+
+try:
+    import matplotlib  # noqa: F401
+except ImportError as error:
+    raise MissingDependency.of("matplotlib", extra="plot") from error
+
+from mixtura.plot.cluster import ClusterDisplay
+from mixtura.plot.density import DensityDisplay
+from mixtura.plot.histogram import HistogramDisplay
+from mixtura.plot.pairs import PairsDisplay
+from mixtura.plot.save import save_figures
+from mixtura.plot.selection import SelectionDisplay
+from mixtura.plot.trace import TraceDisplay
+from mixtura.plot.uncertainty import UncertaintyDisplay
+
+__all__ = [
+    "ClusterDisplay",
+    "DensityDisplay",
+    "HistogramDisplay",
+    "PairsDisplay",
+    "SelectionDisplay",
+    "TraceDisplay",
+    "UncertaintyDisplay",
+    "save_figures",
+]

@@ -1,0 +1,122 @@
+"""Axes, captions and legends: the quiet frame around every figure."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+
+from mixtura.plot.palette import FAINT, INK, QUIET
+
+SMALL = 8.5
+POINTS_PER_INCH = 72
+
+
+def open_figure(size: tuple[float, float]) -> Figure:
+    """A figure that belongs to nobody's pyplot state."""
+    return Figure(figsize=size, layout="constrained", facecolor="white")
+
+
+def open_axes(ax: Axes | None, size: tuple[float, float] = (6.4, 4.4)) -> Axes:
+    """The caller's axes untouched, or quiet axes in a new figure."""
+    if ax is not None:
+        return ax
+    ax = open_figure(size).add_subplot()
+    quieten(ax)
+    return ax
+
+
+def quieten(ax: Axes) -> None:
+    """Leave the two spines that carry a scale, in grey."""
+    ax.set_facecolor("white")
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.spines[["left", "bottom"]].set_color(FAINT)
+    ax.tick_params(color=FAINT, labelcolor=INK, labelsize=SMALL, length=3)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.label.set_color(INK)
+        axis.get_offset_text().set(size=SMALL, color=INK)
+
+
+def ink(ax: Axes) -> str:
+    """The colour of writing on these axes: dark styles stay readable."""
+    return str(ax.xaxis.label.get_color())
+
+
+def label_axes(ax: Axes, x: str | None = None, y: str | None = None, *, width: int = 48) -> None:
+    """Name the axes; a name is text, never mathematics, and keeps its unit."""
+    if x is not None:
+        ax.set_xlabel(shorten(x, width), parse_math=False)
+    if y is not None:
+        ax.set_ylabel(shorten(y, width), parse_math=False)
+
+
+def shorten(name: str, width: int) -> str:
+    """A name of at most `width` characters; the middle goes first, as units stand at the end."""
+    if len(name) <= width:
+        return name
+    tail = width // 3
+    return f"{name[: width - tail - 1].rstrip()}…{name[-tail:].lstrip()}"
+
+
+def caption(ax: Axes, sentences: Sequence[str]) -> None:
+    """Small grey sentences under the x label: what a reader must know to trust the picture."""
+    if not sentences:
+        return
+    inches = ax.bbox.width / ax.figure.dpi
+    text = textwrap.fill("; ".join(sentences), max(30, int(inches * 17)))
+    ax.annotate(
+        text,
+        xy=(0, 0),
+        xycoords=("axes fraction", ax.xaxis.label),
+        xytext=(0, -5),
+        textcoords="offset points",
+        va="top",
+        ha="left",
+        size=SMALL - 0.5,
+        color=QUIET,
+        annotation_clip=False,
+        parse_math=False,
+    )
+
+
+def legend_beside(ax: Axes, handles: Sequence[Artist], title: str | None = None) -> Legend:
+    """A legend to the right of the axes, where there is no data."""
+    legend = ax.legend(
+        handles=handles,
+        title=title,
+        loc="upper left",
+        bbox_to_anchor=(1.01, 1.0),
+        borderaxespad=0.0,
+        frameon=False,
+        fontsize=SMALL,
+        title_fontsize=SMALL,
+        alignment="left",
+        ncols=1 + len(handles) // 20,
+        labelcolor=ink(ax),
+        handletextpad=0.6,
+    )
+    legend.get_title().set_color(QUIET)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+    return legend
+
+
+def percent(share: float) -> str:
+    """A share as readers write it: `36 %`, `<1 %`.
+
+    Examples
+    --------
+    >>> from mixtura.plot.canvas import percent
+    >>> percent(0.3558), percent(0.001)
+    ('36 %', '<1 %')
+    """
+    return "<1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"
+
+
+def counted(number: int, noun: str = "row") -> str:
+    """`1 row`, `12 rows`, `20 000 rows`."""
+    return f"{number:,}".replace(",", " ") + f" {noun}" + ("" if number == 1 else "s")

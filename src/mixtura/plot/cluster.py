@@ -1,0 +1,183 @@
+"""Rows coloured by component, with the ellipses and centres of the components."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from mixtura._types import Array
+from mixtura.plot.canvas import caption, label_axes, legend_beside, open_axes, percent
+from mixtura.plot.marks import (
+    NUMBERED,
+    certainty,
+    component_handle,
+    dot_size,
+    draw_centres,
+    draw_ellipses,
+    draw_points,
+    ellipse_handles,
+    shades,
+)
+from mixtura.plot.observed import Observed, fitted, most_telling
+from mixtura.plot.region import spans
+
+if TYPE_CHECKING:
+    from mixtura.mixture import Mixture
+
+
+class ClusterDisplay:
+    """Scatter of two features, coloured by component, with covariance ellipses.
+
+    The ellipse of probability p belongs to the marginal of a component over the features shown
+    and holds the share p of that component. With a single feature each component gets a lane of
+    its own, and intervals take the place of the ellipses.
+
+    Parameters
+    ----------
+    observed : Observed, the rows of the one or two features shown, NaN where unobserved
+    responsibilities : (n, k), from all features of the mixture
+    marginal : Mixture over the features shown
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mixtura import Mixture
+    >>> from mixtura.plot import ClusterDisplay
+    >>> mixture = Mixture([0.4, 0.6], [[0, 0], [5, 1]], [np.eye(2), np.eye(2)])
+    >>> rows = mixture.sample(100, np.random.default_rng(0))
+    >>> display = ClusterDisplay.from_mixture(mixture, rows)
+    >>> display.figure_.savefig("clusters.png")  # doctest: +SKIP
+    """
+
+    ax_: Axes
+    figure_: Any
+
+    def __init__(self, observed: Observed, responsibilities: Array, marginal: Mixture) -> None:
+        self.observed = observed
+        self.responsibilities = responsibilities
+        self.marginal = marginal
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        *,
+        features: Sequence[int | str] | None = None,
+        ax: Axes | None = None,
+        **options: Any,
+    ) -> ClusterDisplay:
+        """Plot a fitted estimator; see `from_mixture`."""
+        return cls.from_mixture(fitted(estimator), X, features=features, ax=ax, **options)
+
+    @classmethod
+    def from_mixture(
+        cls,
+        mixture: Mixture,
+        X: Any,
+        *,
+        features: Sequence[int | str] | None = None,
+        ax: Axes | None = None,
+        **options: Any,
+    ) -> ClusterDisplay:
+        """Plot a mixture and rows.
+
+        Parameters
+        ----------
+        mixture : Mixture
+        X : (n, d) array or data frame, NaN where unobserved; more than 10 000 rows are thinned
+        features : one or two names or numbers; by default the two in which the components
+            differ most
+        ax : Axes to draw on; by default those of a new figure
+        **options : see `plot`
+        """
+        observed = Observed.of(X, mixture).thin()
+        chosen = most_telling(mixture, 2) if features is None else observed.positions(features)
+        display = cls(
+            observed.take(chosen),
+            mixture.responsibilities(observed.rows),
+            mixture.marginal(chosen),
+        )
+        return display.plot(ax, **options)
+
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        probabilities: Sequence[float] = (0.5, 0.95),
+        fade: bool = True,
+        legend: bool = True,
+    ) -> ClusterDisplay:
+        """Draw.
+
+        Parameters
+        ----------
+        ax : Axes to draw on; by default those of a new figure
+        probabilities : what the ellipses hold, each between 0 and 1
+        fade : paler points where the component is doubtful
+        legend : say beside the axes, and in the caption below, what is what
+        """
+        own = ax is None
+        ax = open_axes(ax)
+        points, means, covariances = self._plane()
+        labels = self.responsibilities.argmax(axis=1)
+        opacity = 0.22 + 0.63 * certainty(self.responsibilities) ** 2 if fade else 0.85
+        draw_points(ax, points, labels, shades(labels, opacity), dot_size(len(points)))
+        d = self.marginal.n_features
+        draw_ellipses(ax, means, covariances, probabilities, d)
+        draw_centres(ax, means, scale=1.0 if own or legend else 0.75)
+        self._frame(ax, max(probabilities))
+        if legend:
+            legend_beside(ax, self._handles(probabilities), "component, weight")
+            doubt = ["paler points: less certain"] if fade and means.shape[0] > 1 else []
+            caption(ax, doubt + self.observed.sentences())
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+    def _plane(self) -> tuple[Array, Array, Array]:
+        """Points, means and covariances in two dimensions; lanes where one feature is shown."""
+        points, means = self.observed.rows, self.marginal.means
+        covariances = self.marginal.covariances
+        if self.marginal.n_features == 2:
+            return points, means, covariances
+        k = len(means)
+        jitter = np.random.default_rng(0).uniform(-0.28, 0.28, len(points))
+        lanes = self.responsibilities.argmax(axis=1) + jitter
+        lanes[np.isnan(points[:, 0])] = np.nan
+        flat = np.zeros((k, 2, 2))
+        flat[:, 0, 0] = covariances[:, 0, 0]
+        return (
+            np.column_stack([points[:, 0], lanes]),
+            np.column_stack([means[:, 0], np.arange(k)]),
+            flat,
+        )
+
+    def _frame(self, ax: Axes, probability: float) -> None:
+        """Limits and names of the axes."""
+        names = self.observed.names
+        limits = spans(self.observed.rows, self.marginal, probability)
+        ax.set_xlim(*limits[0])
+        if len(names) == 2:
+            ax.set_ylim(*limits[1])
+            label_axes(ax, names[0], names[1])
+        else:
+            k = self.marginal.n_components
+            ax.set_ylim(k - 0.5, -0.5)
+            ax.set_yticks(range(k) if k <= NUMBERED else [])
+            label_axes(ax, names[0], "component")
+
+    def _handles(self, probabilities: Sequence[float]) -> list[Any]:
+        """The legend: components with their weights, then what the ellipses hold."""
+        components = [
+            component_handle(component, f"{component}   {percent(weight)}")
+            for component, weight in enumerate(self.marginal.weights[:40])
+        ]
+        return components + ellipse_handles(probabilities, self.marginal.n_features)

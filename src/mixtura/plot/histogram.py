@@ -1,0 +1,201 @@
+"""One feature: its histogram, each component's share, their sum and a kernel estimate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from scipy.stats import gaussian_kde
+
+from mixtura._types import Array
+from mixtura.plot.canvas import (
+    caption,
+    ink,
+    label_axes,
+    legend_beside,
+    open_axes,
+    percent,
+)
+from mixtura.plot.observed import Observed, fitted, most_telling
+from mixtura.plot.palette import QUIET, component_color
+from mixtura.plot.region import grid_lines, spans
+
+if TYPE_CHECKING:
+    from mixtura.mixture import Mixture
+
+BARS = (8, 80)
+KERNEL_ROWS = 5_000
+HEADROOM = 2.5  # how far above the bars a curve may rise before it is cut off
+GREY = "#DDE1E6"
+
+
+class HistogramDisplay:
+    """Histogram of one feature with the density of each component, their sum, and a kernel estimate.
+
+    Parameters
+    ----------
+    observed : Observed, the rows of the one feature, NaN where unobserved
+    marginal : Mixture over that feature
+
+    Attributes
+    ----------
+    x_ : (a,) where the curves are evaluated
+    curves_ : (a, k) weighted density of each component; their sum is the density of the mixture
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mixtura import Mixture
+    >>> from mixtura.plot import HistogramDisplay
+    >>> mixture = Mixture([0.4, 0.6], [[0], [5]], [[[1]], [[2]]])
+    >>> display = HistogramDisplay.from_mixture(mixture)
+    >>> bool(np.allclose(display.curves_.sum(axis=1), mixture.pdf(display.x_[:, None])))
+    True
+    """
+
+    ax_: Axes
+    figure_: Any
+    x_: Array
+    curves_: Array
+
+    def __init__(self, observed: Observed, marginal: Mixture) -> None:
+        self.observed = observed
+        self.marginal = marginal
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any = None,
+        *,
+        feature: int | str | None = None,
+        ax: Axes | None = None,
+        **options: Any,
+    ) -> HistogramDisplay:
+        """Plot a fitted estimator; see `from_mixture`."""
+        return cls.from_mixture(fitted(estimator), X, feature=feature, ax=ax, **options)
+
+    @classmethod
+    def from_mixture(
+        cls,
+        mixture: Mixture,
+        X: Any = None,
+        *,
+        feature: int | str | None = None,
+        ax: Axes | None = None,
+        **options: Any,
+    ) -> HistogramDisplay:
+        """Plot a mixture, with the histogram of rows if given.
+
+        Parameters
+        ----------
+        mixture : Mixture
+        X : (n, d) array or data frame, NaN where unobserved
+        feature : name or number; by default the one in which the components differ most
+        ax : Axes to draw on; by default those of a new figure
+        **options : see `plot`
+        """
+        observed = Observed.of(X, mixture)
+        chosen = most_telling(mixture, 1) if feature is None else observed.positions([feature])
+        return cls(observed.take(chosen), mixture.marginal(chosen)).plot(ax, **options)
+
+    def plot(
+        self, ax: Axes | None = None, *, kernel: bool = True, legend: bool = True
+    ) -> HistogramDisplay:
+        """Draw.
+
+        Parameters
+        ----------
+        ax : Axes to draw on; by default those of a new figure
+        kernel : compare with a Gaussian kernel estimate
+        legend : say beside the axes, and in the caption below, what is what
+        """
+        ax = open_axes(ax)
+        span = spans(self.observed.rows, self.marginal, 0.99)[0]
+        self._evaluate(span)
+        values = self.observed.rows[:, 0]
+        values = values[~np.isnan(values)]
+        top = self._draw_bars(ax, values, span)
+        drawn = kernel and self._draw_kernel(ax, values)
+        peak = self._draw_curves(ax)
+        cut = top > 0 and peak > HEADROOM * top
+        ax.set_ylim(0, 1.05 * (HEADROOM * top if cut else max(peak, top)))
+        ax.set_xlim(*span)
+        label_axes(ax, self.observed.names[0], "density")
+        if legend:
+            legend_beside(ax, self._handles(ink(ax), len(values), drawn), "component, weight")
+            said = [f"the highest peak, {peak:.3g}, is cut off"] if cut else []
+            caption(ax, said + self.observed.sentences())
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+    def _evaluate(self, span: Array) -> None:
+        deviations = np.sqrt(self.marginal.covariances[:, 0, 0])
+        self.x_ = grid_lines(span, self.marginal.means[:, 0], deviations, 400)
+        log_density = self.marginal.component_logpdf(self.x_[:, None])
+        self.curves_ = self.marginal.weights * np.exp(log_density)
+
+    def _draw_bars(self, ax: Axes, values: Array, span: Array) -> float:
+        """Bars of total area one; the height of the highest."""
+        if not len(values):
+            return 0.0
+        heights, edges = np.histogram(values, edges_of(values, span), density=True)
+        ax.stairs(heights, edges, fill=True, color=GREY, zorder=1)
+        ax.vlines(edges[1:-1], 0, heights[1:], color="white", linewidth=0.6, zorder=1.1)
+        return float(heights.max())
+
+    def _draw_kernel(self, ax: Axes, values: Array) -> bool:
+        """A kernel estimate, where the values allow one."""
+        if len(values) > KERNEL_ROWS:
+            values = np.random.default_rng(0).choice(values, KERNEL_ROWS, replace=False)
+        spread = np.std(values) if len(values) > 2 else 0.0
+        if not spread > 0:
+            return False
+        middle = np.mean(values)
+        estimate = gaussian_kde((values - middle) / spread)((self.x_ - middle) / spread) / spread
+        ax.plot(self.x_, estimate, color=QUIET, linewidth=1.1, linestyle=(0, (3, 2)), zorder=3)
+        return True
+
+    def _draw_curves(self, ax: Axes) -> float:
+        """The components and their sum; the height of the highest peak."""
+        total = self.curves_.sum(axis=1)
+        k = self.curves_.shape[1]
+        ax.plot(self.x_, total, color=ink(ax), linewidth=1.6, zorder=4)
+        for component in range(k):
+            color, curve = component_color(component), self.curves_[:, component]
+            ax.fill_between(self.x_, curve, color=color, alpha=0.10, linewidth=0, zorder=2)
+            ax.plot(self.x_, curve, color=color, linewidth=1.5, zorder=5 if k > 1 else 3.5)
+        return float(total.max())
+
+    def _handles(self, color: str, rows: int, kernel: bool) -> list[Any]:
+        components = [
+            Line2D([], [], color=component_color(i), linewidth=2, label=f"{i}   {percent(weight)}")
+            for i, weight in enumerate(self.marginal.weights[:40])
+        ]
+        handles = [*components, Line2D([], [], color=color, linewidth=1.6, label="sum")]
+        if kernel:
+            of = f", {KERNEL_ROWS:,} rows".replace(",", " ") if rows > KERNEL_ROWS else ""
+            handles.append(
+                Line2D([], [], color=QUIET, linewidth=1.1, linestyle=(0, (3, 2)),
+                       label="kernel estimate" + of)
+            )  # fmt: skip
+        if rows:
+            handles.append(Patch(facecolor=GREY, label=f"{rows:,} rows".replace(",", " ")))
+        return handles
+
+
+def edges_of(values: Array, span: Array) -> Array:
+    """Edges of bars by the rule of Freedman and Diaconis, between 8 and 80 of them."""
+    low, high = float(values.min()), float(values.max())
+    if not high > low:
+        width = (span[1] - span[0]) / 20
+        return np.array([low - width / 2, low + width / 2])
+    quartiles = np.quantile(values, [0.25, 0.75])
+    width = 2 * (quartiles[1] - quartiles[0]) * len(values) ** (-1 / 3)
+    count = (high - low) / width if width > 0 else BARS[1]
+    return np.linspace(low, high, int(np.clip(np.ceil(count), *BARS)) + 1)

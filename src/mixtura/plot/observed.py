@@ -1,0 +1,111 @@
+"""The rows a figure shows: which features, how many rows, what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mixtura._errors import InputError
+from mixtura._types import Array
+from mixtura.plot.canvas import counted
+
+if TYPE_CHECKING:
+    from mixtura.mixture import Mixture
+
+LIMIT = 10_000  # points drawn: more only blacken the paper
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Rows to draw.
+
+    Attributes
+    ----------
+    rows : (n, d), NaN where unobserved
+    names : d names of features
+    total : how many rows there were before `thin`
+    """
+
+    rows: Array
+    names: tuple[str, ...]
+    total: int
+
+    @classmethod
+    def of(cls, X: Any, mixture: Mixture) -> Observed:
+        """Read a table or an array; None is no rows at all."""
+        d = mixture.n_features
+        rows = np.empty((0, d)) if X is None else np.asarray(X, dtype=np.float64)
+        names = mixture.feature_names or getattr(X, "columns", None)
+        names = [f"feature {j}" for j in range(d)] if names is None else names
+        return cls(rows, tuple(str(name) for name in names), len(rows))
+
+    def thin(self, limit: int = LIMIT) -> Observed:
+        """At most `limit` rows, drawn at random but always the same."""
+        if len(self.rows) <= limit:
+            return self
+        chosen = np.random.default_rng(0).choice(len(self.rows), limit, replace=False)
+        return Observed(self.rows[np.sort(chosen)], self.names, self.total)
+
+    def positions(self, features: Sequence[int | str]) -> list[int]:
+        """Names or numbers of features -> their columns."""
+        return [self._position(feature) for feature in features]
+
+    def _position(self, feature: int | str) -> int:
+        if isinstance(feature, str):
+            if feature in self.names:
+                return self.names.index(feature)
+        elif -len(self.names) <= feature < len(self.names):
+            return int(feature) % len(self.names)
+        listed = ", ".join(map(repr, self.names[:8])) + (", …" if len(self.names) > 8 else "")
+        raise InputError(f"there is no feature {feature!r}: choose from {listed}")
+
+    def take(self, dims: Sequence[int]) -> Observed:
+        """Some of the features."""
+        return Observed(self.rows[:, dims], tuple(self.names[j] for j in dims), self.total)
+
+    def sentences(self) -> list[str]:
+        """What the figure leaves out, or shows at its margin."""
+        said = []
+        if len(self.rows) < self.total:
+            said.append(f"a random {len(self.rows):,} of {self.total:,} rows".replace(",", " "))
+        unseen = np.isnan(self.rows)
+        nothing = unseen.all(axis=1)
+        if len(self.names) > 1:
+            for j, name in enumerate(self.names):
+                gaps = int(np.sum(unseen[:, j] & ~nothing))
+                if gaps:
+                    said.append(f"{counted(gaps)} without {name}: ticks at the edge")
+        if nothing.any():
+            what = " and ".join(self.names) if len(self.names) < 3 else "any of these"
+            said.append(f"{counted(int(nothing.sum()))} without {what}: not shown")
+        return said
+
+
+def fitted(estimator: Any) -> Mixture:
+    """The mixture of a fitted estimator."""
+    mixture: Mixture | None = getattr(estimator, "mixture_", None)
+    if mixture is None:
+        raise InputError(
+            f"{type(estimator).__name__} has no mixture_ yet: call fit first, "
+            "or hand a Mixture to from_mixture"
+        )
+    return mixture
+
+
+def most_telling(mixture: Mixture, count: int) -> list[int]:
+    """The features in which the components differ most, in the order of the columns.
+
+    Measured by the share of a feature's variance that lies between the components' means.
+    """
+    spread = np.sqrt(np.diagonal(mixture.covariances, axis1=1, axis2=2))  # (k, d)
+    scale = spread.max(axis=0)
+    scale = np.where(scale > 0, scale, 1.0)
+    offset = (mixture.means - mixture.weights @ mixture.means) / scale
+    between = mixture.weights @ offset**2
+    within = mixture.weights @ (spread / scale) ** 2
+    share = between / np.maximum(between + within, np.finfo(float).tiny)
+    ranked = np.argsort(-share, kind="stable")
+    return sorted(int(j) for j in ranked[:count])

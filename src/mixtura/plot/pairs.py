@@ -1,0 +1,252 @@
+"""All pairs of features in one matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Patch
+
+from mixtura._errors import InputError
+from mixtura._types import Array
+from mixtura.plot.canvas import SMALL, open_figure, percent, quieten, shorten
+from mixtura.plot.cluster import ClusterDisplay
+from mixtura.plot.density import DensityDisplay
+from mixtura.plot.histogram import HistogramDisplay
+from mixtura.plot.marks import component_handle, ellipse_handles
+from mixtura.plot.observed import Observed, fitted, most_telling
+from mixtura.plot.palette import QUIET, bands
+
+if TYPE_CHECKING:
+    from mixtura.mixture import Mixture
+
+MOST = 6
+ROWS = 2_000
+
+
+class PairsDisplay:
+    """Matrix of features: histograms, scatters with ellipses, density regions.
+
+    Diagonal: histogram with the curves of the components. Below: rows by component, with
+    ellipses. Above: highest-density regions of the bivariate marginal.
+
+    Parameters
+    ----------
+    observed : Observed, the rows of the features shown, NaN where unobserved
+    responsibilities : (n, k), from all features of the mixture
+    marginal : Mixture over the features shown
+    omitted : number of features left out
+
+    Attributes
+    ----------
+    axes_ : (d, d) array of matplotlib Axes
+    figure_ : matplotlib Figure
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mixtura import Mixture
+    >>> from mixtura.plot import PairsDisplay
+    >>> mixture = Mixture([0.4, 0.6], [[0, 0, 0], [5, 1, 3]], [np.eye(3), np.eye(3)])
+    >>> rows = mixture.sample(100, np.random.default_rng(0))
+    >>> PairsDisplay.from_mixture(mixture, rows).axes_.shape
+    (3, 3)
+    """
+
+    axes_: Any
+    figure_: Any
+
+    def __init__(
+        self,
+        observed: Observed,
+        responsibilities: Array,
+        marginal: Mixture,
+        omitted: int = 0,
+    ) -> None:
+        self.observed = observed
+        self.responsibilities = responsibilities
+        self.marginal = marginal
+        self.omitted = omitted
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        *,
+        features: Sequence[int | str] | None = None,
+        ax: Any = None,
+        **options: Any,
+    ) -> PairsDisplay:
+        """Plot a fitted estimator; see `from_mixture`."""
+        return cls.from_mixture(fitted(estimator), X, features=features, ax=ax, **options)
+
+    @classmethod
+    def from_mixture(
+        cls,
+        mixture: Mixture,
+        X: Any,
+        *,
+        features: Sequence[int | str] | None = None,
+        ax: Any = None,
+        **options: Any,
+    ) -> PairsDisplay:
+        """Plot a mixture and rows.
+
+        Parameters
+        ----------
+        mixture : Mixture
+        X : (n, d) array or data frame, NaN where unobserved; more than 2 000 rows are thinned
+        features : names or numbers; by default all, or the six in which the components differ
+            most
+        ax : (d, d) array of Axes to draw on; by default those of a new figure
+        **options : see `plot`
+        """
+        observed = Observed.of(X, mixture)
+        chosen = most_telling(mixture, MOST) if features is None else observed.positions(features)
+        omitted = mixture.n_features - len(chosen) if features is None else 0
+        observed = observed.thin(ROWS)
+        display = cls(
+            observed.take(chosen),
+            mixture.responsibilities(observed.rows),
+            mixture.marginal(chosen),
+            omitted,
+        )
+        return display.plot(ax, **options)
+
+    def plot(
+        self,
+        ax: Any = None,
+        *,
+        ellipses: Sequence[float] = (0.5, 0.95),
+        regions: Sequence[float] = (0.5, 0.8, 0.95),
+        legend: bool = True,
+    ) -> PairsDisplay:
+        """Draw.
+
+        Parameters
+        ----------
+        ax : (d, d) array of Axes to draw on; by default those of a new figure
+        ellipses : probabilities of the ellipses below the diagonal
+        regions : probabilities of the regions above the diagonal
+        legend : say beside the matrix, and below it, what is what (in a new figure only)
+        """
+        d = self.marginal.n_features
+        axes = _matrix(d) if ax is None else np.asarray(ax)
+        if axes.shape != (d, d):
+            raise InputError(f"{d} features need a ({d}, {d}) array of axes, not {axes.shape}")
+        for row in range(d):
+            for column in range(d):
+                self._draw_cell(axes[row, column], row, column, ellipses, regions)
+        _share_limits(axes)
+        self._name(axes)
+        self.axes_, self.figure_ = axes, axes[0, 0].figure
+        if legend and ax is None:
+            self._explain(ellipses, regions)
+        return self
+
+    def _draw_cell(
+        self,
+        ax: Axes,
+        row: int,
+        column: int,
+        ellipses: Sequence[float],
+        regions: Sequence[float],
+    ) -> None:
+        dims = [row] if row == column else [column, row]
+        seen, marginal = self.observed.take(dims), self.marginal.marginal(dims)
+        if row == column:
+            HistogramDisplay(seen, marginal).plot(ax, kernel=False, legend=False)
+        elif row > column:
+            display = ClusterDisplay(seen, self.responsibilities, marginal)
+            display.plot(ax, probabilities=ellipses, legend=False)
+        else:
+            display = DensityDisplay(seen, marginal)
+            display.plot(ax, probabilities=regions, resolution=70, legend=False)
+
+    def _name(self, axes: Any) -> None:
+        """Names and scales at the outer edge only."""
+        d = len(axes)
+        width = int(np.clip(96 / d, 14, 40))
+        for row in range(d):
+            for column in range(d):
+                ax = axes[row, column]
+                last, first = row == d - 1, column == 0
+                x, y = self.observed.names[column], self.observed.names[row]
+                ax.set_xlabel(shorten(x, width) if last else "", parse_math=False)
+                ax.set_ylabel(shorten(y, width) if first else "", parse_math=False)
+                ax.tick_params(labelbottom=last, labelleft=first and row != column)
+                for axis in (ax.xaxis, ax.yaxis):
+                    axis.label.set_size(SMALL)
+                    axis.get_offset_text().set_visible(
+                        last if axis is ax.xaxis else first and row != column
+                    )
+                if row == column:
+                    ax.spines["left"].set_visible(False)
+                    ax.set_yticks([])
+
+    def _explain(self, ellipses: Sequence[float], regions: Sequence[float]) -> None:
+        weights = self.marginal.weights[:40]
+        handles: list[Any] = [
+            component_handle(i, f"{i}   {percent(weight)}") for i, weight in enumerate(weights)
+        ]
+        handles += ellipse_handles(ellipses, 2)
+        shades = bands(len(regions))[::-1]
+        handles += [
+            Patch(facecolor=color, label=f"densest {100 * p:g} %")
+            for color, p in zip(shades, sorted(regions), strict=True)
+        ]
+        legend = self.figure_.legend(
+            handles=handles,
+            title="component, weight",
+            loc="outside right upper",
+            frameon=False,
+            fontsize=SMALL,
+            title_fontsize=SMALL,
+            alignment="left",
+        )
+        legend.get_title().set_color(QUIET)
+        said = self._sentences()
+        if said:
+            self.figure_.supxlabel(
+                "; ".join(said), x=0.01, ha="left", size=SMALL - 0.5, color=QUIET
+            )
+
+    def _sentences(self) -> list[str]:
+        said = []
+        if self.omitted:
+            d = self.marginal.n_features
+            said.append(
+                f"the {d} of {d + self.omitted} features in which the components differ most"
+            )
+        seen = self.observed
+        if len(seen.rows) < seen.total:
+            said.append(f"a random {len(seen.rows):,} of {seen.total:,} rows".replace(",", " "))
+        gaps = np.isnan(seen.rows).any(axis=1).sum()
+        if gaps:
+            said.append(f"{gaps} rows with gaps, shown as far as observed (ticks at the edges)")
+        return said
+
+
+def _matrix(d: int) -> Any:
+    side = float(np.clip(1.75 * d, 4.6, 11.0))
+    axes = open_figure((side + 1.7, side)).subplots(d, d, squeeze=False)
+    for ax in axes.flat:
+        quieten(ax)
+        ax.tick_params(labelsize=SMALL - 1.5)
+    return axes
+
+
+def _share_limits(axes: Any) -> None:
+    """The limits of a feature are the widest of its panels, in its column and in its row."""
+    for j in range(len(axes)):
+        column = [axes[i, j] for i in range(len(axes))]
+        row = [axes[j, i] for i in range(len(axes)) if i != j]
+        limits = [ax.get_xlim() for ax in column] + [ax.get_ylim() for ax in row]
+        low, high = min(low for low, _ in limits), max(high for _, high in limits)
+        for ax in column:
+            ax.set_xlim(low, high)
+        for ax in row:
+            ax.set_ylim(low, high)

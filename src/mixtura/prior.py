@@ -1,0 +1,95 @@
+"""Priors: pseudo-rows that are added to the statistics, and their log-density."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from mixtura._types import Array
+from mixtura.kernels.layout import DIAGONAL, FULL, SPHERICAL
+from mixtura.statistics import Moments, Statistics
+
+
+class Prior(Protocol):
+    """What is known before the data, as one more block of rows."""
+
+    def statistics(self, moments: Moments, pivot: Array) -> Statistics:
+        """The pseudo-statistics of k components about the pivot (k, d)."""
+
+
+@dataclass(frozen=True)
+class Flat:
+    """No prior: maximum likelihood."""
+
+    def statistics(self, moments: Moments, pivot: Array) -> Statistics:
+        return Statistics.zero(moments, pivot)
+
+
+@dataclass(frozen=True, eq=False)
+class Conjugate:
+    """Normal-inverse-Wishart prior on each component, Dirichlet on the weights.
+
+    ``μ_k | Σ_k ~ N(mean, Σ_k / shrinkage)``, ``Σ_k ~ inverse Wishart(dof, scale)``; for diagonal
+    and spherical families an inverse gamma with the same degrees of freedom and the scalar
+    ``scale`` (Fraley & Raftery 2007). All in frame coordinates.
+
+    Attributes
+    ----------
+    shrinkage : float
+        κ: how many rows the prior mean is worth.
+    mean : (d,)
+    dof : float
+        ν
+    matrix : (d, d)
+        Λ of the inverse Wishart.
+    variance : float
+        ς² of the inverse gamma.
+    concentration : float
+        Dirichlet parameter of the weights; 1 is flat.
+    """
+
+    shrinkage: float
+    mean: Array
+    dof: float
+    matrix: Array
+    variance: float
+    concentration: float = 1.0
+
+    def statistics(self, moments: Moments, pivot: Array) -> Statistics:
+        """One pseudo-row of weight κ at the prior mean for each component, plus the scale.
+
+        The exponents of |Σ| in the prior, read as rows: ν + d + 1 (or ν + 2) for each covariance
+        that is free, and one for each component's mean.
+        """
+        k, d = pivot.shape
+        covariances = 1 if moments.pooled else k
+        scale = {
+            FULL: self.matrix,
+            DIAGONAL: np.full(d, self.variance),
+            SPHERICAL: np.array(self.variance),
+        }[moments.shape]
+        exponent = {FULL: self.dof + d + 1, DIAGONAL: self.dof + 2, SPHERICAL: (self.dof + 2) / d}
+        off = self.mean - pivot
+        second = moments.total(self.shrinkage * moments.outer(off, off)) + scale
+        return Statistics(
+            moments,
+            pivot,
+            counts=np.full(k, self.concentration - 1.0),
+            mass=np.full(k, self.shrinkage),
+            dof=np.full(k, 1.0 + exponent[moments.shape] * covariances / k),
+            first=self.shrinkage * off,
+            second=second,
+        )
+
+
+def fraley_raftery(mean: Array, covariance: Array, k: int) -> Conjugate:
+    """The scale-free default of Fraley & Raftery (2007).
+
+    κ = 0.01, ν = d + 2, Λ = Cov(X) / k^(2/d), ς² = mean variance / k^(2/d).
+    """
+    d = len(mean)
+    shrink = k ** (2.0 / d)
+    variance = float(np.trace(covariance)) / d / shrink
+    return Conjugate(0.01, mean, d + 2.0, covariance / shrink, variance)

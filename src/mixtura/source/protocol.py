@@ -1,0 +1,32 @@
+"""The protocol between a fit and its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+from mixtura._types import Indices
+from mixtura.block import Block
+
+T = TypeVar("T")
+
+
+class Source(Protocol):
+    """Rows cut into blocks by row number.
+
+    The cuts and the order of summation depend on the rows alone, so a sum is bitwise equal for
+    any number of workers.
+    """
+
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+    @property
+    def d(self) -> int:
+        """Number of columns."""
+    def sum(self, function: Callable[[Block], T]) -> T:
+        """``Σ function(block)`` in a fixed binary tree."""
+    def map(self, function: Callable[[Block], Any]) -> list[Any]:
+        """``function(block)`` of every block, in order."""
+    def take(self, rows: Indices) -> Block:
+        """Some of the rows as one block."""

@@ -1,0 +1,177 @@
+"""What a fit needs to know of the data: weighted moments about a pivot. They form a vector space."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mixtura._types import Array
+from mixtura.kernels.layout import DIAGONAL, FULL, SPHERICAL, second_width
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Which second moments a family asks for.
+
+    Attributes
+    ----------
+    shape : int
+        FULL (d, d), DIAGONAL (d,) or SPHERICAL () of `mixtura.kernels.layout`.
+    pooled : bool
+        One second moment summed over the components, instead of one each.
+    """
+
+    shape: int
+    pooled: bool = False
+
+    def outer(self, left: Array, right: Array) -> Array:
+        """The part of ``left_k right_kᵀ`` that the shape keeps, for (k, d) arrays."""
+        if self.shape == FULL:
+            return np.asarray(left[:, :, None] * right[:, None, :])
+        product = left * right
+        return np.asarray(product if self.shape == DIAGONAL else product.sum(axis=1))
+
+    def total(self, second: Array) -> Array:
+        """Sum (k, ...) second moments over the components where the family pools them."""
+        return np.asarray(second.sum(axis=0, keepdims=True)) if self.pooled else second
+
+    def zeros(self, k: int, d: int) -> Array:
+        """Second moments of no rows."""
+        count = 1 if self.pooled else k
+        return np.zeros({FULL: (count, d, d), DIAGONAL: (count, d), SPHERICAL: (count,)}[self.shape])
+
+
+@dataclass(frozen=True, eq=False)
+class Statistics:
+    """Weighted moments of k components about one pivot each.
+
+    Three counters stand apart so that a conjugate prior is just one more block of rows: `counts`
+    divide the mixing weights, `mass` the means, `dof` the scatter.
+
+    Attributes
+    ----------
+    moments : Moments
+    pivot, first : (k, d)
+        ``first_k = Σ_i r_ik (z_i - pivot_k)``
+    second : (k or 1, ...)
+        ``Σ_i r_ik (z_i - pivot_k)(z_i - pivot_k)ᵀ`` in the shape of `moments`, over all k at once
+        where it is pooled.
+    counts, mass, dof : (k,)
+        ``Σ_i r_ik`` and what a prior adds to each.
+    log_likelihood : float
+    """
+
+    moments: Moments
+    pivot: Array
+    counts: Array
+    mass: Array
+    dof: Array
+    first: Array
+    second: Array
+    log_likelihood: float = 0.0
+
+    @classmethod
+    def zero(cls, moments: Moments, pivot: Array) -> Statistics:
+        """The statistics of no rows."""
+        k, d = pivot.shape
+        none = np.zeros(k)
+        return cls(moments, pivot, none, none, none, np.zeros((k, d)), moments.zeros(k, d))
+
+    @classmethod
+    def from_sums(
+        cls,
+        sums: Array,
+        moments: Moments,
+        pivot: Array,
+        log_likelihood: float,
+        second: Array | None = None,
+    ) -> Statistics:
+        """Unpack the (k, p) sums of T(z - pivot); `second` replaces what LINEAR sums lack."""
+        d = pivot.shape[1]
+        mass = sums[:, -1]
+        if second is None:
+            second = moments.total(unpacked(sums[:, : -d - 1], moments.shape, d))
+        return cls(moments, pivot, mass, mass, mass, sums[:, -d - 1 : -1], second, log_likelihood)
+
+    def __add__(self, other: Statistics) -> Statistics:
+        return Statistics(
+            self.moments,
+            self.pivot,
+            self.counts + other.counts,
+            self.mass + other.mass,
+            self.dof + other.dof,
+            self.first + other.first,
+            self.second + other.second,
+            self.log_likelihood + other.log_likelihood,
+        )
+
+    def __mul__(self, factor: float) -> Statistics:
+        return Statistics(
+            self.moments,
+            self.pivot,
+            self.counts * factor,
+            self.mass * factor,
+            self.dof * factor,
+            self.first * factor,
+            self.second * factor,
+            self.log_likelihood * factor,
+        )
+
+    __rmul__ = __mul__
+
+    def __sub__(self, other: Statistics) -> Statistics:
+        return self + (-1.0) * other
+
+    def about(self, pivot: Array) -> Statistics:
+        """The same rows about another pivot (k, d)."""
+        if pivot is self.pivot:
+            return self
+        shift = self.pivot - pivot
+        cross = self.moments.outer(self.first, shift)
+        if self.moments.shape == FULL:
+            cross = cross + np.swapaxes(cross, 1, 2)
+        else:
+            cross = 2.0 * cross
+        mass = self.mass.reshape(-1, *[1] * (cross.ndim - 1))
+        moved = self.moments.total(cross + mass * self.moments.outer(shift, shift))
+        first = self.first + self.mass[:, None] * shift
+        return replace(self, pivot=pivot, first=first, second=self.second + moved)
+
+    def means(self) -> Array:
+        """μ_k = pivot + first / mass, (k, d)."""
+        return np.asarray(self.pivot + self.first / self.mass[:, None])
+
+    def scatter(self) -> Array:
+        """Second moments about the means: ``second - first firstᵀ / mass``, (k or 1, ...)."""
+        centre = self.moments.outer(self.first, self.first / self.mass[:, None])
+        return np.asarray(self.second - self.moments.total(centre))
+
+    def divisor(self) -> Array:
+        """What divides the scatter, broadcastable to it."""
+        dof = self.dof.sum(keepdims=True) if self.moments.pooled else self.dof
+        return np.asarray(dof.reshape(-1, *[1] * (self.second.ndim - 1)))
+
+    def norm(self) -> float:
+        """Euclidean length as a vector."""
+        parts = (self.counts, self.first, self.second)
+        return float(np.sqrt(sum(np.vdot(part, part) for part in parts)))
+
+
+def unpacked(packed: Array, shape: int, d: int) -> Array:
+    """Second moments from the kernels' packed order: (k, p₂) -> (k, d, d), (k, d) or (k,)."""
+    if shape == FULL:
+        full = np.empty((len(packed), d, d))
+        rows, columns = np.triu_indices(d)
+        full[:, rows, columns] = packed
+        full[:, columns, rows] = packed
+        return full
+    return packed if shape == DIAGONAL else packed[:, 0]
+
+
+def packed(second: Array, shape: int) -> Array:
+    """The inverse of `unpacked`."""
+    if shape == FULL:
+        rows, columns = np.triu_indices(second.shape[1])
+        return np.asarray(second[:, rows, columns])
+    return second.reshape(len(second), second_width(shape, second.shape[-1]))
