@@ -1,1 +1,33 @@
-from mixtura.mixture import Mixture
+"""Gaussian mixtures: soft clusters, densities, missing values, weights and labels."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "Conjugate": "mixtura.prior",
+    "GaussianMixture": "mixtura.estimators",
+    "Mixture": "mixtura.mixture",
+    "Selection": "mixtura.fit.select",
+    "load": "mixtura.io.model_file",
+    "plot": "mixtura.plot",
+    "save": "mixtura.io.model_file",
+    "select": "mixtura.fit.select",
+}
+
+__all__ = ["Conjugate", "GaussianMixture", "Mixture", "Selection", "load", "plot", "save", "select"]
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name on first touch, so that `import mixtura` is quick."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'mixtura' has no attribute {name!r}")
+    module = import_module(home)
+    return module if home == f"mixtura.{name}" else getattr(module, name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

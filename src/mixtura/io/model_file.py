@@ -41,6 +41,7 @@ from mixtura.covariance import (
 )
 from mixtura.frame import Frame
 from mixtura.io.atomic import written_whole
+from mixtura.io.plain_json import json_text
 from mixtura.mixture import Mixture
 
 FORMAT = "mixtura model"
@@ -180,21 +181,7 @@ def _npy_bytes(values: Array) -> bytes:
 
 
 def _json_bytes(value: Any) -> bytes:
-    text = json.dumps(_plain(value), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    return text.encode() + b"\n"
-
-
-def _plain(value: Any) -> Any:
-    """Numbers, texts, lists and dicts for JSON; what is not finite becomes null."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value
+    return json_text(value, sort_keys=True).encode() + b"\n"
 
 
 # ---- reading

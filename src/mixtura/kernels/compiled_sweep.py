@@ -105,8 +105,7 @@ def assign(logits, w, hard, top, norm, level, wide):  # type: ignore[no-untyped-
         top[i] = logits[0, i]
     for c in range(1, k):
         for i in range(wide):
-            if logits[c, i] > top[i]:
-                top[i] = logits[c, i]
+            top[i] = logits[c, i] if logits[c, i] > top[i] else top[i]
     if hard:
         for i in range(wide):
             taken = False

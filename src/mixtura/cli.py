@@ -1,0 +1,348 @@
+"""The command line: commands, their options and exit codes; the work is in `cli_fit`, `cli_model`.
+
+Exit codes: 0 good, 1 a problem with the data or the model, 2 wrong usage, 130 interrupted.
+Data go to standard output or files, talk to standard error. Nothing heavy is imported here, so
+that help is instant.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from difflib import get_close_matches
+from enum import Enum
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from mixtura._errors import MixturaError
+
+
+class Criterion(str, Enum):
+    """What a choice among models minimises."""
+
+    bic = "bic"
+    aic = "aic"
+    icl = "icl"
+    cv = "cv"
+
+
+class Form(str, Enum):
+    """Formats of tables."""
+
+    csv = "csv"
+    tsv = "tsv"
+    parquet = "parquet"
+    arrow = "arrow"
+
+
+FILE = typer.Argument(metavar="FILE", help="CSV, TSV, Parquet or Arrow; - is standard input.")
+MODEL = typer.Argument(metavar="MODEL", help="A model file written by 'mixtura fit'.")
+OUTPUT = typer.Option("--output", "-o", metavar="FILE", help="Where to; the suffix says how.")
+FORM = typer.Option("--format", help="Format of the table, whatever the file's suffix.")
+IDENTIFIER = typer.Option("--id", metavar="COLUMN", help="Column that names the rows.")
+ABSENT = typer.Option("--allow-missing-columns", help="Columns the file lacks count as missing.")
+SEED = typer.Option("--seed", metavar="N", help="Seed of the random numbers.")
+JSON = typer.Option("--json", help="One JSON object on standard output.")
+QUIET = typer.Option("--quiet", "-q", help="No talk, only errors.")
+
+
+def fit(
+    file: Annotated[str, FILE],
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--columns",
+            "-c",
+            metavar="NAMES",
+            help="Columns to use: a,b or sepal* or ^id (all but id); may be repeated.",
+        ),
+    ] = None,
+    identifier: Annotated[str | None, IDENTIFIER] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option("--weights", metavar="COLUMN", help="Column with the weights of the rows."),
+    ] = None,
+    components: Annotated[
+        str,
+        typer.Option("--components", "-k", metavar="K", help="How many: 3, 1:9 or 2,4,6."),
+    ] = "1:9",
+    covariance: Annotated[
+        str,
+        typer.Option(
+            "--covariance",
+            metavar="NAMES",
+            help="all, or some of full,tied,diag,spherical,equal-spherical.",
+        ),
+    ] = "all",
+    criterion: Annotated[Criterion, typer.Option(help="What the choice minimises.")] = Criterion.bic,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FOLDER",
+            help="Where to write; FILE-mixture by default, - for assignments to standard output.",
+        ),
+    ] = None,
+    form: Annotated[
+        Form | None, typer.Option("--format", help="Format of the assignments; by default FILE's.")
+    ] = None,
+    figures: Annotated[bool, typer.Option("--figures/--no-figures", help="Draw figures.")] = True,
+    seed: Annotated[int, SEED] = 0,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", "-j", metavar="N", help="Models fitted side by side.")
+    ] = None,
+    as_json: Annotated[bool, JSON] = False,
+    quiet: Annotated[bool, QUIET] = False,
+) -> None:
+    """Choose and fit a mixture; write the model, the assignments and figures.
+
+    Number of components and kind of covariance are chosen together. Missing cells are used as
+    missing; columns that are no numbers are left out, and named.
+    """
+    if as_json and output == "-":
+        raise typer.BadParameter("--json and --output - both want standard output")
+    asked = _counts(components)
+    with answering():
+        from mixtura import cli_fit
+
+        names = cli_fit.family_names(covariance)
+        cli_fit.fit(
+            cli_fit.FitOptions(
+                file=file,
+                columns=tuple(columns or ()),
+                identifier=identifier,
+                weights=weights,
+                components=asked,
+                covariances=names,
+                criterion=criterion.value,
+                output=output,
+                form=form and form.value,
+                figures=figures,
+                seed=seed,
+                jobs=jobs,
+                as_json=as_json,
+                quiet=quiet,
+            )
+        )
+
+
+def assign(
+    model: Annotated[str, MODEL],
+    file: Annotated[str, FILE],
+    identifier: Annotated[str | None, IDENTIFIER] = None,
+    output: Annotated[str, OUTPUT] = "-",
+    form: Annotated[Form | None, FORM] = None,
+    allow_missing_columns: Annotated[bool, ABSENT] = False,
+    as_json: Annotated[bool, JSON] = False,
+    quiet: Annotated[bool, QUIET] = False,
+) -> None:
+    """Label rows: component, responsibilities, uncertainty and log-density of each."""
+    with answering():
+        from mixtura import cli_model
+
+        target = cli_model.Target(output, form and form.value, as_json, quiet)
+        rows = cli_model.rows_for(model, file, identifier, allow_missing_columns)
+        cli_model.assign(rows, target)
+
+
+def score(
+    model: Annotated[str, MODEL],
+    file: Annotated[str, FILE],
+    identifier: Annotated[str | None, IDENTIFIER] = None,
+    allow_missing_columns: Annotated[bool, ABSENT] = False,
+    as_json: Annotated[bool, JSON] = False,
+    quiet: Annotated[bool, QUIET] = False,
+) -> None:
+    """Tell how well a model describes rows: log-likelihood, BIC, the least likely rows."""
+    with answering():
+        from mixtura import cli_model
+
+        rows = cli_model.rows_for(model, file, identifier, allow_missing_columns)
+        cli_model.score(rows, as_json=as_json, quiet=quiet)
+
+
+def sample(
+    model: Annotated[str, MODEL],
+    count: Annotated[int, typer.Option("-n", "--rows", min=1, metavar="N", help="How many rows.")],
+    seed: Annotated[int | None, SEED] = None,
+    component: Annotated[
+        int | None,
+        typer.Option("--component", metavar="LABEL", help="Draw from this component alone."),
+    ] = None,
+    labels: Annotated[bool, typer.Option("--labels", help="Also write each row's label.")] = False,
+    output: Annotated[str, OUTPUT] = "-",
+    form: Annotated[Form | None, FORM] = None,
+    as_json: Annotated[bool, JSON] = False,
+    quiet: Annotated[bool, QUIET] = False,
+) -> None:
+    """Draw new rows from a model."""
+    with answering():
+        from mixtura import cli_model
+
+        target = cli_model.Target(output, form and form.value, as_json, quiet)
+        cli_model.sample(
+            model, target, count=count, seed=seed, component=component, labels=labels
+        )
+
+
+def show(
+    model: Annotated[str, MODEL],
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
+    """Describe a model: where it comes from, how it was chosen, its components."""
+    with answering():
+        from mixtura import cli_model
+
+        cli_model.show(model, as_json=as_json)
+
+
+def impute(
+    model: Annotated[str, MODEL],
+    file: Annotated[str, FILE],
+    output: Annotated[str, OUTPUT] = "-",
+    form: Annotated[Form | None, FORM] = None,
+    allow_missing_columns: Annotated[bool, ABSENT] = False,
+    as_json: Annotated[bool, JSON] = False,
+    quiet: Annotated[bool, QUIET] = False,
+) -> None:
+    """Fill gaps with what the model expects there; all other cells stay as they are."""
+    with answering():
+        from mixtura import cli_model
+
+        target = cli_model.Target(output, form and form.value, as_json, quiet)
+        cli_model.impute(cli_model.rows_for(model, file, None, allow_missing_columns), target)
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    command.__name__: command for command in (fit, assign, score, sample, show, impute)
+}
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run one command.
+
+    The commands are typer apps of their own rather than a typer group: a group reads its own
+    options through a validation library whose import alone takes longer than help may.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that temporary files are removed
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    if not arguments:
+        print(overview(), file=sys.stderr)
+        sys.exit(2)
+    name, *rest = arguments
+    if name in ("--help", "-h", "help"):
+        print(overview())
+    elif name == "--version":
+        print(f"mixtura {_version()}")
+    elif name in COMMANDS:
+        _run(name, rest)
+    else:
+        near = get_close_matches(name, COMMANDS, 1)
+        remedy = f"did you mean 'mixtura {near[0]}'?" if near else "see 'mixtura --help'"
+        _fail(f"there is no command '{name}': {remedy}", 2)
+
+
+def overview() -> str:
+    """The help of the program as a whole."""
+    width = max(map(len, COMMANDS)) + 2
+    lines = [
+        f"  {name:<{width}}{str(command.__doc__).splitlines()[0]}"
+        for name, command in COMMANDS.items()
+    ]
+    return "\n".join(
+        [
+            "Usage: mixtura COMMAND [OPTIONS] [ARGUMENTS]",
+            "",
+            "Gaussian mixtures: from a table to soft clusters, densities and filled gaps.",
+            "",
+            "Commands:",
+            *lines,
+            "",
+            "Options:",
+            "  --version  Show the version.",
+            "  --help     Show this message, or that of a command: mixtura fit --help",
+            "",
+            "Start with:  mixtura fit FILE",
+        ]
+    )
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Turn what goes wrong into a line on standard error and an exit code."""
+    if os.environ.get("MIXTURA_DEBUG") == "1":
+        yield
+        return
+    try:
+        yield
+        sys.stdout.flush()
+    except (typer.BadParameter, typer.Exit):
+        raise
+    except KeyboardInterrupt:
+        _fail("interrupted; files that were being written are as they were before", 130)
+    except BrokenPipeError:  # the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except MixturaError as error:
+        _fail(str(error), 1)
+    except MemoryError:
+        _fail("not enough memory: choose fewer columns, or fewer rows", 1)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        _fail(f"{place}{error.strerror or error}", 1)
+    except Exception as error:
+        _fail(
+            f"stopped by an error of its own ({type(error).__name__}: {error}); "
+            "MIXTURA_DEBUG=1 shows where, please report it",
+            1,
+        )
+
+
+def _run(name: str, arguments: Sequence[str]) -> None:
+    app = typer.Typer(
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["--help", "-h"]},
+    )
+    app.command()(COMMANDS[name])
+    app(list(arguments), prog_name=f"mixtura {name}")
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    print(f"mixtura: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("mixtura")
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    """Numbers of components: "3", "1:9", "2,4,6" or a mixture of these."""
+    counts: list[int] = []
+    for part in text.split(","):
+        first, colon, last = part.partition(":")
+        try:
+            low = int(first)
+            counts += range(low, int(last) + 1) if colon else [low]
+        except ValueError:
+            low = 0
+        if low < 1 or not counts or counts[-1] < low:
+            raise typer.BadParameter(
+                f"{text!r} is no number of components: say 3, 1:9 or 2,4,6",
+                param_hint="--components",
+            )
+    return tuple(dict.fromkeys(counts))

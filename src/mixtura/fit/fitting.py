@@ -1,0 +1,197 @@
+"""A whole fit: a start, the climb, a rescue where components collapse, and what to tell the user."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mixtura import kernels
+from mixtura._errors import DegenerateWarning, InputError, MixturaWarning, StartsDisagreeWarning
+from mixtura._types import Array
+from mixtura.fit.em import Fit, Follow, Stop, run
+from mixtura.fit.problem import Problem
+from mixtura.fit.start import Finalist, Sample, collapsed, sample, tournament
+from mixtura.mixture import Mixture
+from mixtura.source.memory import one_blas_thread
+
+RESCUES = 2
+"""How often a collapsed component is re-seeded before the fit is kept as it is."""
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something the user should know: a warning, kept until the whole fit is done."""
+
+    kind: type[MixturaWarning]
+    text: str
+
+    def warn(self) -> None:
+        """Give the warning, pointing at the caller's line."""
+        warnings.warn(self.text, self.kind, stacklevel=4)
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """A fit with its standing among the starts and the notes for the user."""
+
+    fit: Fit
+    finalists: tuple[Finalist, ...]
+    degenerate: bool
+    notes: tuple[Note, ...]
+
+
+def fitted(
+    problem: Problem,
+    k: int,
+    rng: np.random.Generator,
+    *,
+    start: Mixture | None = None,
+    stop: Stop = Stop(),
+    fields: int = 1,
+    follow: Follow | None = None,
+) -> Outcome:
+    """Fit k components, from `start` or from the winner of a tournament.
+
+    Raises
+    ------
+    InputError
+        Fewer rows than components.
+    """
+    _check_rows(problem, k)
+    kernels.prepare(_work(problem, k))
+    with one_blas_thread():
+        small = sample(problem, k, rng)
+        finalists: list[Finalist] = []
+        if start is None:
+            finalists = tournament(small, k, rng, fields)
+            start = finalists[0].fit.mixture
+        fit = run(problem, start, stop, follow)
+        fit = _rescued(problem, small, fit, stop, follow)
+        fit, disagreement = _second_opinion(problem, small, fit, finalists, stop)
+    bad = collapsed(fit, small)
+    notes = [*_column_notes(problem, small), *_notes(fit, bad, small), *disagreement]
+    return Outcome(fit, tuple(finalists), bool(bad.any()), tuple(notes))
+
+
+def _work(problem: Problem, k: int) -> float:
+    """Multiplications of some twenty steps."""
+    d = problem.source.d
+    return 20.0 * problem.source.n * k * (d * d + 20)
+
+
+def _rescued(
+    problem: Problem, small: Sample, fit: Fit, stop: Stop, follow: Follow | None
+) -> Fit:
+    """Re-seed collapsed components where the data are explained worst; keep what is better."""
+    for _ in range(RESCUES):
+        bad = collapsed(fit, small)
+        if not bad.any() or bad.all():
+            return fit
+        again = run(problem, _reseeded(small, fit, bad), stop, follow)
+        sound = not collapsed(again, small).any()
+        if not sound and again.value <= fit.value:
+            return fit
+        fit = again
+    return fit
+
+
+def _reseeded(small: Sample, fit: Fit, bad: Array) -> Mixture:
+    """Put each collapsed component on one of the worst explained rows, broad, with a fair weight."""
+    mixture, problem = fit.mixture, small.problem
+    k, d = mixture.location.shape
+    block = problem.source.take(np.arange(problem.source.n))
+    density = mixture.logpdf(block.rows)
+    order = np.argsort(density, kind="stable")
+    spots = order[np.linspace(0, len(order) // 10, int(bad.sum())).astype(int)]
+    location = mixture.location.copy()
+    location[bad] = np.nan_to_num(mixture.frame.read(block.rows[spots]), nan=0.0)
+    flat = problem.isotropic(location)
+    start = problem.maximized(problem.at(flat).data, flat)
+    weights = np.where(bad, 1.0 / k, mixture.weights)
+    return Mixture.of(
+        weights / weights.sum(), location, start.structure, mixture.frame, mixture.feature_names
+    )
+
+
+def _second_opinion(
+    problem: Problem, small: Sample, fit: Fit, finalists: list[Finalist], stop: Stop
+) -> tuple[Fit, list[Note]]:
+    """Climb from the runner-up where it came close; warn if two partitions explain alike."""
+    weight = problem.summary.weight
+    if len(finalists) < 2 or finalists[1].degenerate:
+        return fit, []
+    gap = (finalists[0].fit.value - finalists[1].fit.value) * small.problem.summary.weight
+    if gap > 1.0:
+        return fit, []
+    other = run(problem, finalists[1].fit.mixture, stop)
+    if collapsed(other, small).any():
+        return fit, []
+    best, second = (fit, other) if fit.value >= other.value else (other, fit)
+    rows = small.problem.source.take(np.arange(small.problem.source.n)).rows
+    agreement = _agreement(best.mixture.predict(rows), second.mixture.predict(rows), small.weights)
+    lost = (best.value - second.value) * weight
+    if lost > 1.0 or agreement > 0.8:
+        return best, []
+    text = (
+        f"two starts ended {lost:.2g} nats apart in different partitions "
+        f"(adjusted Rand index {agreement:.2f}): the data do not decide between them; "
+        "fewer components or a simpler covariance family would be firmer"
+    )
+    return best, [Note(StartsDisagreeWarning, text)]
+
+
+def _agreement(a: Array, b: Array, weights: Array) -> float:
+    """Adjusted Rand index of two weighted partitions (Hubert & Arabie 1985)."""
+    table = np.zeros((int(a.max()) + 1, int(b.max()) + 1))
+    np.add.at(table, (a, b), weights)
+    pairs = [float((part**2).sum()) for part in (table, table.sum(axis=1), table.sum(axis=0))]
+    expected = pairs[1] * pairs[2] / max(float(table.sum()) ** 2, 1e-300)
+    most = (pairs[1] + pairs[2]) / 2
+    return 1.0 if most == expected else (pairs[0] - expected) / (most - expected)
+
+
+def _check_rows(problem: Problem, k: int) -> None:
+    n = problem.source.n
+    if n < k:
+        raise InputError(
+            f"Expected n_samples >= n_components but got n_components = {k}, "
+            f"n_samples = {n}: ask for at most {n} components"
+        )
+
+
+def _column_notes(problem: Problem, small: Sample) -> list[Note]:
+    """Constant or collinear columns."""
+    if not small.singular:
+        return []
+    flat = np.flatnonzero(problem.summary.deviation == 0)
+    what = f"columns {flat.tolist()} are constant" if len(flat) else "the columns are collinear"
+    text = (
+        f"{what}: the covariances are singular and rest on the floor; "
+        "drop columns, choose a simpler covariance family, or set reg_covar or a prior"
+    )
+    return [Note(DegenerateWarning, text)]
+
+
+def _notes(fit: Fit, bad: Array, small: Sample) -> list[Note]:
+    distinct = len(small.white)
+    k = len(bad)
+    notes = []
+    if distinct < k:
+        text = f"{k} components for {distinct} distinct rows: use at most {distinct}"
+        notes.append(Note(DegenerateWarning, text))
+    for index in np.flatnonzero(bad)[:3]:
+        text = (
+            f"component {index} holds {fit.counts[index]:.3g} rows and has collapsed "
+            "onto a point or a line: use fewer components, a simpler covariance family, "
+            "reg_covar or a prior"
+        )
+        notes.append(Note(DegenerateWarning, text))
+    return notes
+
+
+def renamed(fit: Fit, names: tuple[str, ...] | None) -> Fit:
+    """The fit with its mixture's columns named."""
+    m = fit.mixture
+    return replace(fit, mixture=Mixture.of(m.weights, m.location, m.structure, m.frame, names))
