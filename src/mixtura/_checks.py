@@ -185,8 +185,8 @@ def _data_frame(X: Any) -> Any:
 
 def _frame_rows(frame: Any) -> tuple[Rows, tuple[str, ...] | None]:
     columns = []
-    for name in frame.columns:
-        series = frame[name]
+    for series in frame.iter_columns():
+        name = series.name
         if not (series.dtype.is_numeric() or str(series.dtype) in ("Boolean", "Object", "Unknown")):
             raise InputTypeError(
                 f"column {name!r} holds {series.dtype}, not numbers: drop it or encode it as numbers"

@@ -13,15 +13,15 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
-from enum import Enum
-from typing import Annotated, Any, NoReturn
+from enum import StrEnum
+from typing import Annotated, NoReturn
 
 import typer
 
 from mixtura._errors import MixturaError
 
 
-class Criterion(str, Enum):
+class Criterion(StrEnum):
     """What a choice among models minimises."""
 
     bic = "bic"
@@ -30,7 +30,7 @@ class Criterion(str, Enum):
     cv = "cv"
 
 
-class Form(str, Enum):
+class Form(StrEnum):
     """Formats of tables."""
 
     csv = "csv"
@@ -78,7 +78,9 @@ def fit(
             help="all, or some of full,tied,diag,spherical,equal-spherical.",
         ),
     ] = "all",
-    criterion: Annotated[Criterion, typer.Option(help="What the choice minimises.")] = Criterion.bic,
+    criterion: Annotated[
+        Criterion, typer.Option(help="What the choice minimises.")
+    ] = Criterion.bic,
     output: Annotated[
         str | None,
         typer.Option(
@@ -99,7 +101,7 @@ def fit(
     as_json: Annotated[bool, JSON] = False,
     quiet: Annotated[bool, QUIET] = False,
 ) -> None:
-    """Choose and fit a mixture; write the model, the assignments and figures.
+    """Choose and fit a mixture; write the model, assignments and figures.
 
     Number of components and kind of covariance are chosen together. Missing cells are used as
     missing; columns that are no numbers are left out, and named.
@@ -141,7 +143,7 @@ def assign(
     as_json: Annotated[bool, JSON] = False,
     quiet: Annotated[bool, QUIET] = False,
 ) -> None:
-    """Label rows: component, responsibilities, uncertainty and log-density of each."""
+    """Label rows: component, responsibilities, uncertainty, log-density."""
     with answering():
         from mixtura import cli_model
 
@@ -158,7 +160,7 @@ def score(
     as_json: Annotated[bool, JSON] = False,
     quiet: Annotated[bool, QUIET] = False,
 ) -> None:
-    """Tell how well a model describes rows: log-likelihood, BIC, the least likely rows."""
+    """Tell how well a model describes rows, and which it likes least."""
     with answering():
         from mixtura import cli_model
 
@@ -185,16 +187,14 @@ def sample(
         from mixtura import cli_model
 
         target = cli_model.Target(output, form and form.value, as_json, quiet)
-        cli_model.sample(
-            model, target, count=count, seed=seed, component=component, labels=labels
-        )
+        cli_model.sample(model, target, count=count, seed=seed, component=component, labels=labels)
 
 
 def show(
     model: Annotated[str, MODEL],
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
-    """Describe a model: where it comes from, how it was chosen, its components."""
+    """Describe a model: its data, how it was chosen, its components."""
     with answering():
         from mixtura import cli_model
 
@@ -210,7 +210,7 @@ def impute(
     as_json: Annotated[bool, JSON] = False,
     quiet: Annotated[bool, QUIET] = False,
 ) -> None:
-    """Fill gaps with what the model expects there; all other cells stay as they are."""
+    """Fill gaps with what the model expects; other cells stay as they are."""
     with answering():
         from mixtura import cli_model
 

@@ -180,7 +180,7 @@ class Mixture:
 
     def logpdf(self, X: Any) -> Array:
         """Log-density log P(x) of each row, (n,), by the observed coordinates."""
-        return self._by_rows(X, lambda joint: _log_sum(joint), ())
+        return self._by_rows(X, log_sums, ())
 
     def pdf(self, X: Any) -> Array:
         """Density P(x) of each row, (n,)."""
@@ -196,7 +196,7 @@ class Mixture:
 
     def responsibilities(self, X: Any) -> Array:
         """Posterior probability of each component given the row, (n, k); rows sum to one."""
-        return self._by_rows(X, _shares, (self.n_components,))
+        return self._by_rows(X, shares, (self.n_components,))
 
     def predict(self, X: Any) -> Array:
         """The most probable component of each row, (n,)."""
@@ -348,7 +348,7 @@ class Mixture:
             raise InputError("condition needs finite values for some, not all, of the dimensions")
         observed = ~np.isnan(row[0])
         seen = self.observed(observed)
-        share = _shares(self.joint(row, observed))[0]
+        share = shares(self.joint(row, observed))[0]
         off = self.frame.read(row)[0, observed] - self.location[:, observed]
         rest = np.flatnonzero(~observed)
         location = self.location[:, rest] + np.einsum("kmo,ko->km", seen.coefficients, off)
@@ -368,7 +368,7 @@ class Mixture:
     def _filled(self, rows: Rows, pattern: Pattern, joint: Array) -> Array:
         seen, o, m = self.observed(pattern.observed), pattern.observed, ~pattern.observed
         z = self.frame.read(rows)
-        share = _shares(joint)
+        share = shares(joint)
         guess = np.zeros((len(rows), int(m.sum())))
         for index in range(self.n_components):
             off = z[:, o] - self.location[index, o]
@@ -453,16 +453,16 @@ def _observed(whole: Covariances, observed: Mask) -> Observed:
     return Observed(structure, norms, coefficients, (residual + residual.swapaxes(1, 2)) / 2)
 
 
-def _log_sum(joint: Array) -> Array:
+def log_sums(joint: Array) -> Array:
     """log Σ_k exp(joint) of each row."""
     top = joint.max(axis=1)
     return np.asarray(top + np.log(np.exp(joint - top[:, None]).sum(axis=1)))
 
 
-def _shares(joint: Array) -> Array:
+def shares(joint: Array) -> Array:
     """exp(joint) normalised to sum to one in each row."""
-    shares = np.exp(joint - joint.max(axis=1, keepdims=True))
-    return np.asarray(shares / shares.sum(axis=1, keepdims=True))
+    likely = np.exp(joint - joint.max(axis=1, keepdims=True))
+    return np.asarray(likely / likely.sum(axis=1, keepdims=True))
 
 
 def _checked_weights(weights: Any, k: int) -> Array:

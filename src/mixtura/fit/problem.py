@@ -96,6 +96,13 @@ class Problem:
         structure = self.family.maximize(data, Guard.of(d))
         return Mixture.of(np.full(k, 1.0 / k), location, structure, self.frame)
 
+    def adopted(self, mixture: Mixture) -> Mixture:
+        """A mixture of the same family from elsewhere, in this problem's frame."""
+        if mixture.frame == self.frame:
+            return mixture
+        structure = mixture.unframed().scaled(self.frame.scale)
+        return Mixture.of(mixture.weights, self.frame.read(mixture.means), structure, self.frame)
+
     def on(self, source: Source) -> Problem:
         """The same problem over other rows, for instance a sample."""
         return replace(self, source=source, summary=replace(self.summary, weight=_weight(source)))

@@ -1,0 +1,1 @@
+"""What a fit is worth: numerical checks of its solution."""

@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from mixtura.kernels.compiled_math import exp, log
+from mixtura.kernels.compiled_math import exp, larger, log
 from mixtura.kernels.compiled_products import add_logits, add_sums
 from mixtura.kernels.layout import DIAGONAL, FULL, SPHERICAL
 
@@ -103,9 +103,10 @@ def assign(logits, w, hard, top, norm, level, wide):  # type: ignore[no-untyped-
     k = len(logits)
     for i in range(wide):
         top[i] = logits[0, i]
-    for c in range(1, k):
+    for c in range(1, k, 2):
+        after = min(c + 1, k - 1)
         for i in range(wide):
-            top[i] = logits[c, i] if logits[c, i] > top[i] else top[i]
+            top[i] = larger(logits[after, i], larger(top[i], logits[c, i]))
     if hard:
         for i in range(wide):
             taken = False

@@ -63,6 +63,16 @@ class MemorySource:
         with one_blas_thread(), ThreadPoolExecutor(self.threads) as pool:
             return list(pool.map(function, self.blocks))
 
+    def each(self, function: Callable[[Block, slice], object]) -> None:
+        """``function(block, place)`` of every block and where its rows stand."""
+        places = cuts(self.n, self.d)
+        if self.threads == 1 or len(places) == 1:
+            for block, place in zip(self.blocks, places, strict=True):
+                function(block, place)
+        else:
+            with one_blas_thread(), ThreadPoolExecutor(self.threads) as pool:
+                list(pool.map(function, self.blocks, places))
+
     def take(self, rows: Indices) -> Block:
         """Some of the rows as one block."""
         return self.whole.take(rows)

@@ -1,0 +1,126 @@
+"""What the command line knows about a table, a choice and a mixture, as values for JSON.
+
+The same facts are told to a person (`report`), written beside the model, and given as JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mixtura._types import Array
+from mixtura.covariance import FAMILIES
+from mixtura.io.model_file import structure_name
+from mixtura.mixture import Mixture
+
+if TYPE_CHECKING:
+    from mixtura.fit.select import Candidate, Selection
+    from mixtura.io.columns import Table
+
+DOUBT = 0.8
+"""A row is doubtful when its largest responsibility is below this."""
+
+Facts = dict[str, Any]
+
+
+def of_table(table: Table, identifier: str | None = None, weights: str | None = None) -> Facts:
+    """Where the rows come from, and what was left out."""
+    return {
+        "file": Path(table.source).name,
+        "rows": len(table.rows),
+        "columns": list(table.columns),
+        "missing": dict(zip(table.columns, table.missing, strict=True)),
+        "skipped": [{"column": s.column, "reason": s.reason} for s in table.skipped],
+        "id": identifier,
+        "weights": weights,
+        "notes": list(table.notes),
+    }
+
+
+def of_selection(selection: Selection) -> Facts:
+    """The choice, and every model that was tried, best first."""
+    best = selection.best
+    ranked = selection.ranked()
+    return {
+        "choice": {
+            "sentence": selection.sentence(),
+            "criterion": str(selection.criterion),
+            **_of_candidate(best, best.score),
+        },
+        "candidates": [_of_candidate(candidate, best.score) for candidate in ranked],
+    }
+
+
+def of_components(mixture: Mixture, labels: Array | None = None) -> list[Facts]:
+    """Weight, mean and standard deviation of each component, and its rows where labels are."""
+    names = column_names(mixture)
+    spread = np.sqrt(mixture.structure.variances_by_column) / mixture.frame.scale
+    sizes = None if labels is None else np.bincount(labels, minlength=mixture.n_components)
+    return [
+        {
+            "label": label,
+            "weight": float(mixture.weights[label]),
+            "size": None if sizes is None else int(sizes[label]),
+            "mean": dict(zip(names, mixture.means[label].tolist(), strict=True)),
+            "sd": dict(zip(names, spread[label].tolist(), strict=True)),
+        }
+        for label in range(mixture.n_components)
+    ]
+
+
+def of_certainty(responsibilities: Array) -> Facts:
+    """How sure the assignment of the rows is."""
+    surest = responsibilities.max(axis=1)
+    return {
+        "mean_maximum_responsibility": float(surest.mean()),
+        "doubtful": int((surest < DOUBT).sum()),
+        "threshold": DOUBT,
+    }
+
+
+def of_scores(mixture: Mixture, log_density: Array) -> Facts:
+    """How well a mixture describes rows."""
+    n = len(log_density)
+    total = float(log_density.sum())
+    parameters = n_parameters(mixture)
+    return {
+        "rows": n,
+        "mean_log_density": total / n,
+        "log_likelihood": total,
+        "n_parameters": parameters,
+        "bic": -2.0 * total + parameters * float(np.log(n)),
+        "aic": -2.0 * total + 2.0 * parameters,
+    }
+
+
+def n_parameters(mixture: Mixture) -> int:
+    """Free parameters of weights, means and covariances."""
+    k, d = mixture.n_components, mixture.n_features
+    family = FAMILIES[structure_name(mixture.structure)]
+    return family.n_parameters(k, d) + k * d + k - 1
+
+
+def column_names(mixture: Mixture) -> Sequence[str]:
+    """The names of the features; x1, x2, … where it has none."""
+    return mixture.feature_names or tuple(f"x{i + 1}" for i in range(mixture.n_features))
+
+
+def _of_candidate(candidate: Candidate, best: float) -> Facts:
+    return {
+        "components": candidate.n_components,
+        "covariance": candidate.covariance_type,
+        "log_likelihood": candidate.log_likelihood,
+        "n_parameters": candidate.n_parameters,
+        "bic": candidate.bic,
+        "aic": candidate.aic,
+        "icl": candidate.icl,
+        "score": candidate.score,
+        "behind": candidate.score - best,
+        "converged": candidate.converged,
+        "n_iter": candidate.n_iter,
+        "degenerate": candidate.degenerate,
+        "failure": candidate.failure,
+    }

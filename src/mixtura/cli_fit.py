@@ -1,0 +1,228 @@
+"""`mixtura fit`: from a file to a chosen mixture, its assignments and figures."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from mixtura import cli_facts as facts
+from mixtura._errors import InputError, MissingDependency
+from mixtura._types import Array
+from mixtura.covariance import FAMILIES, family
+from mixtura.io import model_file
+from mixtura.io.columns import Table, choose
+from mixtura.io.plain_json import json_text
+from mixtura.io.tables import read_raw, write_table
+from mixtura.mixture import Mixture
+
+if TYPE_CHECKING:
+    from mixtura.fit.select import Selection
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """What was asked for on the command line."""
+
+    file: str
+    columns: tuple[str, ...]
+    identifier: str | None
+    weights: str | None
+    components: tuple[int, ...]
+    covariances: tuple[str, ...]
+    criterion: str
+    output: str | None
+    form: str | None
+    figures: bool
+    seed: int
+    jobs: int | None
+    as_json: bool
+    quiet: bool
+
+
+@dataclass(eq=False)
+class Answer:
+    """What is known at the end, and where it went."""
+
+    table: Table
+    mixture: Mixture
+    selection: Selection
+    facts: facts.Facts
+    responsibilities: Array
+    files: list[tuple[str, str]] = field(default_factory=list)
+
+
+def family_names(text: str) -> tuple[str, ...]:
+    """The families that "all" or a list of names stands for."""
+    if text == "all":
+        return tuple(FAMILIES)
+    return tuple(dict.fromkeys(family(name.strip()).name for name in text.split(",")))
+
+
+def fit(options: FitOptions) -> None:
+    """Read, choose, write, tell."""
+    raw = read_raw(options.file)
+    table = choose(
+        raw, columns=options.columns, identifier=options.identifier, weights=options.weights
+    )
+    folder = _folder(options)
+    with told_once() as messages:
+        answer = _answer(table, options)
+        answer.facts["warnings"] = messages
+        form = options.form or ("csv" if raw.kind == "text" else raw.kind)
+        if folder is None:
+            write_table(assignments(answer, options.identifier), "-", form=form)
+        else:
+            _write(answer, folder, form, options)
+            if options.figures:
+                _draw(answer, folder)
+    if options.as_json:
+        written = [path for path, _ in answer.files]
+        print(json_text(answer.facts | {"written": written}))
+    if not options.quiet and not options.as_json:
+        _tell(answer, folder, options)
+
+
+def assignments(answer: Answer, identifier: str | None = None) -> dict[str, Any]:
+    """The table of assignments."""
+    return assignment_columns(
+        answer.responsibilities,
+        answer.mixture.logpdf(answer.table.rows),
+        identifier,
+        answer.table.ids,
+    )
+
+
+def assignment_columns(
+    responsibilities: Array, log_density: Array, identifier: str | None, ids: Any
+) -> dict[str, Any]:
+    """Columns by name: the row, its label, responsibilities, uncertainty and log-density."""
+    columns: dict[str, Any] = {
+        "label": responsibilities.argmax(axis=1),
+        **{f"responsibility_{k}": column for k, column in enumerate(responsibilities.T)},
+        "uncertainty": 1.0 - responsibilities.max(axis=1),
+        "log_density": log_density,
+    }
+    if identifier is None:
+        return {"row": np.arange(len(log_density)), **columns}
+    return {"id" if identifier in columns else identifier: ids, **columns}
+
+
+@contextmanager
+def told_once() -> Iterator[list[str]]:
+    """Collect the warnings of a block, each message once."""
+    messages: list[str] = []
+
+    def note(message: Warning | str, *_: Any, **__: Any) -> None:
+        text = " ".join(str(message).split())
+        if text not in messages:
+            messages.append(text)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = note
+        yield messages
+
+
+def _answer(table: Table, options: FitOptions) -> Answer:
+    from mixtura import report
+    from mixtura.fit.select import select
+
+    named = pa.table(dict(zip(table.columns, table.rows.T, strict=True)))
+    with report.progress(options.quiet) as follow:
+        selection = select(
+            named,
+            options.components,
+            options.covariances,
+            criterion=options.criterion,
+            sample_weight=table.weights,
+            random_state=options.seed,
+            n_jobs=options.jobs,
+            progress=follow,
+        )
+    mixture = selection.fit.mixture
+    for note in selection.notes:
+        note.warn()
+    responsibilities = mixture.responsibilities(table.rows)
+    known = {
+        "data": facts.of_table(table, options.identifier, options.weights),
+        **facts.of_selection(selection),
+        "components": facts.of_components(mixture, responsibilities.argmax(axis=1)),
+        "certainty": facts.of_certainty(responsibilities),
+        "seed": options.seed,
+    }
+    return Answer(table, mixture, selection, known, responsibilities)
+
+
+def _folder(options: FitOptions) -> Path | None:
+    """Where to write, or None for standard output; refused before the work, not after it."""
+    if options.output == "-":
+        return None
+    name = "stdin" if options.file == "-" else Path(options.file).name.split(".")[0]
+    folder = Path(options.output or f"{name}-mixture")
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file: name a folder with --output")
+    return folder
+
+
+def _write(answer: Answer, folder: Path, form: str, options: FitOptions) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    model, rows = folder / "model.mixtura", folder / f"assignments.{form}"
+    model_file.save(answer.mixture, model, answer.facts)
+    write_table(assignments(answer, options.identifier), rows, form=form)
+    answer.files += [
+        (str(model), "the model, and how it was chosen"),
+        (str(rows), "label, responsibilities, uncertainty, log-density"),
+    ]
+
+
+def _draw(answer: Answer, folder: Path) -> None:
+    try:
+        from mixtura.plot import save_figures
+    except MissingDependency as error:
+        warnings.warn(f"no figures: {error}", stacklevel=2)
+        return
+    X: Any = answer.table.rows
+    paths = save_figures(
+        answer.mixture, X, answer.selection, folder / "figures", trace=answer.selection.fit.trace
+    )
+    names = ", ".join(path.stem for path in paths)
+    answer.files.append((f"{folder / 'figures'}/", names))
+
+
+def _tell(answer: Answer, folder: Path | None, options: FitOptions) -> None:
+    from mixtura import report
+
+    known = answer.facts
+    sections = [
+        report.data(known["data"]),
+        report.choice(known),
+        report.components(known["components"], width=report.console_on(sys.stderr).width),
+        report.certainty(known["certainty"], known["data"]["rows"]),
+    ]
+    if known["warnings"]:
+        sections.append(report.cautions(known["warnings"]))
+    if folder is not None:
+        sections.append(report.written(answer.files))
+        sections.append(report.following(_next(answer, folder, options)))
+    report.tell(sections)
+
+
+def _next(answer: Answer, folder: Path, options: FitOptions) -> Sequence[tuple[str, str]]:
+    model = shlex.quote(str(folder / "model.mixtura"))
+    file = shlex.quote(options.file)
+    if any(answer.table.missing) and options.file != "-":
+        second = ("fill the gaps", f"mixtura impute {model} {file} > filled.csv")
+    else:
+        second = ("draw new rows", f"mixtura sample {model} -n 1000 > drawn.csv")
+    if options.file == "-":
+        return [("see the model again", f"mixtura show {model}"), second]
+    return [("label these rows, or new ones", f"mixtura assign {model} {file}"), second]

@@ -1,0 +1,62 @@
+"""Following a fit live: printed lines, the user's callback, scikit-learn's callbacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from mixtura.fit.em import Follow
+from mixtura.mixture import Mixture
+
+try:
+    from sklearn.callback import CallbackSupportMixin, with_callbacks
+except ImportError:  # scikit-learn before 1.9 has no callbacks
+
+    class CallbackSupportMixin:  # type: ignore[no-redef]
+        """Nothing to support."""
+
+    def with_callbacks(method: Callable[..., Any]) -> Callable[..., Any]:
+        """Nothing to tear down."""
+        return method
+
+
+def together(*followers: Follow | None) -> Follow | None:
+    """One follower that tells all; any of them may stop the climb."""
+    given = [follower for follower in followers if follower is not None]
+    if not given:
+        return None
+
+    def tell(step: int, value: float, mixture: Mixture) -> bool:
+        return any([follower(step, value, mixture) is True for follower in given])
+
+    return tell
+
+
+def printer(verbose: int, interval: int) -> Follow | None:
+    """Print the objective every `interval` steps."""
+    if not verbose:
+        return None
+
+    def tell(step: int, value: float, mixture: Mixture) -> None:
+        if step % max(interval, 1) == 0:
+            print(f"step {step}: {value:.8g} nats a row")
+
+    return tell
+
+
+def scikit_learn(estimator: Any, X: Any) -> Follow | None:
+    """Tell the callbacks set with ``estimator.set_callbacks``."""
+    if not getattr(estimator, "_skl_callbacks", None):
+        return None
+    context = estimator._init_callback_context(max_subtasks=estimator.max_iter)
+    context.call_on_fit_task_begin(estimator=estimator, X=X)
+
+    def tell(step: int, value: float, mixture: Mixture) -> bool:
+        task = context.subcontext(task_name="step", task_id=step)
+        task.call_on_fit_task_begin(estimator=estimator, X=X)
+        fitted = {"mixture_": mixture, "n_components_": mixture.n_components}
+        return bool(
+            task.call_on_fit_task_end(estimator=estimator, X=X, reconstruction_attributes=fitted)
+        )
+
+    return tell

@@ -1,0 +1,265 @@
+"""What the command line says to a person: sections of text and tables, 80 columns wide or more."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+Facts = dict[str, Any]
+Section = tuple[str, RenderableType]
+
+CRITERIA = {"bic": "BIC", "aic": "AIC", "icl": "ICL", "cv": "CV"}
+BEST = 5  # models shown of those tried
+SHOWN = 12  # columns of the data shown, unless all are asked for
+GUTTER = 12
+
+
+def console_on(stream: Any) -> Console:
+    """A console that writes plain text unless the stream is a terminal that takes colour."""
+    return Console(file=stream, highlight=False, markup=False, emoji=False)
+
+
+def tell(sections: Iterable[Section], *, stream: Any = None) -> None:
+    """Print sections, each under its name in the margin."""
+    console = console_on(stream or sys.stderr)
+    with console.capture() as text:
+        for name, body in sections:
+            grid = Table.grid(padding=0)
+            grid.add_column(width=GUTTER, no_wrap=True)
+            grid.add_column()
+            grid.add_row(Text(name, style="bold"), body)
+            console.print(grid)
+            console.print()
+    lines = (line.rstrip() for line in text.get().splitlines())
+    console.file.write("\n" + "\n".join(lines))
+    console.file.flush()
+
+
+@contextmanager
+def progress(quiet: bool) -> Iterator[Any]:
+    """A function ``(done, total)`` that keeps one line on a terminal, and is silent elsewhere."""
+    console = console_on(sys.stderr)
+    if quiet or not console.is_terminal:
+        yield None
+        return
+    columns = (
+        TextColumn("Fitting"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TextColumn("models"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as line:
+        task = line.add_task("fit", total=None)
+        yield lambda done, total: line.update(task, completed=done, total=total)
+
+
+# ---- sections
+
+
+def data(facts: Facts) -> Section:
+    """What was read."""
+    columns = facts["columns"]
+    rows, missing = facts["rows"], facts["missing"]
+    text = f"{facts['file']}: {count(rows, 'row')} of {count(len(columns), 'column')} "
+    lines = [text + f"({listed(columns, SHOWN)})"]
+    gaps = {name: number for name, number in missing.items() if number}
+    if gaps:
+        told = listed([f"{name} {number}" for name, number in gaps.items()], 6)
+        total, cells = sum(gaps.values()), rows * len(columns)
+        lines.append(f"{total} of {cells} cells are missing ({told}): used as missing")
+    for name, what in (("id", "names the rows"), ("weights", "weighs the rows")):
+        if facts.get(name):
+            lines.append(f"{facts[name]} {what}")
+    for skipped in facts["skipped"]:
+        lines.append(f"left out: {skipped['column']}, {skipped['reason']}")
+    lines += [_sentence(note) for note in facts["notes"]]
+    return "Read", paragraphs(lines)
+
+
+def choice(facts: Facts) -> Section:
+    """The choice in one sentence, and the best models."""
+    criterion = CRITERIA.get(facts["choice"]["criterion"], "score")
+    table = _table("components", "covariance", "parameters", criterion, f"Δ{criterion}", "")
+    for column, justify in enumerate(("right", "left", "right", "right", "right", "left")):
+        table.columns[column].justify = justify  # type: ignore[assignment]
+    sound = [candidate for candidate in facts["candidates"] if not candidate["failure"]]
+    for candidate in sound[:BEST]:
+        remark = "" if candidate["converged"] else "not converged"
+        table.add_row(
+            str(candidate["components"]),
+            candidate["covariance"],
+            str(candidate["n_parameters"]),
+            f"{candidate['score']:.2f}",
+            f"{candidate['behind']:.2f}",
+            "degenerate" if candidate["degenerate"] else remark,
+        )
+    sentence = Text(facts["choice"]["sentence"])
+    if len(facts["candidates"]) < 2:
+        return "Chosen", sentence
+    return "Chosen", Group(sentence, Text(), table)
+
+
+def components(facts: Sequence[Facts], *, width: int, everything: bool = False) -> Section:
+    """Weight, size, and mean ± standard deviation by column."""
+    names = list(facts[0]["mean"])
+    shown = names if everything else names[:SHOWN]
+    body: list[RenderableType] = list(_component_tables(facts, shown, width - GUTTER))
+    if len(shown) < len(names):
+        more = count(len(names) - len(shown), "more column")
+        body.append(Text(f"{more}: mixtura show MODEL tells all", style="dim"))
+    return "Components", Group(*body)
+
+
+def certainty(facts: Facts, rows: int) -> Section:
+    """How sure the assignment is."""
+    doubtful, mean = facts["doubtful"], facts["mean_maximum_responsibility"]
+    are = "is" if doubtful <= 1 else "are"
+    share = f" ({100 * doubtful / rows:.1f} %)" if doubtful else ""
+    who = count(doubtful, "row") if doubtful else "no row"
+    return "Certainty", paragraphs(
+        [
+            f"mean largest responsibility {mean:.3f} (1 is sure)",
+            f"{who}{share} {are} doubtful: largest responsibility below {facts['threshold']}",
+        ]
+    )
+
+
+def cautions(messages: Sequence[str]) -> Section:
+    """Warnings, each once."""
+    body = Table.grid(padding=(0, 1))
+    for message in messages:
+        body.add_row(Text("!", style="yellow"), Text(_sentence(message)))
+    return "Warnings", body
+
+
+def written(files: Sequence[tuple[str, str]]) -> Section:
+    """Files and what is in them."""
+    return "Written", _pairs(files)
+
+
+def following(commands: Sequence[tuple[str, str]]) -> Section:
+    """Commands to copy, each on a line of its own, under what it does."""
+    body = [
+        Text.assemble((f"# {what}\n", "dim"), command, no_wrap=True, overflow="ignore")
+        for what, command in commands
+    ]
+    return "Next", Group(*body)
+
+
+def figures_of(pairs: Sequence[tuple[str, str]], name: str) -> Section:
+    """Names and numbers."""
+    return name, _pairs(pairs)
+
+
+# ---- pieces
+
+
+def paragraphs(lines: Iterable[str]) -> Group:
+    return Group(*(Text(line) for line in lines))
+
+
+def count(number: int, what: str) -> str:
+    """A number with its noun.
+
+    Examples
+    --------
+    >>> count(1, "row"), count(1200, "row")
+    ('1 row', '1 200 rows')
+    """
+    digits = f"{number:,}".replace(",", "\u202f" if number >= 10_000 else "")
+    return f"{digits} {what}{'' if number == 1 else 's'}"
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """Names with commas, at most so many."""
+    more = f", … {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def plus_minus(mean: float, sd: float) -> str:
+    """A mean to the digits that its standard deviation supports.
+
+    Examples
+    --------
+    >>> plus_minus(80.7213, 5.6241), plus_minus(1234567.0, 2345.0), plus_minus(3e-9, 1e-10)
+    ('80.7 ± 5.6', '1234567 ± 2345', '3.00e-09 ± 1.0e-10')
+    """
+    largest = max(abs(mean), sd)
+    if not math.isfinite(largest) or largest == 0.0 or sd == 0.0:
+        return f"{mean:.4g} ± {sd:.2g}"
+    decimals = 1 - math.floor(math.log10(sd))
+    if largest >= 1e7 or largest < 1e-3 or decimals > 6:
+        digits = max(math.floor(math.log10(abs(mean) or sd)) - math.floor(math.log10(sd)) + 1, 1)
+        return f"{mean:.{min(digits, 6)}e} ± {sd:.1e}"
+    decimals = max(decimals, 0)
+    return f"{mean:.{decimals}f} ± {sd:.{decimals}f}"
+
+
+def _component_tables(
+    facts: Sequence[Facts], names: Sequence[str], width: int
+) -> Iterator[RenderableType]:
+    """One table with a row a component if that fits, else tables with a row a column."""
+    table = _table("label", "weight", *(["rows"] if _sized(facts) else []), *names)
+    for one in facts:
+        table.add_row(*_head(one), *(plus_minus(one["mean"][n], one["sd"][n]) for n in names))
+    console = Console(width=10_000)
+    if console.measure(table).maximum <= width:
+        yield table
+        return
+    cells = max(len(plus_minus(one["mean"][n], one["sd"][n])) for one in facts for n in names)
+    label = min(max(map(len, names)), 30)
+    at_once = max((width - label - 2) // (max(cells, 6) + 2), 1)
+    for start in range(0, len(facts), at_once):
+        yield _turned(facts[start : start + at_once], names)
+
+
+def _turned(facts: Sequence[Facts], names: Sequence[str]) -> Table:
+    table = _table("label", *(str(one["label"]) for one in facts), first="left")
+    heads = [_head(one) for one in facts]
+    table.add_row("weight", *(head[1] for head in heads))
+    if _sized(facts):
+        table.add_row("rows", *(head[2] for head in heads))
+    for name in names:
+        cells = (plus_minus(one["mean"][name], one["sd"][name]) for one in facts)
+        table.add_row(Text(name, overflow="ellipsis"), *cells)
+    return table
+
+
+def _sized(facts: Sequence[Facts]) -> bool:
+    return facts[0].get("size") is not None
+
+
+def _head(one: Facts) -> list[str]:
+    size = [] if one.get("size") is None else [str(one["size"])]
+    return [str(one["label"]), f"{one['weight']:.3f}", *size]
+
+
+def _table(*names: str, first: str = "right") -> Table:
+    """A calm table: no lines, dim names, numbers to the right."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    for place, name in enumerate(names):
+        justify = first if place == 0 else "right"
+        table.add_column(Text(name), justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    return table
+
+
+def _pairs(pairs: Sequence[tuple[str, str]]) -> Table:
+    table = Table.grid(padding=(0, 3, 0, 0))
+    table.add_column(overflow="fold")
+    table.add_column()
+    for left, right in pairs:
+        table.add_row(Text(left), Text(right, style="dim"))
+    return table
+
+
+def _sentence(text: str) -> str:
+    return " ".join(text.split())
