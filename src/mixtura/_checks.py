@@ -44,7 +44,9 @@ def rows_like(X: Any, features: int, names: Sequence[str] | None = None) -> Rows
         if set(names) <= set(read.names):
             return np.asarray(read.rows[:, [read.names.index(name) for name in names]])
         missing = [name for name in names if name not in read.names]
-        raise InputError(f"the data lack the model's columns {missing}; they have {list(read.names)}")
+        raise InputError(
+            f"the data lack the model's columns {missing}; they have {list(read.names)}"
+        )
     if read.rows.shape[1] != features:
         raise InputError(
             f"X has {read.rows.shape[1]} features, but the mixture is expecting {features} "
@@ -96,7 +98,7 @@ def plausibility(labels: Any, n: int, k: int) -> Array | None:
         return _hard_plausibility(given, k)
     if given.shape != (n, k):
         raise InputError(
-            f"labels have shape {given.shape}: ({n},) with -1 for unknown, or soft labels ({n}, {k})"
+            f"labels have shape {given.shape}: ({n},) with -1 for unknown, or ({n}, {k})"
         )
     soft = given.astype(np.float64)
     unknown = np.isnan(soft).all(axis=1)
@@ -104,7 +106,7 @@ def plausibility(labels: Any, n: int, k: int) -> Array | None:
     bad = np.flatnonzero(~((soft >= 0).all(axis=1) & (soft.max(axis=1) > 0)))
     if len(bad):
         raise InputError(
-            f"soft labels must be at least 0 with one above 0 in each row; row {bad[0]} is {soft[bad[0]]}"
+            f"soft labels must be at least 0, one above 0 in each row; row {bad[0]}: {soft[bad[0]]}"
         )
     with np.errstate(divide="ignore"):
         return np.asarray(np.log(soft / soft.max(axis=1, keepdims=True)))
@@ -120,7 +122,9 @@ def partition(given: Any, n: int, k: int, where: str) -> Array:
         total = values.sum(axis=1, keepdims=True)
         if np.isfinite(values).all() and (values >= 0).all() and (total > 0).all():
             return np.asarray(values / total)
-        raise InputError(f"{where}: responsibilities must be at least 0 with a positive sum per row")
+        raise InputError(
+            f"{where}: responsibilities must be at least 0 with a positive sum per row"
+        )
     raise InputError(
         f"{where} has shape {values.shape}: labels ({n},) or responsibilities ({n}, {k}) are needed"
     )
@@ -189,7 +193,7 @@ def _frame_rows(frame: Any) -> tuple[Rows, tuple[str, ...] | None]:
         name = series.name
         if not (series.dtype.is_numeric() or str(series.dtype) in ("Boolean", "Object", "Unknown")):
             raise InputTypeError(
-                f"column {name!r} holds {series.dtype}, not numbers: drop it or encode it as numbers"
+                f"column {name!r} holds {series.dtype}, not numbers: drop or encode it"
             )
         columns.append(_column(series, name))
     if not columns or not len(columns[0]):
@@ -202,11 +206,15 @@ def _column(series: Any, name: Any) -> Rows:
     kind = np.float32 if str(series.dtype) == "Float32" else np.float64
     values = series.to_list() if series.is_null().any() else series.to_numpy()
     try:
-        return np.array([np.nan if v is None else v for v in values], dtype=kind) if isinstance(
-            values, list
-        ) else np.asarray(values, dtype=kind)
+        return (
+            np.array([np.nan if v is None else v for v in values], dtype=kind)
+            if isinstance(values, list)
+            else np.asarray(values, dtype=kind)
+        )
     except (TypeError, ValueError) as error:
-        raise InputTypeError(f"column {name!r} holds values that are not numbers: {error}") from None
+        raise InputTypeError(
+            f"column {name!r} holds values that are not numbers: {error}"
+        ) from None
 
 
 def _array_rows(X: Any) -> Rows:
@@ -217,7 +225,9 @@ def _array_rows(X: Any) -> Rows:
     mask = np.ma.getmaskarray(X) if isinstance(X, np.ma.MaskedArray) else None
     values = np.asarray(X.data if mask is not None else X)
     if values.dtype.kind == "c":
-        raise InputError("Complex data not supported: pass real columns, for instance .real and .imag")
+        raise InputError(
+            "Complex data not supported: pass real columns, for instance .real and .imag"
+        )
     if values.ndim != 2:
         raise InputError(
             f"Expected 2D array, got {values.ndim}D array instead with shape {values.shape}. "
@@ -250,7 +260,9 @@ def _not_numbers(values: Any, error: Exception) -> Exception:
         except (TypeError, ValueError):
             message = f"row {row}, column {column} holds {cell!r}, not a number"
             kind = InputError if isinstance(cell, str) else InputTypeError
-            return kind(f"{message}; argument must be a string or a number: pass numeric columns only")
+            return kind(
+                f"{message}; argument must be a string or a number: pass numeric columns only"
+            )
     return InputTypeError(str(error))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -119,4 +120,4 @@ def cuts(n: int, d: int) -> list[slice]:
     size = min(max((1 << 17) // max(d, 1), 1024), 1 << 15)
     count = max(-(-n // size), 1)
     edges = [n * index // count for index in range(count + 1)]
-    return [slice(start, stop) for start, stop in zip(edges[:-1], edges[1:], strict=True)]
+    return [slice(start, stop) for start, stop in pairwise(edges)]

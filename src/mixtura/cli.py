@@ -112,7 +112,10 @@ def fit(
     with answering():
         from mixtura import cli_fit
 
-        names = cli_fit.family_names(covariance)
+        try:
+            names = cli_fit.family_names(covariance)
+        except MixturaError as error:
+            raise typer.BadParameter(str(error), param_hint="--covariance") from None
         cli_fit.fit(
             cli_fit.FitOptions(
                 file=file,

@@ -108,6 +108,17 @@ def column_names(mixture: Mixture) -> Sequence[str]:
     return mixture.feature_names or tuple(f"x{i + 1}" for i in range(mixture.n_features))
 
 
+def count(number: int, what: str) -> str:
+    """A number with its noun.
+
+    Examples
+    --------
+    >>> count(1, "row"), count(12000, "row")
+    ('1 row', '12,000 rows')
+    """
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def _of_candidate(candidate: Candidate, best: float) -> Facts:
     return {
         "components": candidate.n_components,

@@ -17,7 +17,7 @@ import pyarrow as pa
 from mixtura import cli_facts as facts
 from mixtura._errors import InputError, MissingDependency
 from mixtura._types import Array
-from mixtura.covariance import FAMILIES, family
+from mixtura.covariance import ALIASES, FAMILIES, family
 from mixtura.io import model_file
 from mixtura.io.columns import Table, choose
 from mixtura.io.plain_json import json_text
@@ -64,7 +64,11 @@ def family_names(text: str) -> tuple[str, ...]:
     """The families that "all" or a list of names stands for."""
     if text == "all":
         return tuple(FAMILIES)
-    return tuple(dict.fromkeys(family(name.strip()).name for name in text.split(",")))
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in FAMILIES and name not in ALIASES:
+            raise InputError(f"{name!r} is none of all, {', '.join((*FAMILIES, *ALIASES))}")
+    return tuple(dict.fromkeys(family(name).name for name in names))
 
 
 def fit(options: FitOptions) -> None:
@@ -86,7 +90,7 @@ def fit(options: FitOptions) -> None:
                 _draw(answer, folder)
     if options.as_json:
         written = [path for path, _ in answer.files]
-        print(json_text(answer.facts | {"written": written}))
+        print(json_text(answer.facts | {"written": written}, indent=None))
     if not options.quiet and not options.as_json:
         _tell(answer, folder, options)
 

@@ -40,7 +40,7 @@ class Target:
             if self.output == "-":
                 table = columns if isinstance(columns, pa.Table) else pa.table(columns)
                 known = known | {"table": table.to_pydict()}
-            print(json_text(known))
+            print(json_text(known, indent=None))
         elif self.output == "-":
             write_table(columns, "-", form=self.form)
 
@@ -92,10 +92,10 @@ def assign(given: ModelRows, target: Target) -> None:
         "warnings": messages,
     }
     target.write(columns, known)
-    told = ", ".join(f"{size} in {label}" for label, size in enumerate(sizes))
+    told = ", ".join(f"{size} to {label}" for label, size in enumerate(sizes))
     target.say(
         *_remarks(given, messages),
-        f"{given.table.source}: {len(log_density)} rows assigned: {told}",
+        f"{given.table.source}: {facts.count(len(log_density), 'row')} assigned ({told})",
         f"{certainty['doubtful']} doubtful: largest responsibility below {facts.DOUBT}",
     )
 
@@ -110,7 +110,7 @@ def score(given: ModelRows, *, as_json: bool, quiet: bool) -> None:
     lowest = [(_row_name(given, row), float(log_density[row])) for row in _lowest(log_density)]
     if as_json:
         least = [{"row": name, "log_density": value} for name, value in lowest]
-        print(json_text(known | {"least_likely": least, "warnings": messages}))
+        print(json_text(known | {"least_likely": least, "warnings": messages}, indent=None))
         return
     Target("-", None, as_json, quiet).say(*_remarks(given, messages))
     numbers = [
@@ -156,7 +156,7 @@ def show(model: str, *, as_json: bool) -> None:
     mixture = model_file.load(model)
     told = model_file.load_metadata(model)
     if as_json:
-        print(json_text(_description(mixture) | {"metadata": told}))
+        print(json_text(_description(mixture) | {"metadata": told}, indent=None))
         return
     from mixtura import report
 
@@ -196,7 +196,9 @@ def impute(given: ModelRows, target: Target) -> None:
         arrow = _filled_column(arrow, name, filled[:, place])
     known = {"data": facts.of_table(given.table), "filled": count, "warnings": messages}
     target.write(arrow, known)
-    target.say(*_remarks(given, messages), f"{given.table.source}: {count} cells filled")
+    target.say(
+        *_remarks(given, messages), f"{given.table.source}: {facts.count(count, 'cell')} filled"
+    )
 
 
 def _filled_column(arrow: pa.Table, name: str, values: Array) -> pa.Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +43,7 @@ class Frame:
         """z -> rows in the data's units."""
         return self.pivot + z / self.scale
 
-    def take(self, dims: Array | list[int]) -> Frame:
+    def take(self, dims: Any) -> Frame:
         """The frame of some of the columns."""
         return Frame(self.pivot[dims], self.scale[dims])
 

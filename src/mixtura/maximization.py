@@ -52,9 +52,7 @@ def _held(data: Statistics, mixture: Mixture, empty: np.ndarray) -> Statistics:
         second, dof = np.where(mask, old, data.second), data.dof * kept + stay
     first = np.where(empty[:, None], 0.0, data.first)
     pivot = np.where(empty[:, None], mixture.location, data.pivot)
-    return Statistics(
-        moments, pivot, data.counts, data.mass * kept + stay, dof, first, second
-    )
+    return Statistics(moments, pivot, data.counts, data.mass * kept + stay, dof, first, second)
 
 
 def log_prior(prior: Prior, mixture: Mixture, moments: Moments) -> float:

@@ -13,27 +13,9 @@ from mixtura import _checks, kernels
 from mixtura._errors import InputError
 from mixtura._types import Array, Mask, Rows
 from mixtura.block import Block, Pattern, cuts
+from mixtura.conditioning import Observed, log_sums, seen_through, shares
 from mixtura.covariance import Covariances, structure
 from mixtura.frame import Frame
-from mixtura.law import log_norms
-
-
-@dataclass(frozen=True)
-class Observed:
-    """A mixture seen through a pattern: what is observed, and what that tells of the rest.
-
-    Attributes
-    ----------
-    structure : the covariances of the observed coordinates
-    log_norms : (k,)
-    coefficients : (k, m, o) regressions Σ_mo Σ_oo⁻¹ of the missing on the observed
-    residual : (k, m, m) conditional covariances Σ_mm - Σ_mo Σ_oo⁻¹ Σ_om
-    """
-
-    structure: Covariances
-    log_norms: Array
-    coefficients: Array
-    residual: Array
 
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
@@ -189,9 +171,7 @@ class Mixture:
     def component_logpdf(self, X: Any) -> Array:
         """Log-density log N(x | μ_k, Σ_k) of each row in each component, (n, k)."""
         with np.errstate(divide="ignore"):
-            free = Mixture.of(
-                np.ones_like(self.weights), self.location, self.structure, self.frame
-            )
+            free = Mixture.of(np.ones_like(self.weights), self.location, self.structure, self.frame)
         return free._by_rows(self._rows(X), lambda joint: joint, (self.n_components,))
 
     def responsibilities(self, X: Any) -> Array:
@@ -234,7 +214,7 @@ class Mixture:
         """The mixture seen through a pattern (d,) of observed coordinates."""
         key = np.packbits(observed).tobytes()
         if key not in self._seen:
-            self._seen[key] = _observed(self.structure, observed)
+            self._seen[key] = seen_through(self.structure, observed)
         return self._seen[key]
 
     @cached_property
@@ -302,7 +282,7 @@ class Mixture:
         labels : (n,), with `return_labels`
         """
         if n < 1 or (component is not None and not 0 <= component < self.n_components):
-            raise InputError(f"n={n}, component={component}: n >= 1 and 0 <= component < k are needed")
+            raise InputError(f"n={n}, component={component}: n >= 1, 0 <= component < k are needed")
         rng = np.random.default_rng(rng)
         chances = self.weights if component is None else np.eye(self.n_components)[component]
         labels = rng.choice(self.n_components, size=n, p=chances / chances.sum())
@@ -362,7 +342,8 @@ class Mixture:
             block = Block(rows[part].copy())
             for pattern, joint in self.log_joint(block):
                 if not pattern.complete:
-                    rows[part][pattern.rows] = self._filled(block.rows[pattern.rows], pattern, joint)
+                    gappy = block.rows[pattern.rows]
+                    rows[part][pattern.rows] = self._filled(gappy, pattern, joint)
         return rows
 
     def _filled(self, rows: Rows, pattern: Pattern, joint: Array) -> Array:
@@ -418,7 +399,8 @@ class Mixture:
 
     def __repr__(self) -> str:
         kind = type(self.structure).__name__.removesuffix("Covariances").lower()
-        lines = [f"Mixture of {self.n_components} components in {self.n_features} dimensions ({kind})"]
+        size = f"{self.n_components} components in {self.n_features} dimensions"
+        lines = [f"Mixture of {size} ({kind})"]
         deviations = np.sqrt(self.structure.variances_by_column) / self.frame.scale
         names = self.feature_names or [f"x{i}" for i in range(self.n_features)]
         for index in range(min(self.n_components, 12)):
@@ -431,38 +413,6 @@ class Mixture:
         if self.n_components > 12:
             lines.append(f"  … and {self.n_components - 12} more")
         return "\n".join(lines)
-
-
-def _observed(whole: Covariances, observed: Mask) -> Observed:
-    """Regress the missing on the observed coordinates in every component."""
-    some, rest = np.flatnonzero(observed), np.flatnonzero(~observed)
-    structure = whole if not len(rest) else whole.marginal(some)
-    norms = log_norms(structure.log_det, len(some))
-    if not len(rest):
-        empty = np.empty((whole.k, 0, 0))
-        return Observed(structure, norms, empty, empty)
-    dense = whole.dense()
-    within = dense[:, rest][:, :, rest]
-    cross = dense[:, some][:, :, rest]
-    if not cross.any():
-        return Observed(structure, norms, cross.swapaxes(1, 2), within)
-    lower = np.linalg.cholesky(dense[:, some][:, :, some])
-    white = np.linalg.solve(lower, cross)
-    coefficients = np.linalg.solve(lower.swapaxes(1, 2), white).swapaxes(1, 2)
-    residual = within - white.swapaxes(1, 2) @ white
-    return Observed(structure, norms, coefficients, (residual + residual.swapaxes(1, 2)) / 2)
-
-
-def log_sums(joint: Array) -> Array:
-    """log Σ_k exp(joint) of each row."""
-    top = joint.max(axis=1)
-    return np.asarray(top + np.log(np.exp(joint - top[:, None]).sum(axis=1)))
-
-
-def shares(joint: Array) -> Array:
-    """exp(joint) normalised to sum to one in each row."""
-    likely = np.exp(joint - joint.max(axis=1, keepdims=True))
-    return np.asarray(likely / likely.sum(axis=1, keepdims=True))
 
 
 def _checked_weights(weights: Any, k: int) -> Array:

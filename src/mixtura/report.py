@@ -13,6 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from mixtura.cli_facts import count
+
 Facts = dict[str, Any]
 Section = tuple[str, RenderableType]
 
@@ -165,18 +167,6 @@ def figures_of(pairs: Sequence[tuple[str, str]], name: str) -> Section:
 
 def paragraphs(lines: Iterable[str]) -> Group:
     return Group(*(Text(line) for line in lines))
-
-
-def count(number: int, what: str) -> str:
-    """A number with its noun.
-
-    Examples
-    --------
-    >>> count(1, "row"), count(1200, "row")
-    ('1 row', '1 200 rows')
-    """
-    digits = f"{number:,}".replace(",", "\u202f" if number >= 10_000 else "")
-    return f"{digits} {what}{'' if number == 1 else 's'}"
 
 
 def listed(names: Sequence[str], most: int) -> str:

@@ -1,4 +1,4 @@
-"""What a fit needs to know of the data: weighted moments about a pivot. They form a vector space."""
+"""What a fit must know of the data: weighted moments about a pivot. They are a vector space."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class Moments:
 
     def zeros(self, k: int, d: int) -> Array:
         """Second moments of no rows."""
-        count = 1 if self.pooled else k
-        return np.zeros({FULL: (count, d, d), DIAGONAL: (count, d), SPHERICAL: (count,)}[self.shape])
+        tail = {FULL: (d, d), DIAGONAL: (d,), SPHERICAL: ()}[self.shape]
+        return np.zeros((1 if self.pooled else k, *tail))
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,10 +129,7 @@ class Statistics:
             return self
         shift = self.pivot - pivot
         cross = self.moments.outer(self.first, shift)
-        if self.moments.shape == FULL:
-            cross = cross + np.swapaxes(cross, 1, 2)
-        else:
-            cross = 2.0 * cross
+        cross = cross + (cross.swapaxes(1, 2) if self.moments.shape == FULL else cross)
         mass = self.mass.reshape(-1, *[1] * (cross.ndim - 1))
         moved = self.moments.total(cross + mass * self.moments.outer(shift, shift))
         first = self.first + self.mass[:, None] * shift

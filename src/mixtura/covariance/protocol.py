@@ -25,31 +25,41 @@ class Covariances(Protocol):
     @property
     def shared(self) -> bool:
         """Whether all components have one and the same matrix by construction."""
+
     @property
     def log_det(self) -> Array:
         """(k,) log-determinants of the covariances."""
+
     @property
     def factors(self) -> Array:
         """Whiteners W with ``W Wᵀ = Σ⁻¹`` in the layout of `shape`: ``y = (z - μ) @ W``."""
+
     @property
     def precisions(self) -> Array:
         """Inverse covariances in the layout of `shape`."""
+
     @property
     def variances_by_column(self) -> Array:
         """(k, d) diagonals."""
 
     def dense(self) -> Array:
         """(k, d, d) matrices."""
+
     def array(self) -> Array:
         """The numbers as scikit-learn lays out ``covariances_`` for this structure."""
+
     def colorize(self, noise: Array, component: int) -> Array:
         """Standard normal rows (n, d) -> rows with the component's covariance."""
+
     def marginal(self, dims: Any) -> Covariances:
         """The structure of some coordinates."""
+
     def take(self, components: Any) -> Covariances:
         """The structure of some components."""
+
     def scaled(self, factors: Array) -> Covariances:
         """``S Σ S`` for S = diag(factors)."""
+
     def extremes(self) -> tuple[Array, Array]:
         """(k,) smallest and largest eigenvalues."""
 
@@ -64,7 +74,9 @@ class Family(Protocol):
 
     def n_parameters(self, k: int, d: int) -> int:
         """Free parameters of k covariances of d features."""
+
     def maximize(self, data: Statistics, guard: Guard) -> Covariances:
         """The structure that maximises the expected log-likelihood given the statistics."""
+
     def from_array(self, array: Array, k: int, d: int) -> Covariances:
         """The structure from numbers as scikit-learn lays them out."""

@@ -88,5 +88,5 @@ def _check_matrix(matrix: Any, where: str) -> None:
     except np.linalg.LinAlgError:
         lowest = np.linalg.eigvalsh(matrix)[0]
         raise InputError(
-            f"{where} should be symmetric, positive-definite: its smallest eigenvalue is {lowest:.3g}"
+            f"{where} should be symmetric, positive-definite: an eigenvalue is {lowest:.3g}"
         ) from None

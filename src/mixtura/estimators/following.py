@@ -27,7 +27,8 @@ def together(*followers: Follow | None) -> Follow | None:
         return None
 
     def tell(step: int, value: float, mixture: Mixture) -> bool:
-        return any([follower(step, value, mixture) is True for follower in given])
+        answers = [follower(step, value, mixture) for follower in given]
+        return any(answer is True for answer in answers)
 
     return tell
 

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from mixtura import _checks
 from mixtura._errors import InputError, InputTypeError
 from mixtura._types import Array
+from mixtura.conditioning import log_sums, shares
 from mixtura.estimators.convert import laid_out
 from mixtura.estimators.following import (
     CallbackSupportMixin,
@@ -29,7 +30,7 @@ from mixtura.fit.fitting import Outcome, fitted, renamed
 from mixtura.fit.select import Selection, Task, counts, grid, parameters, rules, threads
 from mixtura.fit.start import given_start
 from mixtura.inference.validation import Validation, validation
-from mixtura.mixture import Mixture, log_sums, shares
+from mixtura.mixture import Mixture
 from mixtura.source import MemorySource
 
 _ASSIGN = {"soft": soft, "hard": hard}
@@ -293,7 +294,8 @@ class GaussianMixture(CallbackSupportMixin, DensityMixin, BaseEstimator):
                 raise InputError(f"{name}={value!r} must be at least {low}")
         if isinstance(self.n_components, str) and self.n_components != "auto":
             raise InputError(f'n_components={self.n_components!r}: use a number, numbers or "auto"')
-        if self.reg_covar != "auto" and not (isinstance(self.reg_covar, Real) and self.reg_covar >= 0):
+        ridge = 0.0 if self.reg_covar == "auto" else self.reg_covar
+        if not isinstance(ridge, (int, float, np.number)) or not ridge >= 0:
             raise InputError(f'reg_covar={self.reg_covar!r}: use "auto" or a number, at least 0')
         if self.assignment not in _ASSIGN:
             raise InputError(f"assignment={self.assignment!r}: use one of {tuple(_ASSIGN)}")
@@ -323,7 +325,7 @@ class GaussianMixture(CallbackSupportMixin, DensityMixin, BaseEstimator):
         self._fitted()
         if n_samples < 1:
             raise InputError(
-                f"Invalid value for 'n_samples': {n_samples}. The sampling requires at least one row"
+                f"Invalid value for 'n_samples': {n_samples}. At least one row is needed"
             )
         chosen = self.random_state if random_state is None else random_state
         seed = check_random_state(chosen).randint(2**31 - 1)
@@ -471,5 +473,3 @@ class GaussianMixture(CallbackSupportMixin, DensityMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
-
-

@@ -94,8 +94,8 @@ def run(problem: Problem, start: Mixture, stop: Stop = Stop(), follow: Follow | 
 def gain_left(before: float, middle: float, now: float) -> float:
     """Aitken's estimate of ``limit - now`` from three objectives a plain step apart.
 
-    With rate ``a = (l₂ - l₁)/(l₁ - l₀)`` the rest of the geometric series is ``(l₂ - l₁) a/(1 - a)``
-    (Böhning et al. 1994). At the level of rounding nothing is left; while steps still grow,
+    With rate ``a = (l₂ - l₁)/(l₁ - l₀)`` the rest of the geometric series is
+    ``(l₂ - l₁) a/(1 - a)`` (Böhning et al. 1994). At the level of rounding nothing is left; while steps still grow,
     everything may be.
     """
     first, second = middle - before, now - middle

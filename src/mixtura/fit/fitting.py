@@ -1,4 +1,4 @@
-"""A whole fit: a start, the climb, a rescue where components collapse, and what to tell the user."""
+"""A whole fit: a start, the climb, a rescue of collapsed components, and notes for the user."""
 
 from __future__ import annotations
 
@@ -81,9 +81,7 @@ def _work(problem: Problem, k: int) -> float:
     return 20.0 * problem.source.n * k * (d * d + 20)
 
 
-def _rescued(
-    problem: Problem, small: Sample, fit: Fit, stop: Stop, follow: Follow | None
-) -> Fit:
+def _rescued(problem: Problem, small: Sample, fit: Fit, stop: Stop, follow: Follow | None) -> Fit:
     """Re-seed collapsed components where the data are explained worst; keep what is better."""
     for _ in range(RESCUES):
         bad = collapsed(fit, small)
@@ -98,9 +96,9 @@ def _rescued(
 
 
 def _reseeded(small: Sample, fit: Fit, bad: Array) -> Mixture:
-    """Put each collapsed component on one of the worst explained rows, broad, with a fair weight."""
+    """Put collapsed components on badly explained rows, broad, with a fair weight."""
     mixture, problem = fit.mixture, small.problem
-    k, d = mixture.location.shape
+    k = mixture.n_components
     block = problem.source.take(np.arange(problem.source.n))
     density = mixture.logpdf(block.rows)
     order = np.argsort(density, kind="stable")

@@ -90,9 +90,7 @@ class Problem:
         unit = np.full((k, d), 1.0)
         second = np.tile(np.eye(d), (k, 1, 1)) if moments.shape == 0 else moments.outer(unit, unit)
         one = np.ones(k)
-        data = Statistics(
-            moments, location, one, one, one, np.zeros((k, d)), moments.total(second)
-        )
+        data = Statistics(moments, location, one, one, one, np.zeros((k, d)), moments.total(second))
         structure = self.family.maximize(data, Guard.of(d))
         return Mixture.of(np.full(k, 1.0 / k), location, structure, self.frame)
 
@@ -210,7 +208,9 @@ def _scales(deviation: Array, one: bool) -> Array:
     if not len(known):
         return np.ones(len(deviation))
     usual = float(np.exp(np.log(known).mean()))
-    filled = np.full(len(deviation), known.max()) if one else np.where(deviation > 0, deviation, usual)
+    filled = (
+        np.full(len(deviation), known.max()) if one else np.where(deviation > 0, deviation, usual)
+    )
     return np.asarray(np.ldexp(1.0, 1 - np.frexp(filled)[1]))
 
 

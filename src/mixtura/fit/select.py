@@ -136,9 +136,7 @@ class Task:
 
     def problem(self, rule: Family, k: int, source: MemorySource) -> Problem:
         """The problem of one cell."""
-        stated = state(
-            source, rule, reg_covar=self.reg_covar, assign=self.assign, names=self.names
-        )
+        stated = state(source, rule, reg_covar=self.reg_covar, assign=self.assign, names=self.names)
         return with_prior(stated, self.prior, k)
 
     def told(self, k: int, rows: Indices | slice = slice(None)) -> MemorySource:

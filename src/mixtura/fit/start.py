@@ -82,24 +82,21 @@ def sample(problem: Problem, k: int, rng: np.random.Generator) -> Sample:
     return Sample(small, white, weights, singular)
 
 
-def tournament(
-    small: Sample, k: int, rng: np.random.Generator, fields: int = 1
-) -> list[Finalist]:
+def tournament(small: Sample, k: int, rng: np.random.Generator, fields: int = 1) -> list[Finalist]:
     """Let starts climb a few steps on the sample, keep the better half, and repeat; best first.
 
     Halving after short runs is emEM (Biernacki et al. 2003); seeds are drawn by squared distance
     (Arthur & Vassilvitskii 2007), farthest point first, at random, and by Ward's tree.
     """
-    field = [
+    climbs = [
         (name, _partitioned(small, seeds)) for name, seeds in _entrants(small, k, rng, fields)
     ]
-    climbs = [(name, mixture) for name, mixture in field]
     standing: list[Finalist] = []
     for steps, accelerate in _ROUNDS:
         standing = []
         for name, mixture in climbs:
             fit = run(small.problem, mixture, Stop(1e-8, steps, accelerate))
-            standing.append(Finalist(name, fit, collapsed(fit, small).any()))
+            standing.append(Finalist(name, fit, bool(collapsed(fit, small).any())))
         standing.sort(key=lambda finalist: finalist.rank)
         standing = _distinct(standing)[: max((len(standing) + 1) // 2, 2)]
         climbs = [(finalist.name, finalist.fit.mixture) for finalist in standing]
@@ -177,7 +174,9 @@ def _overridden(problem: Problem, start: Mixture, given: dict[str, Any]) -> Mixt
     if given["precisions"] is not None:
         name = problem.family.name
         inverse = structure(given["precisions"], name, k, d, "precisions_init")
-        array = inverse.precisions[0] if inverse.shape == 0 and inverse.shared else inverse.precisions
+        array = (
+            inverse.precisions[0] if inverse.shape == 0 and inverse.shared else inverse.precisions
+        )
         shape = problem.family.from_array(np.array(array), k, d).scaled(problem.frame.scale)
     return Mixture.of(weights, location, shape, problem.frame)
 
@@ -196,7 +195,7 @@ def collapsed(fit: Fit, small: Sample) -> np.ndarray:
     problem = small.problem
     if small.singular:
         return np.asarray(fit.counts < 1e-6 * fit.counts.sum())
-    low, high = fit.mixture.structure.extremes()
+    low, _ = fit.mixture.structure.extremes()
     ridge = float(problem.guard.ridge.min(initial=0.0))
     return np.asarray((low <= 4.0 * problem.guard.floor + 1.01 * ridge) | (fit.counts < 1e-6))
 
@@ -347,7 +346,8 @@ def _merged(block: Block) -> Block:
         key = np.column_stack([key, block.plausibility[kept]])
     order = np.lexsort(key.T[::-1])
     ordered = key[order]
-    new = np.concatenate([[True], (ordered[1:] != ordered[:-1]).any(axis=1)])
+    new = np.ones(len(ordered), dtype=bool)
+    new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
     first = kept[order[new]]
     total = np.add.reduceat(weights[kept][order], np.flatnonzero(new))
     told = None if block.plausibility is None else block.plausibility[first]

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixtura._types import Array
+from mixtura.conditioning import shares
 from mixtura.fit.problem import Problem
-from mixtura.mixture import Mixture, shares
+from mixtura.mixture import Mixture
 from mixtura.statistics import Statistics
 
 
@@ -174,5 +175,3 @@ def _sizes(mixture: Mixture, counts: Array) -> Fact:
         f"component {which} is the smallest; with fewer rows than d + 1 its own covariance "
         "could not be estimated",
     )  # fmt: skip
-
-

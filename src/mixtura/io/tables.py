@@ -11,6 +11,7 @@ from typing import IO, Any
 
 try:
     import pyarrow as pa
+    import pyarrow.compute
     import pyarrow.csv
     import pyarrow.feather
     import pyarrow.parquet
@@ -173,7 +174,7 @@ def _content(path: str | os.PathLike[str], source: str) -> pa.Buffer:
 def _near_files(file: Path) -> str:
     if not file.parent.is_dir():
         return f": the folder {file.parent} does not exist either"
-    near = get_close_matches(file.name, [other.name for other in file.parent.iterdir()], 2)
+    near = get_close_matches(file.name, [other.name for other in file.parent.iterdir()], 2, 0.75)
     names = " or ".join(str(file.parent / name) for name in near)
     return f": did you mean {names}?" if near else ": check its name and folder"
 
@@ -235,8 +236,21 @@ def _write(table: pa.Table, stream: IO[bytes] | pa.NativeFile, form: str) -> Non
         delimiter = "\t" if form == "tsv" else ","
         header = delimiter.join(_quoted(name, delimiter) for name in table.column_names)
         stream.write(header.encode() + b"\n")
-        options = pa.csv.WriteOptions(include_header=False, delimiter=delimiter)
+        options = pa.csv.WriteOptions(
+            include_header=False,
+            delimiter=delimiter,
+            quoting_style="needed" if _has_special_text(table, delimiter) else "none",
+        )
         pa.csv.write_csv(table, stream, options)
+
+
+def _has_special_text(table: pa.Table, delimiter: str) -> bool:
+    """Whether a text cell must be quoted; if none must, none is."""
+    return any(
+        pa.compute.any(pa.compute.match_substring_regex(column, f'["\r\n{delimiter}]')).as_py()
+        for column in table.columns
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+    )
 
 
 def _quoted(name: str, delimiter: str) -> str:

@@ -37,11 +37,10 @@ def accumulate(
     pair = pairs(shape, rows.shape[1])
     step = lanes(rows.dtype)
     b, q = tiling(len(rows), k, pair.shape[1], rows.dtype.itemsize, step)
-    padded = np.zeros((k, pair.shape[1]), rows.dtype)
-    padded[:, :p] = theta
+    theta = np.ascontiguousarray(theta, rows.dtype)
     sums = np.zeros((k, pair.shape[1]))
     log_likelihood = _sweep(rows.dtype)(
-        rows, vector(pivot), vector(scale), vector(weights), padded, pair, hard, sums, b, q, step
+        rows, vector(pivot), vector(scale), vector(weights), theta, pair, hard, sums, b, q, step
     )
     return log_likelihood, sums[:, :p]
 

@@ -67,8 +67,10 @@ def read_tile(rows, start, m, wide, pivot, scale, weights, z, w):  # type: ignor
     d = rows.shape[1]
     for i in range(m):
         w[i] = weights[start + i] if weights.size else 1.0
-        for j in range(d):
-            z[j, i] = (rows[start + i, j] - pivot[j]) * scale[j]
+    for j in range(d):
+        centre, factor = pivot[j], scale[j]
+        for i in range(m):
+            z[j, i] = (rows[start + i, j] - centre) * factor
     for i in range(m, wide):
         w[i] = 0.0
         for j in range(d):
@@ -137,12 +139,13 @@ def assign(logits, w, hard, top, norm, level, wide):  # type: ignore[no-untyped-
 def sweep(  # type: ignore[no-untyped-def]
     rows, pivot, scale, weights, theta, pair, hard, sums, b, q, step
 ):
-    """Add each row's weighted T(z) to `sums` (k, p); return the log-likelihood.
+    """Add each row's weighted T(z) to `sums`; return the log-likelihood.
 
-    `theta` (k, p) has the type of the products; `b`, `q` and `step` are those of `tiling`.
+    `theta` (k, p) has the type of the products; `pair` and `sums` are padded to a multiple of 4;
+    `b`, `q` and `step` are those of `tiling`.
     """
     n, d = rows.shape
-    k, p = theta.shape
+    k, p = len(theta), pair.shape[1]
     stride = b + step  # not a power of two: rows of a tile must not fall into the same cache sets
     z = np.zeros((d + 3, stride), theta.dtype)
     z[d] = 1.0
@@ -159,7 +162,7 @@ def sweep(  # type: ignore[no-untyped-def]
         for panel in range(panels):
             lo, hi = panel * q, min(panel * q + q, p)
             _expand(z, pair, lo, hi, table, wide)
-            add_logits(theta, table, logits, lo, hi, wide, step)
+            add_logits(theta, table, logits, lo, min(hi, theta.shape[1]), wide, step)
         log_likelihood += assign(logits, w, hard, top, norm, level, wide)
         # Backwards: the last panel is still there.
         for panel in range(panels - 1, -1, -1):

@@ -21,12 +21,16 @@ class Source(Protocol):
     @property
     def n(self) -> int:
         """Number of rows."""
+
     @property
     def d(self) -> int:
         """Number of columns."""
+
     def sum(self, function: Callable[[Block], T]) -> T:
         """``Σ function(block)`` in a fixed binary tree."""
+
     def map(self, function: Callable[[Block], Any]) -> list[Any]:
         """``function(block)`` of every block, in order."""
+
     def take(self, rows: Indices) -> Block:
         """Some of the rows as one block."""
