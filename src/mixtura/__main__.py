@@ -15,7 +15,10 @@ def main() -> None:
         from mixtura._errors import MissingDependency
 
         sys.exit(f"mixtura: {MissingDependency.of('typer', extra='cli')}")
-    cli.main(sys.argv[1:])
+    try:
+        cli.main(sys.argv[1:])
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 if __name__ == "__main__":

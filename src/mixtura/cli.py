@@ -18,7 +18,11 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from mixtura._errors import MixturaError
+from mixtura import __version__
+from mixtura._errors import MissingDependency, MixturaError
+
+PACKAGES = ("typer", "rich", "pyarrow")
+"""What the extra "cli" brings."""
 
 
 class Criterion(StrEnum):
@@ -243,7 +247,7 @@ def main(arguments: Sequence[str]) -> None:
     if name in ("--help", "-h", "help"):
         print(overview())
     elif name == "--version":
-        print(f"mixtura {_version()}")
+        print(f"mixtura {__version__}")
     elif name in COMMANDS:
         _run(name, rest)
     else:
@@ -295,6 +299,11 @@ def answering() -> Iterator[None]:
         sys.exit(141)
     except MixturaError as error:
         _fail(str(error), 1)
+    except ModuleNotFoundError as error:
+        package = str(error.name).split(".")[0]
+        if package not in PACKAGES:
+            raise
+        _fail(str(MissingDependency.of(package, extra="cli")), 1)
     except MemoryError:
         _fail("not enough memory: choose fewer columns, or fewer rows", 1)
     except OSError as error:
@@ -322,15 +331,6 @@ def _run(name: str, arguments: Sequence[str]) -> None:
 def _fail(message: str, code: int) -> NoReturn:
     print(f"mixtura: {message}", file=sys.stderr)
     sys.exit(code)
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("mixtura")
-    except PackageNotFoundError:
-        return "(not installed)"
 
 
 def _counts(text: str) -> tuple[int, ...]:

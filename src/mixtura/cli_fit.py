@@ -141,7 +141,8 @@ def _answer(table: Table, options: FitOptions) -> Answer:
     from mixtura.fit.select import select
 
     named = pa.table(dict(zip(table.columns, table.rows.T, strict=True)))
-    with report.progress(options.quiet) as follow:
+    models = len(options.components) * len(options.covariances)
+    with report.progress(models, quiet=options.quiet) as follow:
         selection = select(
             named,
             options.components,
@@ -210,8 +211,9 @@ def _tell(answer: Answer, folder: Path | None, options: FitOptions) -> None:
         report.data(known["data"]),
         report.choice(known),
         report.components(known["components"], width=report.console_on(sys.stderr).width),
-        report.certainty(known["certainty"], known["data"]["rows"]),
     ]
+    if answer.mixture.n_components > 1:
+        sections.append(report.certainty(known["certainty"], known["data"]["rows"]))
     if known["warnings"]:
         sections.append(report.cautions(known["warnings"]))
     if folder is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +18,9 @@ from mixtura.io.columns import RawTable, Table, choose, match
 from mixtura.io.plain_json import json_text
 from mixtura.io.tables import read_raw, write_table
 from mixtura.mixture import Mixture
+
+if TYPE_CHECKING:
+    from mixtura import report
 
 LEAST = 5  # least likely rows that are named
 
@@ -160,26 +163,40 @@ def show(model: str, *, as_json: bool) -> None:
         return
     from mixtura import report
 
-    stream = sys.stdout
     k, d = mixture.n_components, mixture.n_features
     kind = model_file.structure_name(mixture.structure)
-    parameters = facts.n_parameters(mixture)
-    text = f"{model}: {k} components in {d} dimensions, {kind} covariance, {parameters} parameters"
-    sections: list[report.Section] = [("Model", report.paragraphs([text]))]
+    text = (
+        f"{model}: {facts.count(k, 'component')} in {facts.count(d, 'dimension')}, {kind} "
+        f"covariance, {facts.count(facts.n_parameters(mixture), 'parameter')}"
+    )
     sizes = _told_sizes(told, k)
-    shown = [
-        one | {"size": size} for one, size in zip(facts.of_components(mixture), sizes, strict=True)
-    ]
-    width = report.console_on(stream).width
-    try:  # what stands beside the model is anybody's
-        sections += [report.data(told["data"]), report.choice(told)]
-        certainty = [report.certainty(told["certainty"], told["data"]["rows"])]
+    described = facts.of_components(mixture)
+    shown = [one | {"size": size} for one, size in zip(described, sizes, strict=True)]
+    width = report.console_on(sys.stdout).width
+    before, after = _told(told, k)
+    report.tell(
+        [
+            ("Model", report.paragraphs([text])),
+            *before,
+            report.components(shown, width=width, everything=True),
+            *after,
+        ],
+        stream=sys.stdout,
+    )
+
+
+def _told(told: facts.Facts, k: int) -> tuple[list[report.Section], list[report.Section]]:
+    """Sections before and after the components, from what stands beside the model, if it can."""
+    from mixtura import report
+
+    try:  # it may be anybody's
+        before = [report.data(told["data"]), report.choice(told)]
+        after = [report.certainty(told["certainty"], told["data"]["rows"])] if k > 1 else []
         if told["warnings"]:
-            certainty.append(report.cautions(told["warnings"]))
+            after.append(report.cautions(told["warnings"]))
     except (KeyError, TypeError, ValueError, AttributeError, IndexError):
-        certainty = []
-    sections.append(report.components(shown, width=width, everything=True))
-    report.tell([*sections, *certainty], stream=stream)
+        return [], []
+    return before, after
 
 
 def impute(given: ModelRows, target: Target) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,7 +27,14 @@ GUTTER = 12
 
 def console_on(stream: Any) -> Console:
     """A console that writes plain text unless the stream is a terminal that takes colour."""
-    return Console(file=stream, highlight=False, markup=False, emoji=False)
+    plain = "NO_COLOR" in os.environ
+    return Console(
+        file=stream,
+        color_system=None if plain else "auto",
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
 
 
 def tell(sections: Iterable[Section], *, stream: Any = None) -> None:
@@ -46,7 +54,7 @@ def tell(sections: Iterable[Section], *, stream: Any = None) -> None:
 
 
 @contextmanager
-def progress(quiet: bool) -> Iterator[Any]:
+def progress(total: int, *, quiet: bool) -> Iterator[Any]:
     """A function ``(done, total)`` that keeps one line on a terminal, and is silent elsewhere."""
     console = console_on(sys.stderr)
     if quiet or not console.is_terminal:
@@ -60,7 +68,7 @@ def progress(quiet: bool) -> Iterator[Any]:
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console, transient=True) as line:
-        task = line.add_task("fit", total=None)
+        task = line.add_task("fit", total=total)
         yield lambda done, total: line.update(task, completed=done, total=total)
 
 
@@ -77,7 +85,8 @@ def data(facts: Facts) -> Section:
     if gaps:
         told = listed([f"{name} {number}" for name, number in gaps.items()], 6)
         total, cells = sum(gaps.values()), rows * len(columns)
-        lines.append(f"{total} of {cells} cells are missing ({told}): used as missing")
+        are = "is" if total == 1 else "are"
+        lines.append(f"{total} of {cells} cells {are} missing ({told}): used as missing")
     for name, what in (("id", "names the rows"), ("weights", "weighs the rows")):
         if facts.get(name):
             lines.append(f"{facts[name]} {what}")
@@ -107,7 +116,11 @@ def choice(facts: Facts) -> Section:
     sentence = Text(facts["choice"]["sentence"])
     if len(facts["candidates"]) < 2:
         return "Chosen", sentence
-    return "Chosen", Group(sentence, Text(), table)
+    failures = [one["failure"] for one in facts["candidates"] if one["failure"]]
+    if not failures:
+        return "Chosen", Group(sentence, Text(), table)
+    remark = f"{len(failures)} of {count(len(facts['candidates']), 'model')} failed: {failures[0]}"
+    return "Chosen", Group(sentence, Text(), table, Text(remark, style="dim"))
 
 
 def components(facts: Sequence[Facts], *, width: int, everything: bool = False) -> Section:
@@ -181,17 +194,17 @@ def plus_minus(mean: float, sd: float) -> str:
     Examples
     --------
     >>> plus_minus(80.7213, 5.6241), plus_minus(1234567.0, 2345.0), plus_minus(3e-9, 1e-10)
-    ('80.7 ± 5.6', '1234567 ± 2345', '3.00e-09 ± 1.0e-10')
+    ('80.7 ± 5.6', '1234567 ± 2345', '3e-09 ± 1.0e-10')
     """
     largest = max(abs(mean), sd)
-    if not math.isfinite(largest) or largest == 0.0 or sd == 0.0:
+    if not math.isfinite(largest) or sd == 0.0:
         return f"{mean:.4g} ± {sd:.2g}"
     decimals = 1 - math.floor(math.log10(sd))
-    if largest >= 1e7 or largest < 1e-3 or decimals > 6:
-        digits = max(math.floor(math.log10(abs(mean) or sd)) - math.floor(math.log10(sd)) + 1, 1)
-        return f"{mean:.{min(digits, 6)}e} ± {sd:.1e}"
+    if largest >= 1e7 or largest < 1e-3 or decimals > 5:
+        digits = 2 + math.floor(math.log10(abs(mean) or sd)) - math.floor(math.log10(sd))
+        return f"{mean:.{min(max(digits, 2), 7)}g} ± {sd:.1e}"
     decimals = max(decimals, 0)
-    return f"{mean:.{decimals}f} ± {sd:.{decimals}f}"
+    return f"{round(mean, decimals) + 0.0:.{decimals}f} ± {sd:.{decimals}f}"
 
 
 def _component_tables(

@@ -27,8 +27,8 @@ from mixtura.estimators.following import (
 from mixtura.expectation import hard, soft
 from mixtura.fit.em import Fit, Stop
 from mixtura.fit.fitting import Outcome, fitted, renamed
+from mixtura.fit.given import given_start
 from mixtura.fit.select import Selection, Task, counts, grid, parameters, rules, threads
-from mixtura.fit.start import given_start
 from mixtura.inference.validation import Validation, validation
 from mixtura.mixture import Mixture
 from mixtura.source import MemorySource

@@ -95,8 +95,8 @@ def gain_left(before: float, middle: float, now: float) -> float:
     """Aitken's estimate of ``limit - now`` from three objectives a plain step apart.
 
     With rate ``a = (l₂ - l₁)/(l₁ - l₀)`` the rest of the geometric series is
-    ``(l₂ - l₁) a/(1 - a)`` (Böhning et al. 1994). At the level of rounding nothing is left; while steps still grow,
-    everything may be.
+    ``(l₂ - l₁) a/(1 - a)`` (Böhning et al. 1994). At the level of rounding nothing is left; while
+    steps still grow, everything may be.
     """
     first, second = middle - before, now - middle
     if abs(second) <= 4e-15 * max(abs(now), 1.0) and abs(first) <= 1e-13 * max(abs(now), 1.0):

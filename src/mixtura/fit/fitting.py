@@ -12,7 +12,8 @@ from mixtura._errors import DegenerateWarning, InputError, MixturaWarning, Start
 from mixtura._types import Array
 from mixtura.fit.em import Fit, Follow, Stop, run
 from mixtura.fit.problem import Problem
-from mixtura.fit.start import Finalist, Sample, collapsed, sample, tournament
+from mixtura.fit.sample import Sample, sample
+from mixtura.fit.start import Finalist, collapsed, tournament
 from mixtura.mixture import Mixture
 from mixtura.source.memory import one_blas_thread
 
@@ -173,7 +174,7 @@ def _column_notes(problem: Problem, small: Sample) -> list[Note]:
 
 
 def _notes(fit: Fit, bad: Array, small: Sample) -> list[Note]:
-    distinct = len(small.white)
+    distinct = len(small.weights)
     k = len(bad)
     notes = []
     if distinct < k:

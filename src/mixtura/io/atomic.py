@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from mixtura._errors import InputError
+
 
 @contextmanager
 def written_whole(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
@@ -18,6 +20,11 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     The stream is a temporary file in the same folder, moved over `path` at the end; when the
     block raises or is interrupted it is removed and what stood at `path` is untouched. A device
     or a named pipe is written to directly.
+
+    Raises
+    ------
+    InputError
+        When the folder is not there or cannot be written to.
 
     Examples
     --------
@@ -33,7 +40,11 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         with target.open("wb") as stream:
             yield stream
         return
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
+    prefix = f".{target.name}."
+    try:
+        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=prefix, suffix=".tmp")
+    except OSError as error:
+        raise InputError(f"cannot write {os.fspath(path)}: {error.strerror}") from None
     try:
         with os.fdopen(descriptor, "wb") as stream:
             yield stream

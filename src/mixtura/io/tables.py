@@ -125,7 +125,6 @@ def write_table(
         _write_out(table, form or "csv")
         return
     form = form or format_of(path)
-    _refuse_no_folder(Path(path))
     with written_whole(path) as stream:
         _write(table, stream, form)
 
@@ -203,11 +202,6 @@ def _checked(raw: RawTable) -> RawTable:
     if raw.arrow.num_rows == 0:
         raise InputError(f"{raw.source} has column names but no rows: give a table with data")
     return raw
-
-
-def _refuse_no_folder(path: Path) -> None:
-    if not path.absolute().parent.is_dir():
-        raise InputError(f"cannot write {path}: the folder {path.parent} does not exist")
 
 
 def _arrow(values: Any) -> pa.Array | pa.ChunkedArray:

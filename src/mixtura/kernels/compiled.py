@@ -14,6 +14,7 @@ import numpy as np
 from numba import njit, types
 from numpy.typing import NDArray
 
+from mixtura.kernels.compiled_math import exp_constants
 from mixtura.kernels.compiled_products import lanes
 from mixtura.kernels.compiled_sweep import OPTIONS, pairs, sweep, tiling
 
@@ -40,7 +41,18 @@ def accumulate(
     theta = np.ascontiguousarray(theta, rows.dtype)
     sums = np.zeros((k, pair.shape[1]))
     log_likelihood = _sweep(rows.dtype)(
-        rows, vector(pivot), vector(scale), vector(weights), theta, pair, hard, sums, b, q, step
+        rows,
+        vector(pivot),
+        vector(scale),
+        vector(weights),
+        theta,
+        pair,
+        hard,
+        sums,
+        exp_constants(rows.dtype),
+        b,
+        q,
+        step,
     )
     return log_likelihood, sums[:, :p]
 
@@ -56,7 +68,9 @@ def vector(values: Array) -> Array:
 
 
 def array_type(dtype: Any, ndim: int, layout: str = "C", readonly: bool = True) -> Any:
-    return types.Array(types.float32 if dtype == np.float32 else types.float64, ndim, layout, readonly)
+    return types.Array(
+        types.float32 if dtype == np.float32 else types.float64, ndim, layout, readonly
+    )
 
 
 @cache
@@ -70,12 +84,13 @@ def _sweep(dtype: Any) -> Any:
         types.Array(types.int32, 2, "C", True),
         types.boolean,
         array_type(np.float64, 2, readonly=False),
+        array_type(dtype, 2),
         types.intp,
         types.intp,
         types.intp,
     )
 
-    def run(rows, pivot, scale, weights, theta, pair, hard, sums, b, q, step):  # type: ignore[no-untyped-def]
-        return sweep(rows, pivot, scale, weights, theta, pair, hard, sums, b, q, step)
+    def run(rows, pivot, scale, weights, theta, pair, hard, sums, constants, b, q, step):  # type: ignore[no-untyped-def]
+        return sweep(rows, pivot, scale, weights, theta, pair, hard, sums, constants, b, q, step)
 
     return njit(signature, cache=True, **OPTIONS)(run)

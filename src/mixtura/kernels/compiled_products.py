@@ -13,95 +13,21 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from llvmlite.binding import get_host_cpu_features
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from mixtura.kernels.compiled_vectors import VECTOR_BYTES, Vectors
+
 __all__ = ["add_logits", "add_sums", "lanes"]
 
-_VECTOR_BYTES = 64 if get_host_cpu_features().get("avx512f") else 32
 _VECTORS = 2  # row vectors per block of logits
 _FEATURES = 4  # features per block of sums; tables are padded to a multiple of it
 
 
 def lanes(dtype: np.dtype[Any]) -> int:
     """Tiles hold a multiple of this many rows."""
-    return _VECTORS * _VECTOR_BYTES // dtype.itemsize
-
-
-class _Emit:
-    """Writes vector instructions for arrays of one float type."""
-
-    def __init__(self, context: Any, builder: Any, float_type: Any) -> None:
-        self.context, self.builder = context, builder
-        self.scalar = context.get_value_type(float_type)
-        self.size = 4 if float_type == types.float32 else 8
-        self.count = _VECTOR_BYTES // self.size
-        self.vector = ir.VectorType(self.scalar, self.count)
-        name = f"llvm.fmuladd.v{self.count}f{8 * self.size}"
-        kind = ir.FunctionType(self.vector, [self.vector] * 3)
-        self._fma = cgutils.get_or_insert_function(builder.module, kind, name)
-
-    def array(self, kind: Any, value: Any) -> tuple[Any, Any]:
-        """Base pointer and row stride (in numbers) of a C-contiguous matrix."""
-        array = self.context.make_array(kind)(self.context, self.builder, value)
-        return array.data, cgutils.unpack_tuple(self.builder, array.shape)[1]
-
-    def at(self, matrix: tuple[Any, Any], row: Any, column: Any) -> Any:
-        base, stride = matrix
-        index = self.builder.add(self.builder.mul(row, stride), column)
-        return self.builder.gep(base, [index])
-
-    def load(self, pointer: Any) -> Any:
-        return self.builder.load(
-            self.builder.bitcast(pointer, self.vector.as_pointer()), align=self.size
-        )
-
-    def store(self, value: Any, pointer: Any) -> None:
-        self.builder.store(
-            value, self.builder.bitcast(pointer, value.type.as_pointer()), align=self.size
-        )
-
-    def spread(self, pointer: Any) -> Any:
-        undefined = ir.Constant(self.vector, ir.Undefined)
-        lane = self.context.get_constant(types.int32, 0)
-        one = self.builder.insert_element(undefined, self.builder.load(pointer), lane)
-        return self.shuffle(one, undefined, [0] * self.count)
-
-    def shuffle(self, a: Any, b: Any, order: list[int]) -> Any:
-        mask = ir.Constant(ir.VectorType(ir.IntType(32), len(order)), order)
-        return self.builder.shuffle_vector(a, b, mask)
-
-    def fma(self, a: Any, b: Any, c: Any) -> Any:
-        return self.builder.call(self._fma, [a, b, c])
-
-    def accumulators(self, number: int) -> list[Any]:
-        zero = ir.Constant(self.vector, [0.0] * self.count)
-        slots = [cgutils.alloca_once(self.builder, self.vector) for _ in range(number)]
-        for slot in slots:
-            self.builder.store(zero, slot)
-        return slots
-
-    def totals(self, vectors: list[Any]) -> Any:
-        """The sums over lanes of four vectors, as one vector of four."""
-        while vectors[0].type.count > 4:
-            half = vectors[0].type.count // 2
-            low, high = list(range(half)), list(range(half, 2 * half))
-            vectors = [
-                self.builder.fadd(self.shuffle(v, v, low), self.shuffle(v, v, high))
-                for v in vectors
-            ]
-        a, b, c, d = vectors
-        ab = self.builder.fadd(
-            self.shuffle(a, b, [0, 4, 2, 6]), self.shuffle(a, b, [1, 5, 3, 7])
-        )
-        cd = self.builder.fadd(
-            self.shuffle(c, d, [0, 4, 2, 6]), self.shuffle(c, d, [1, 5, 3, 7])
-        )
-        return self.builder.fadd(
-            self.shuffle(ab, cd, [0, 1, 4, 5]), self.shuffle(ab, cd, [2, 3, 6, 7])
-        )
+    return _VECTORS * VECTOR_BYTES // dtype.itemsize
 
 
 def _logits_block(height: int) -> Any:
@@ -110,7 +36,7 @@ def _logits_block(height: int) -> Any:
     @intrinsic
     def block(typing: Any, theta: Any, table: Any, logits: Any, c: Any, i: Any, lo: Any, hi: Any):
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            emit = _Emit(context, builder, table.dtype)
+            emit = Vectors(context, builder, table.dtype)
             coefficients, source, target = map(emit.array, signature.args[:3], args[:3])
             c, i, lo, hi = args[3:]
             constant = lambda value: ir.Constant(c.type, value)  # noqa: E731
@@ -145,7 +71,7 @@ def _sums_block(height: int) -> Any:
     @intrinsic
     def block(typing: Any, shares: Any, table: Any, sums: Any, c: Any, j: Any, lo: Any, b: Any):
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            emit = _Emit(context, builder, table.dtype)
+            emit = Vectors(context, builder, table.dtype)
             weights, source, target = map(emit.array, signature.args[:3], args[:3])
             c, j, lo, b = args[3:]
             constant = lambda value: ir.Constant(c.type, value)  # noqa: E731
@@ -171,9 +97,7 @@ def _sums_block(height: int) -> Any:
                     emit.at(target, builder.add(c, constant(r)), builder.add(lo, j)),
                     wide.as_pointer(),
                 )
-                builder.store(
-                    builder.fadd(builder.load(place, align=8), total), place, align=8
-                )
+                builder.store(builder.fadd(builder.load(place, align=8), total), place, align=8)
             return context.get_dummy_value()
 
         return types.void(shares, table, sums, c, j, lo, b), codegen

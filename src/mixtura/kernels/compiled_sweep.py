@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from mixtura.kernels.compiled_math import exp, larger, log
+from mixtura.kernels.compiled_math import exponentiate, larger, log
 from mixtura.kernels.compiled_products import add_logits, add_sums
 from mixtura.kernels.layout import DIAGONAL, FULL, SPHERICAL
 
@@ -100,49 +100,46 @@ def _dot(a, b, wide):  # type: ignore[no-untyped-def]
 
 
 @njit(**OPTIONS)
-def assign(logits, w, hard, top, norm, level, wide):  # type: ignore[no-untyped-def]
+def assign(logits, w, hard, top, norm, level, constants, wide):  # type: ignore[no-untyped-def]
     """Turn logits into weighted responsibilities in place; return the log-likelihood."""
     k = len(logits)
     for i in range(wide):
-        top[i] = logits[0, i]
+        top[0, i] = logits[0, i]
     for c in range(1, k, 2):
         after = min(c + 1, k - 1)
         for i in range(wide):
-            top[i] = larger(logits[after, i], larger(top[i], logits[c, i]))
+            top[0, i] = larger(logits[after, i], larger(top[0, i], logits[c, i]))
     if hard:
         for i in range(wide):
+            level[i] = top[0, i]
             taken = False
-            level[i] = top[i]
             for c in range(k):
-                first = logits[c, i] == top[i] and not taken
+                first = logits[c, i] == top[0, i] and not taken
                 taken = taken or first
                 logits[c, i] = w[i] if first else 0.0
         return _dot(w, level, wide)
     for i in range(wide):
-        norm[i] = 0.0
+        norm[0, i] = 0.0
     for c in range(k):
-        for i in range(wide):
-            share = exp(logits[c, i] - top[i])
-            logits[c, i] = share
-            norm[i] += share
+        exponentiate(logits, top, norm, constants, c, wide)
     for i in range(wide):
-        total = np.float64(norm[i])
-        level[i] = top[i] + log(total)
-        norm[i] = w[i] / total
+        total = np.float64(norm[0, i])
+        level[i] = top[0, i] + log(total)
+        norm[0, i] = w[i] / total
     for c in range(k):
         for i in range(wide):
-            logits[c, i] *= norm[i]
+            logits[c, i] *= norm[0, i]
     return _dot(w, level, wide)
 
 
 @njit(**OPTIONS)
 def sweep(  # type: ignore[no-untyped-def]
-    rows, pivot, scale, weights, theta, pair, hard, sums, b, q, step
+    rows, pivot, scale, weights, theta, pair, hard, sums, constants, b, q, step
 ):
     """Add each row's weighted T(z) to `sums`; return the log-likelihood.
 
     `theta` (k, p) has the type of the products; `pair` and `sums` are padded to a multiple of 4;
-    `b`, `q` and `step` are those of `tiling`.
+    `constants` are those of `exponentiate`; `b`, `q` and `step` are those of `tiling`.
     """
     n, d = rows.shape
     k, p = len(theta), pair.shape[1]
@@ -150,7 +147,7 @@ def sweep(  # type: ignore[no-untyped-def]
     z = np.zeros((d + 3, stride), theta.dtype)
     z[d] = 1.0
     table, logits = np.empty((q, stride), theta.dtype), np.empty((k, stride), theta.dtype)
-    top, norm = np.empty(stride, theta.dtype), np.empty(stride, theta.dtype)
+    top, norm = np.empty((1, stride), theta.dtype), np.empty((1, stride), theta.dtype)
     w, level = np.empty(stride), np.empty(stride)
     panels = (p + q - 1) // q
     log_likelihood = 0.0
@@ -163,7 +160,7 @@ def sweep(  # type: ignore[no-untyped-def]
             lo, hi = panel * q, min(panel * q + q, p)
             _expand(z, pair, lo, hi, table, wide)
             add_logits(theta, table, logits, lo, min(hi, theta.shape[1]), wide, step)
-        log_likelihood += assign(logits, w, hard, top, norm, level, wide)
+        log_likelihood += assign(logits, w, hard, top, norm, level, constants, wide)
         # Backwards: the last panel is still there.
         for panel in range(panels - 1, -1, -1):
             lo, hi = panel * q, min(panel * q + q, p)

@@ -1,0 +1,104 @@
+"""Starts that the user asks for: parameters, labels, responsibilities, a function, a name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mixtura import _checks
+from mixtura._errors import InputError
+from mixtura._types import Array
+from mixtura.covariance import structure
+from mixtura.fit import seeds
+from mixtura.fit.problem import Problem
+from mixtura.fit.sample import from_shares, partitioned, sample, smoothed
+from mixtura.fit.start import Seeder
+from mixtura.mixture import Mixture
+
+_NAMED: dict[str, Seeder] = {
+    "kmeans": seeds.plus_plus,
+    "k-means++": seeds.plus_plus,
+    "random_from_data": seeds.random,
+    "random": seeds.random,
+}
+
+
+def given_start(
+    problem: Problem, k: int, how: Any, given: dict[str, Any], rng: np.random.Generator
+) -> Mixture | None:
+    """The start that the user asked for, or None where a tournament is to find one.
+
+    Parameters
+    ----------
+    how : str, callable or array_like
+        "auto", a start by name, a callable that gives labels or responsibilities, or these.
+    given : dict
+        "weights", "means", "precisions" to start from, or None.
+
+    Raises
+    ------
+    InputError
+        An unknown name, or numbers that do not fit.
+    """
+    some = any(value is not None for value in given.values())
+    if isinstance(how, str) and how == "auto" and not some:
+        return None
+    if given["means"] is not None:
+        means = _shaped(given["means"], (k, problem.source.d), "means_init")
+        flat = problem.isotropic(problem.frame.read(means))
+        start = problem.maximized(smoothed(problem.at(flat).data, problem), flat)
+    else:
+        start = _asked(problem, k, how, rng)
+    return _overridden(problem, start, given)
+
+
+def _asked(problem: Problem, k: int, how: Any, rng: np.random.Generator) -> Mixture:
+    n = problem.source.n
+    whole = problem.source.take(np.arange(n))
+    if callable(how):
+        seed = int(rng.integers(2**31 - 1))
+        found = how(whole.rows, k, np.random.RandomState(seed))
+        shares = _checks.partition(found, n, k, "what init_params returned")
+        return from_shares(problem, whole, shares)
+    if not isinstance(how, str):
+        return from_shares(problem, whole, _checks.partition(how, n, k, "init_params"))
+    if how not in _NAMED:
+        raise InputError(
+            f"init_params={how!r} is unknown: use one of {('auto', *_NAMED)}, a callable, "
+            "labels or responsibilities"
+        )
+    if how == "random":
+        return from_shares(problem, whole, rng.dirichlet(np.ones(k), size=n))
+    small = sample(problem, k, rng)
+    places = _NAMED[how](small.spaces[0], small.weights, k, rng)
+    return partitioned(small, places, rounds=20 if how == "kmeans" else 1)
+
+
+def _overridden(problem: Problem, start: Mixture, given: dict[str, Any]) -> Mixture:
+    """The start with the parameters that the user gave in place."""
+    k, d = start.location.shape
+    weights, location, shape = start.weights, start.location, start.structure
+    if given["weights"] is not None:
+        weights = _shaped(given["weights"], (k,), "weights_init")
+        if (weights < 0).any() or abs(weights.sum() - 1.0) > 1e-6:
+            raise InputError(f"weights_init must be at least 0 and sum to one: {weights}")
+    if given["means"] is not None:
+        location = problem.frame.read(_shaped(given["means"], (k, d), "means_init"))
+    if given["precisions"] is not None:
+        name = problem.family.name
+        inverse = structure(given["precisions"], name, k, d, "precisions_init")
+        array = (
+            inverse.precisions[0] if inverse.shape == 0 and inverse.shared else inverse.precisions
+        )
+        shape = problem.family.from_array(np.array(array), k, d).scaled(problem.frame.scale)
+    return Mixture.of(weights, location, shape, problem.frame)
+
+
+def _shaped(values: Any, shape: tuple[int, ...], name: str) -> Array:
+    array = np.array(values, dtype=np.float64)
+    if array.shape != shape:
+        raise InputError(f"{name} has shape {array.shape}; {shape} is needed")
+    if not np.isfinite(array).all():
+        raise InputError(f"{name} holds NaN or infinite numbers")
+    return array

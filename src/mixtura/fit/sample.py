@@ -1,0 +1,138 @@
+"""Rows to try starts on, and the first mixture of a partition."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mixtura._types import Array
+from mixtura.block import Block
+from mixtura.fit.problem import Problem
+from mixtura.mixture import Mixture
+from mixtura.source import MemorySource
+from mixtura.statistics import Statistics
+
+SIZE = 2000
+"""Rows in a sample, or more where the family has many parameters."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Rows to try starts on.
+
+    Attributes
+    ----------
+    problem : Problem
+        The same problem on the sample.
+    spaces : two of (m, d)
+        The rows in the frame, gaps filled with the mean; and these whitened by their covariance,
+        where elongated clusters are round, however the axes are scaled, rotated or sheared.
+    weights : (m,)
+    singular : bool
+        The columns are collinear or constant.
+    """
+
+    problem: Problem
+    spaces: tuple[Array, Array]
+    weights: Array
+    singular: bool
+
+
+def sample(problem: Problem, k: int, rng: np.random.Generator) -> Sample:
+    """Draw at most a few thousand rows; equal rows are merged and sorted.
+
+    So a fit does not depend on the order of the rows, and a weight counts as so many repetitions.
+    """
+    n, d = problem.source.n, problem.source.d
+    size = max(SIZE, 10 * k * d if problem.family.moments.shape == 0 else 10 * k)
+    if n > size:
+        block = problem.source.take(np.sort(rng.choice(n, size=size, replace=False)))
+    else:
+        block = problem.source.take(np.arange(n))
+    block = _merged(block)
+    small = problem.on(MemorySource(block.rows, block.weight(), block.plausibility))
+    z = np.nan_to_num(problem.frame.read(block.rows), nan=0.0)
+    weights = block.weight()
+    white, singular = _whitened(z, weights, problem.guard.floor)
+    return Sample(small, (z, white), weights, singular)
+
+
+def partitioned(small: Sample, seeds: Array, space: int = 0, rounds: int = 4) -> Mixture:
+    """Lloyd's steps from the seeds in a space of the sample, then one M-step in the family."""
+    k, rows = len(seeds), small.spaces[space]
+    labels = np.zeros(len(rows), dtype=np.intp)
+    for _ in range(rounds):
+        squared = (seeds**2).sum(axis=1) - 2.0 * rows @ seeds.T
+        labels = squared.argmin(axis=1)
+        shares = np.eye(k)[labels] * small.weights[:, None]
+        mass = shares.sum(axis=0)
+        means = shares.T @ rows / np.maximum(mass, 1e-300)[:, None]
+        seeds = np.where(mass[:, None] > 0, means, seeds)
+    block = small.problem.source.take(np.arange(len(labels)))
+    return from_shares(small.problem, block, np.eye(k)[labels])
+
+
+def from_shares(problem: Problem, block: Block, shares: Array) -> Mixture:
+    """The M-step of given responsibilities: they enter as the rows' soft labels."""
+    with np.errstate(divide="ignore"):
+        told = np.log(shares)
+    if block.plausibility is not None:
+        agreed = told + block.plausibility
+        lost = np.isneginf(agreed).all(axis=1)
+        told = np.where(lost[:, None], block.plausibility, agreed)
+    labelled = MemorySource(block.rows, block.weights, told)
+    k, d = shares.shape[1], problem.source.d
+    flat = problem.isotropic(np.zeros((k, d)))
+    data = problem.on(labelled).at(flat).data
+    return problem.maximized(smoothed(data, problem), flat)
+
+
+def smoothed(data: Statistics, problem: Problem) -> Statistics:
+    """Empty or tiny components borrow a row from the whole, so that a start is never singular."""
+    k, d = data.pivot.shape
+    share = 1e-3 * max(float(data.mass.sum()) / k, 1e-300)
+    centre = np.zeros((k, d))
+    unit = problem.isotropic(centre)
+    whole = unit.structure.dense() if data.moments.shape == 0 else None
+    ones = np.ones((k, d))
+    second = whole if whole is not None else data.moments.outer(ones, ones)
+    thin = np.where(data.mass < (d + 1), share, 0.0)
+    means = np.where(data.mass[:, None] > 0, data.first / np.maximum(data.mass, 1e-300)[:, None], 0)
+    about = Statistics(
+        data.moments,
+        data.pivot + means,
+        thin,
+        thin,
+        thin,
+        np.zeros((k, d)),
+        data.moments.total(thin.reshape(-1, *[1] * (second.ndim - 1)) * second),
+    )
+    return data + about.about(data.pivot)
+
+
+def _merged(block: Block) -> Block:
+    """Sorted rows; equal ones merged into one with the sum of their weights."""
+    weights = block.weight()
+    kept = np.flatnonzero(weights > 0)
+    rows = block.rows[kept]
+    key = np.where(np.isnan(rows), np.finfo(rows.dtype).max, rows)
+    if block.plausibility is not None:
+        key = np.column_stack([key, block.plausibility[kept]])
+    order = np.lexsort(key.T[::-1])
+    ordered = key[order]
+    new = np.ones(len(ordered), dtype=bool)
+    new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    first = kept[order[new]]
+    total = np.add.reduceat(weights[kept][order], np.flatnonzero(new))
+    told = None if block.plausibility is None else block.plausibility[first]
+    return Block(np.ascontiguousarray(block.rows[first]), total, told)
+
+
+def _whitened(z: Array, weights: Array, floor: float) -> tuple[Array, bool]:
+    centred = z - weights @ z / weights.sum()
+    covariance = (centred * weights[:, None]).T @ centred / weights.sum()
+    values, vectors = np.linalg.eigh(covariance)
+    singular = bool(values[0] <= 10.0 * floor * max(values[-1], 1e-300))
+    safe = np.where(values > 1e-10 * values[-1], values, np.inf)
+    return centred @ (vectors / np.sqrt(safe)), singular

@@ -1,0 +1,68 @@
+"""Where components might be: k seeds drawn from rows (m, d) with weights (m,)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mixtura._types import Array
+
+WARD = 300
+"""Rows at most in Ward's tree."""
+
+
+def plus_plus(rows: Array, weights: Array, k: int, rng: np.random.Generator) -> Array:
+    """k-means++: each next seed drawn by weighted squared distance from the nearest so far."""
+    draws = rng.random(k)
+    chosen = [_pick(weights, draws[0])]
+    nearest = _distances(rows, rows[chosen[0]])
+    for draw in draws[1:]:
+        chosen.append(_pick(weights * nearest, draw))
+        nearest = np.minimum(nearest, _distances(rows, rows[chosen[-1]]))
+    return np.asarray(rows[chosen])
+
+
+def farthest(rows: Array, weights: Array, k: int, rng: np.random.Generator) -> Array:
+    """A random row, then always the row farthest from all chosen (Gonzalez 1985).
+
+    A tenth of the rows enters, so that outliers rarely do.
+    """
+    size = min(len(rows), max(10 * k, len(rows) // 10))
+    race = rng.random(len(rows)) ** (1.0 / np.maximum(weights, 1e-300))
+    some = rows[np.sort(np.argsort(-race, kind="stable")[:size])]
+    chosen = [0]
+    nearest = _distances(some, some[0])
+    for _ in range(k - 1):
+        chosen.append(int(nearest.argmax()))
+        nearest = np.minimum(nearest, _distances(some, some[chosen[-1]]))
+    return np.asarray(some[chosen])
+
+
+def random(rows: Array, weights: Array, k: int, rng: np.random.Generator) -> Array:
+    """k rows drawn by weight."""
+    return np.asarray(rows[[_pick(weights, draw) for draw in rng.random(k)]])
+
+
+def ward(rows: Array, weights: Array, k: int, rng: np.random.Generator) -> Array:
+    """Means of the k clusters of Ward's tree on a few hundred rows."""
+    from scipy.cluster.hierarchy import fcluster, linkage
+
+    if len(rows) <= k:
+        return rows[np.arange(k) % len(rows)]
+    size = min(len(rows), max(WARD, 4 * k))
+    some = np.sort(rng.permutation(len(rows))[:size]) if len(rows) > size else slice(None)
+    few, mass = rows[some], weights[some]
+    labels = fcluster(linkage(few, "ward"), k, "maxclust") - 1
+    shares = np.eye(k)[labels] * mass[:, None]
+    return np.asarray(shares.T @ few / np.maximum(shares.sum(axis=0), 1e-300)[:, None])
+
+
+def _pick(chances: Array, draw: float) -> int:
+    """The index at which the running sum of the chances passes the share `draw`."""
+    running = np.cumsum(chances)
+    if running[-1] <= 0:
+        return int(draw * len(chances))
+    return min(int(np.searchsorted(running, draw * running[-1], "right")), len(chances) - 1)
+
+
+def _distances(rows: Array, point: Array) -> Array:
+    return np.asarray(((rows - point) ** 2).sum(axis=1))

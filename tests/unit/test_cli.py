@@ -1,0 +1,369 @@
+"""The command line as a user meets it: exit codes, what goes where, and what is said."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+pytest.importorskip("typer")
+pytest.importorskip("rich")
+pytest.importorskip("pyarrow")
+
+from mixtura import cli
+from mixtura.io.model_file import load, load_metadata, save
+from mixtura.io.tables import read_raw
+from mixtura.mixture import Mixture
+
+COMMANDS = ("fit", "assign", "score", "sample", "show", "impute")
+
+
+@pytest.fixture
+def work(tmp_path, monkeypatch):
+    """An empty folder with a small table: two groups, a gap, an identifier, a text."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    group = rng.integers(2, size=60)
+    width, height = rng.normal([0, 50], [1, 2], (60, 2)).T + np.outer([9, 30], group)
+    lines = ["name,width,kind,height"]
+    for i in range(60):
+        cell = "" if i == 4 else f"{height[i]:.4f}"
+        lines.append(f"n{i},{width[i]:.4f},{'ab'[group[i]]},{cell}")
+    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
+    mixture = Mixture(
+        [0.4, 0.6],
+        [[0.0, 50.0], [9.0, 80.0]],
+        [[1.0, 4.0], [1.0, 4.0]],
+        covariance_type="diag",
+        feature_names=["width", "height"],
+    )
+    save(mixture, tmp_path / "m.mixtura")
+    return tmp_path
+
+
+@pytest.fixture
+def run(work, capsys):
+    """Run a command in this process: (exit code, standard output, standard error)."""
+
+    def run(*arguments):
+        try:
+            cli.main(arguments)
+            code = 0
+        except SystemExit as stop:
+            code = stop.code or 0
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    before = signal.getsignal(signal.SIGTERM)
+    yield run
+    signal.signal(signal.SIGTERM, before)
+
+
+def program(*arguments, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "mixtura", *arguments], capture_output=True, text=True, **options
+    )
+
+
+FIT = ("fit", "t.csv", "--id", "name", "-k", "1:3", "--covariance", "diag,tied", "--no-figures")
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("fit", "--help"), ("show", "-h")])
+def test_help_imports_nothing_heavy(arguments):
+    code = (
+        "import sys; from mixtura import cli\n"
+        "try: cli.main(sys.argv[1:])\n"
+        "except SystemExit as stop: assert not stop.code\n"
+        "heavy = 'numpy scipy sklearn numba pyarrow matplotlib pandas narwhals'.split()\n"
+        "assert not [name for name in heavy if name in sys.modules]"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Usage: mixtura" in done.stdout
+
+
+def test_overview_names_every_command_within_80_columns(run):
+    code, out, _ = run("--help")
+    assert code == 0
+    assert all(f"\n  {name} " in out for name in COMMANDS)
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_version(run):
+    assert run("--version")[1].startswith("mixtura ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "Usage: mixtura COMMAND"),
+        (("fti", "t.csv"), "did you mean 'mixtura fit'"),
+        (("fit",), "Missing argument 'FILE'"),
+        (("fit", "t.csv", "-k", "three"), "say 3, 1:9 or 2,4,6"),
+        (("fit", "t.csv", "-k", "0:3"), "say 3, 1:9 or 2,4,6"),
+        (("fit", "t.csv", "-k", "3:1"), "say 3, 1:9 or 2,4,6"),
+        (("fit", "t.csv", "--covariance", "round"), "'round' is none of all, full"),
+        (("fit", "t.csv", "--criterion", "best"), "--criterion"),
+        (("fit", "t.csv", "--json", "--output", "-"), "both want standard output"),
+        (("sample", "m.mixtura"), "-n"),
+        (("show", "m.mixtura", "--loud"), "--loud"),
+    ],
+)
+def test_wrong_usage_exits_with_2(run, arguments, message):
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert message in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("fit", "none.csv"), "there is no file none.csv"),
+        (("fit", "t.csv", "--columns", "widht"), 'did you mean "width"'),
+        (("fit", "t.csv", "--columns", "kind"), '"kind" is not numeric'),
+        (("fit", "t.csv", "--output", "t.csv"), "name a folder with --output"),
+        (("show", "none.mixtura"), "there is no model file"),
+        (("show", "t.csv"), "not a model file"),
+        (("sample", "m.mixtura", "-n", "1", "--component", "2"), "the model has 0 to 1"),
+        (("sample", "m.mixtura", "-n", "1", "-o", "x.xls"), "use one of .csv"),
+        (("sample", "m.mixtura", "-n", "1", "-o", "no/x.csv"), "cannot write no/x.csv"),
+    ],
+)
+def test_problem_exits_with_1_and_one_line(run, arguments, message):
+    code, out, err = run(*arguments)
+    assert (code, out) == (1, "")
+    assert err.startswith("mixtura: ")
+    assert err.count("\n") == 1
+    assert message in err
+
+
+def test_own_error_shows_no_traceback_unless_asked(run, monkeypatch):
+    monkeypatch.setattr("mixtura.io.model_file.load", lambda _: 1 / 0)
+    code, _, err = run("show", "m.mixtura")
+    assert code == 1
+    assert "ZeroDivisionError" in err
+    assert "Traceback" not in err
+    monkeypatch.setenv("MIXTURA_DEBUG", "1")
+    with pytest.raises(ZeroDivisionError):
+        run("show", "m.mixtura")
+
+
+def test_fit_tells_the_story_on_standard_error(run, work):
+    code, out, err = run(*FIT)
+    assert (code, out) == (0, "")
+    for told in (
+        "t.csv: 60 rows of 2 columns (width, height)",
+        "1 of 120 cells is missing (height 1): used as missing",
+        "left out: kind, text",
+        "2 components with",
+        "ΔBIC",
+        "±",
+        "mean largest responsibility",
+        "below 0.8",
+        "mixtura assign t-mixture/model.mixtura t.csv",
+        "mixtura impute t-mixture/model.mixtura t.csv > filled.csv",
+    ):
+        assert told in err
+    assert max(map(len, err.splitlines())) <= 80
+    assert "\x1b" not in err
+    assert sorted(os.listdir(work / "t-mixture")) == ["assignments.csv", "model.mixtura"]
+
+
+def test_fit_writes_model_and_assignments(run, work):
+    assert run(*FIT, "--quiet", "--output", "deep/out")[1:] == ("", "")
+    mixture = load("deep/out/model.mixtura")
+    assert mixture.feature_names == ("width", "height")
+    told = load_metadata("deep/out/model.mixtura")
+    assert told["choice"]["components"] == mixture.n_components == 2
+    assert len(told["candidates"]) == 6
+    table = read_raw("deep/out/assignments.csv").arrow
+    assert table.column_names == [
+        *("name", "label", "responsibility_0", "responsibility_1", "uncertainty", "log_density"),
+    ]
+    assert table["name"].to_pylist() == [f"n{i}" for i in range(60)]
+    shares = np.column_stack([table["responsibility_0"], table["responsibility_1"]])
+    np.testing.assert_allclose(shares.sum(axis=1), 1.0, atol=1e-12)
+    np.testing.assert_array_equal(shares.argmax(axis=1), table["label"].to_numpy())
+
+
+def test_fit_is_the_same_for_the_same_seed(run, work):
+    for name in ("a", "b"):
+        run(*FIT, "--quiet", "--output", name)
+    for file in ("model.mixtura", "assignments.csv"):
+        assert (work / "a" / file).read_bytes() == (work / "b" / file).read_bytes()
+
+
+def test_json_is_one_object_and_all_there_is(run):
+    code, out, err = run(*FIT, "--json")
+    assert (code, err) == (0, "")
+    told = json.loads(out)
+    assert told["data"]["rows"] == 60
+    assert told["data"]["missing"] == {"width": 0, "height": 1}
+    assert told["choice"]["components"] == 2
+    assert told["candidates"][0]["behind"] == 0
+    assert sum(one["size"] for one in told["components"]) == 60
+    assert told["certainty"]["threshold"] == 0.8
+    assert told["written"] == ["t-mixture/model.mixtura", "t-mixture/assignments.csv"]
+
+
+def test_fit_to_standard_output_writes_no_file(run, work):
+    before = sorted(os.listdir(work))
+    code, out, _ = run(*FIT, "--output", "-")
+    assert code == 0
+    assert out.startswith("name,label,")
+    assert len(out.splitlines()) == 61
+    assert sorted(os.listdir(work)) == before
+
+
+def test_fit_warns_once_of_each_thing(run, monkeypatch, work):
+    (work / "c.csv").write_text("a,c\n" + "".join(f"{i * i % 17},5\n" for i in range(40)))
+    code, _, err = run("fit", "c.csv", "-k", "1:2", "--no-figures")
+    assert code == 0
+    assert err.count("are constant") == 1
+
+
+def test_fit_without_matplotlib_says_what_to_install(run, monkeypatch):
+    for name in [name for name in sys.modules if name.split(".")[0] == "matplotlib"]:
+        monkeypatch.delitem(sys.modules, name)
+    for name in [name for name in sys.modules if name.startswith("mixtura.plot")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    code, _, err = run(*FIT[:-1])
+    assert code == 0
+    assert 'pip install "mixtura[plot]"' in " ".join(err.split())
+
+
+@pytest.mark.parametrize("package", ["typer", "rich", "pyarrow"])
+def test_missing_package_names_the_extra(work, package):
+    code = (
+        f"import sys; sys.modules['{package}'] = None; sys.argv = ['mixtura', 'fit', 't.csv']\n"
+        "from mixtura.__main__ import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert f"'{package}'" in done.stderr
+    assert 'pip install "mixtura[' in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_assign_matches_columns_by_name(run, work):
+    (work / "new.csv").write_text("height,width\n50,0\n80,9\n,9\n")
+    code, out, err = run("assign", "m.mixtura", "new.csv")
+    assert code == 0
+    head, *lines = out.splitlines()
+    assert head == "row,label,responsibility_0,responsibility_1,uncertainty,log_density"
+    assert [line.split(",")[:2] for line in lines] == [["0", "0"], ["1", "1"], ["2", "1"]]
+    assert "3 rows assigned (1 to 0, 2 to 1)" in err
+    mixture = load("m.mixtura")
+    expected = mixture.logpdf([[0, 50], [9, 80], [9, np.nan]])
+    found = [float(line.split(",")[-1]) for line in lines]
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_absent_column_only_when_allowed(run, work):
+    (work / "new.csv").write_text("width\n0\n9\n")
+    code, out, err = run("assign", "m.mixtura", "new.csv")
+    assert (code, out) == (1, "")
+    assert 'needs a column "height"' in err
+    code, out, err = run("assign", "m.mixtura", "new.csv", "--allow-missing-columns")
+    assert code == 0
+    assert 'no values in "height"' in err
+
+
+def test_assign_to_a_file_and_as_json(run, work):
+    code, out, _ = run("assign", "m.mixtura", "t.csv", "--id", "name", "-o", "a.parquet", "--json")
+    assert code == 0
+    assert json.loads(out)["written"] == ["a.parquet"]
+    assert read_raw("a.parquet").arrow["name"][0].as_py() == "n0"
+    told = json.loads(run("assign", "m.mixtura", "t.csv", "--json")[1])
+    assert len(told["table"]["label"]) == 60
+
+
+def test_score(run):
+    told = json.loads(run("score", "m.mixtura", "t.csv", "--id", "name", "--json")[1])
+    rows = np.column_stack([read_raw("t.csv").arrow[c].to_numpy() for c in ("width", "height")])
+    expected = load("m.mixtura").logpdf(rows)
+    assert told["log_likelihood"] == pytest.approx(expected.sum(), rel=1e-14)
+    assert told["n_parameters"] == 9  # 4 variances, 4 means, 1 weight
+    assert told["bic"] == pytest.approx(-2 * expected.sum() + 9 * np.log(60), rel=1e-14)
+    assert told["least_likely"][0]["row"] == f"n{expected.argmin()}"
+    _, out, err = run("score", "m.mixtura", "t.csv")
+    assert "log-likelihood" in out
+    assert err == ""
+
+
+def test_sample(run):
+    code, out, err = run("sample", "m.mixtura", "-n", "5", "--seed", "1", "--labels")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[0] == "width,height,label"
+    assert len(out.splitlines()) == 6
+    assert run("sample", "m.mixtura", "-n", "5", "--seed", "1", "--labels")[1] == out
+    _, out, _ = run("sample", "m.mixtura", "-n", "200", "--component", "1")
+    widths = [float(line.split(",")[0]) for line in out.splitlines()[1:]]
+    assert np.mean(widths) == pytest.approx(9, abs=0.5)  # 7 standard errors
+
+
+def test_show(run):
+    code, out, err = run("show", "m.mixtura")
+    assert (code, err) == (0, "")
+    assert "2 components in 2 dimensions, diag covariance, 9 parameters" in " ".join(out.split())
+    run(*FIT, "--quiet")
+    _, out, _ = run("show", "t-mixture/model.mixtura")
+    assert "ΔBIC" in out
+    assert "t.csv: 60 rows" in out
+    told = json.loads(run("show", "m.mixtura", "--json")[1])
+    np.testing.assert_array_equal(told["means"], load("m.mixtura").means)
+
+
+@pytest.mark.parametrize(
+    "told", [{"data": 1}, {"data": {}, "choice": []}, {"components": [{"size": "x"}, 2]}]
+)
+def test_show_survives_odd_metadata(run, told):
+    save(load("m.mixtura"), "odd.mixtura", told)
+    code, out, _ = run("show", "odd.mixtura")
+    assert code == 0
+    assert "weight" in out
+
+
+def test_impute_fills_gaps_and_keeps_the_rest(run, work):
+    (work / "gaps.csv").write_text("kind,height,n,width\na,50,1,\nb,,2,9\nNA,80,3,9\n")
+    code, out, err = run("impute", "m.mixtura", "gaps.csv")
+    assert code == 0
+    filled = load("m.mixtura").impute([[np.nan, 50], [9, np.nan]])
+    lines = out.splitlines()
+    assert lines[0] == "kind,height,n,width"
+    assert lines[1].startswith("a,50,1,")
+    assert float(lines[1].split(",")[3]) == filled[0, 0]
+    assert float(lines[2].split(",")[1]) == filled[1, 1]
+    assert lines[3] == "NA,80,3,9"
+    assert "2 cells filled" in err
+
+
+def test_standard_input_and_output_in_a_pipe(work):
+    drawn = program("sample", "m.mixtura", "-n", "20", "--seed", "0")
+    done = program("assign", "m.mixtura", "-", "-q", input=drawn.stdout)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) == 21
+
+
+def test_reader_that_stops_early_is_no_error(work):
+    command = f"{sys.executable} -m mixtura sample m.mixtura -n 200000 | head -n 1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("width,height\n", "")
+
+
+def test_interrupt_exits_with_130_and_leaves_no_file(work):
+    before = sorted(os.listdir(work))
+    arguments = [sys.executable, "-m", "mixtura", "fit", "-", "-o", "out"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(arguments, stdin=pipe, stderr=pipe, text=True) as process:
+        process.stdin.write("a,b\n" + "1,2\n" * 100_000)  # more than a pipe holds: it is reading
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=120)
+        err = process.stderr.read()
+    assert process.returncode == 130
+    assert err.startswith("mixtura: interrupted")
+    assert sorted(os.listdir(work)) == before
