@@ -33,7 +33,7 @@ class Conjugate:
 
     ``μ_k | Σ_k ~ N(mean, Σ_k / shrinkage)``, ``Σ_k ~ inverse Wishart(dof, scale)``; for diagonal
     and spherical families an inverse gamma with the same degrees of freedom and the scalar
-    ``scale`` (Fraley & Raftery 2007). All in frame coordinates.
+    ``variance`` (Fraley & Raftery 2007), in the units of the data.
 
     Attributes
     ----------
@@ -44,8 +44,8 @@ class Conjugate:
         ν
     matrix : (d, d)
         Λ of the inverse Wishart.
-    variance : float
-        ς² of the inverse gamma.
+    variance : (d,) or float
+        ς² of the inverse gamma, by column.
     concentration : float
         Dirichlet parameter of the weights; 1 is flat.
     """
@@ -54,7 +54,7 @@ class Conjugate:
     mean: Array
     dof: float
     matrix: Array
-    variance: float
+    variance: Array
     concentration: float = 1.0
 
     def statistics(self, moments: Moments, pivot: Array) -> Statistics:
@@ -67,8 +67,8 @@ class Conjugate:
         covariances = 1 if moments.pooled else k
         scale = {
             FULL: self.matrix,
-            DIAGONAL: np.full(d, self.variance),
-            SPHERICAL: np.array(self.variance),
+            DIAGONAL: np.broadcast_to(self.variance, (d,)),
+            SPHERICAL: np.mean(self.variance),
         }[moments.shape]
         exponent = {FULL: self.dof + d + 1, DIAGONAL: self.dof + 2, SPHERICAL: (self.dof + 2) / d}
         off = self.mean - pivot
@@ -88,8 +88,15 @@ def fraley_raftery(mean: Array, covariance: Array, k: int) -> Conjugate:
     """The scale-free default of Fraley & Raftery (2007).
 
     κ = 0.01, ν = d + 2, Λ = Cov(X) / k^(2/d), ς² = mean variance / k^(2/d).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> prior = fraley_raftery(np.zeros(2), np.diag([1.0, 3.0]), 4)
+    >>> prior.dof, prior.variance.tolist()
+    (4.0, [0.5, 0.5])
     """
     d = len(mean)
     shrink = k ** (2.0 / d)
-    variance = float(np.trace(covariance)) / d / shrink
+    variance = np.full(d, np.trace(covariance) / d / shrink)
     return Conjugate(0.01, mean, d + 2.0, covariance / shrink, variance)

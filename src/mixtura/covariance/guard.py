@@ -11,7 +11,7 @@ from mixtura._types import Array, Mask
 FLOOR = 1e-12
 """Smallest variance allowed, relative to that of the data's columns."""
 
-_EXACT_FEATURES = 256  # above, an eigendecomposition a step costs more than its exactness is worth
+_EXACT_FEATURES = 32  # above, an eigendecomposition a step costs more than its exactness is worth
 
 
 @dataclass(frozen=True)

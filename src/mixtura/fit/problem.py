@@ -10,7 +10,7 @@ import numpy as np
 from mixtura._errors import InputError
 from mixtura._types import Array
 from mixtura.block import Block
-from mixtura.covariance import Family, Guard
+from mixtura.covariance import FAMILIES, Family, Guard
 from mixtura.expectation import Assign, expectation, soft
 from mixtura.frame import Frame
 from mixtura.maximization import log_prior, maximization
@@ -151,9 +151,8 @@ def with_prior(problem: Problem, prior: object, k: int) -> Problem:
     """
     if prior is None:
         return problem
-    mean, covariance = _total(problem)
     if prior == "fraley-raftery":
-        return replace(problem, prior=fraley_raftery(mean, covariance, k))
+        prior = fraley_raftery(*_total(problem), k)
     if isinstance(prior, Conjugate):
         return replace(problem, prior=_framed(prior, problem.frame))
     raise InputError(
@@ -215,16 +214,14 @@ def _scales(deviation: Array, one: bool) -> Array:
 
 
 def _total(problem: Problem) -> tuple[Array, Array]:
-    """Mean and covariance (n - 1) of all rows in the frame."""
+    """Mean and covariance (n - 1) of all rows."""
     d = problem.source.d
-    from mixtura.covariance import FAMILIES
-
     whole = replace(problem, family=FAMILIES["full"], prior=Flat(), assign=soft)
     one = whole.isotropic(np.zeros((1, d)))
     for _ in range(1 if not _gappy(problem.source) else 50):
         one = whole.maximized(whole.at(one).data, one)
     weight = problem.summary.weight
-    return one.location[0], one.structure.dense()[0] * (weight / max(weight - 1.0, 1.0))
+    return one.means[0], one.covariances[0] * (weight / max(weight - 1.0, 1.0))
 
 
 def _gappy(source: Source) -> bool:
@@ -239,6 +236,6 @@ def _framed(prior: Conjugate, frame: Frame) -> Conjugate:
         frame.read(prior.mean),
         prior.dof,
         scale[:, None] * prior.matrix * scale,
-        prior.variance * float(np.exp(2.0 * np.log(scale).mean())),
+        prior.variance * scale**2,
         prior.concentration,
     )

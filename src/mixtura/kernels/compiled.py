@@ -1,24 +1,28 @@
-"""The kernels compiled by Numba: the same names, arguments and results as `plain`.
+"""The kernels compiled by Numba: the same names, arguments and results as `plain`, and `climb`.
 
 Importing this module compiles nothing. The first call for a type of rows compiles, or loads what
-an earlier process compiled. The functions hold no lock and share no state: several threads may run
-them at once on their own ranges of rows.
+an earlier process compiled. Several threads may run the functions at once, each on its own rows:
+they share nothing but what they compile to, and call no library that starts threads.
 """
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any
+from collections.abc import Callable
+from threading import Lock
+from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit, types
+from numba import njit, typeof, types
 from numpy.typing import NDArray
 
+from mixtura.kernels.compiled_climb import CARE, CONVERGED, EXHAUSTED
+from mixtura.kernels.compiled_climb import climb as _climb
 from mixtura.kernels.compiled_math import exp_constants
 from mixtura.kernels.compiled_products import lanes
 from mixtura.kernels.compiled_sweep import OPTIONS, pairs, sweep, tiling
+from mixtura.kernels.layout import DIAGONAL, FULL, LINEAR, second_width, width
 
-__all__ = ["accumulate"]
+__all__ = ["CARE", "CONVERGED", "EXHAUSTED", "Climb", "accumulate", "climb"]
 
 Array = NDArray[Any]
 
@@ -33,64 +37,221 @@ def accumulate(
     hard: bool,
 ) -> tuple[float, Array]:
     """As `plain.accumulate`; for float32 rows the products are in float32, the sums in float64."""
-    rows = readable(rows)
+    rows = _native(rows)
     k, p = theta.shape
-    pair = pairs(shape, rows.shape[1])
-    step = lanes(rows.dtype)
-    b, q = tiling(len(rows), k, pair.shape[1], rows.dtype.itemsize, step)
-    theta = np.ascontiguousarray(theta, rows.dtype)
+    pair, constants, *tile = _plan(rows, k, shape)
     sums = np.zeros((k, pair.shape[1]))
-    log_likelihood = _sweep(rows.dtype)(
-        rows,
-        vector(pivot),
-        vector(scale),
-        vector(weights),
-        theta,
-        pair,
-        hard,
-        sums,
-        exp_constants(rows.dtype),
-        b,
-        q,
-        step,
-    )
+    given = _frozen(pivot), _frozen(scale), _frozen(weights), _frozen(theta, rows.dtype)
+    log_likelihood = _call(_run_sweep, rows, *given, pair, bool(hard), sums, constants, *tile)
     return log_likelihood, sums[:, :p]
 
 
-def readable(rows: Array) -> Array:
+class Climb(NamedTuple):
+    """The end of a compiled EM run, in frame coordinates.
+
+    Attributes
+    ----------
+    weights, means : (k,), (k, d)
+    covariances : (k, d, d), (k, d) or (k,)
+        By shape; all equal if pooled.
+    counts : (k,)
+        Total row weight of each component at these parameters.
+    trace : (m,)
+        Objective per unit of row weight at the start and after each accepted step; the last
+        belongs to the parameters.
+    n_iter : int
+        E+M steps taken, with those that were not accepted.
+    remaining : float
+        Aitken estimate of what the objective would still gain.
+    status : int
+        `CONVERGED`, `EXHAUSTED` (all steps taken) or `CARE`: the next step would empty a component,
+        fall below the floor or lose too many digits; the caller goes on from these parameters
+        with its own M-step or the centred kernel. An empty trace: already at the start.
+    """
+
+    weights: Array
+    means: Array
+    covariances: Array
+    counts: Array
+    trace: Array
+    n_iter: int
+    remaining: float
+    status: int
+
+
+def climb(
+    rows: Array,
+    pivot: Array,
+    scale: Array,
+    row_weights: Array,
+    weights: Array,
+    means: Array,
+    covariances: Array,
+    shape: int,
+    pooled: bool,
+    hard: bool,
+    *,
+    prior: tuple[Array, Array, Array] | None = None,
+    ridge: Array | None = None,
+    floor: float = 0.0,
+    loss: float | None = None,
+    max_iter: int = 1000,
+    tol: float = 1e-6,
+    accelerate: bool = True,
+) -> Climb:
+    """Run EM from given parameters until what is left to gain is below `tol`.
+
+    Parameters
+    ----------
+    rows, pivot, scale, row_weights, hard
+        As in `accumulate`.
+    weights, means, covariances, shape, pooled
+        The start in frame coordinates: (k,), (k, d) and (k, d, d), (k, d) or (k,) by `shape`;
+        `pooled` for one covariance common to all.
+    prior : (sums, dof, counts), optional
+        Pseudo-sums (k, width(shape, d)) whose last column divides the means, what to add to the
+        divisor of the scatters (k,), and to the counts that become weights (k,).
+    ridge : (d,), optional
+        Added to the variances in every M-step.
+    floor : float
+        Smallest eigenvalue allowed.
+    loss : float, optional
+        Nats a row that may be lost to rounding; 1e-9, or 1e-4 for float32 rows.
+    max_iter : int
+        E+M steps at most, and exactly if `tol` is 0.
+    tol : float
+        In nats per unit of row weight.
+    accelerate : bool
+        Take SQUAREM leaps (Varadhan & Roland 2008, scheme S3) in the space of the sums, where
+        they climb.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rows = np.array([[-1.5], [-0.5], [9.5], [10.5]])
+    >>> start = np.full(2, 0.5), np.array([[0.0], [8.0]]), np.full((2, 1, 1), 4.0)
+    >>> end = climb(rows, np.zeros(1), np.ones(1), np.empty(0), *start, 0, False, False)
+    >>> end.means.round(6).tolist(), end.status == CONVERGED
+    ([[-1.0], [10.0]], True)
+    """
+    rows = _native(rows)
+    n, d = rows.shape
+    k = len(means)
+    pair, constants, *tile = _plan(rows, k, LINEAR if pooled else shape)
+    single = rows.dtype == np.float32
+    total = _total(rows, pivot, scale, row_weights, shape) if pooled else np.empty(0)
+    mass = float(row_weights.sum()) if len(row_weights) else float(n)
+    coefficients = width(LINEAR if pooled else shape, d)
+    points = _points(_start(weights, means, covariances, shape), coefficients, pair.shape[1])
+    work = np.empty((k, coefficients), rows.dtype)
+    data = _frozen(pivot), _frozen(scale), _frozen(row_weights), pair, constants, mass, total, *tile
+    model = int(shape), bool(pooled), bool(hard), _frozen(np.zeros(d) if ridge is None else ridge)
+    if prior is None:
+        prior = np.zeros((k, width(shape, d))), np.zeros(k), np.zeros(k)
+    loss = (1e-4 if single else 1e-9) if loss is None else loss
+    limits = float(floor), float(loss * (2.0**24 if single else 2.0**53))
+    trace = np.empty(max_iter + 1)
+    slot, entries, steps, remaining, status = _call(
+        _run_climb,
+        rows,
+        points,
+        (*data, work),
+        model,
+        tuple(map(_frozen, prior)),
+        limits,
+        int(max_iter),
+        float(tol),
+        bool(accelerate),
+        1e-9 if single else 1e-14,
+        trace,
+    )
+    end = [values[slot] for values in points]
+    return Climb(
+        end[0],
+        end[1],
+        _unpacked(end[2], shape, d),
+        end[4][:, coefficients - 1],
+        trace[:entries],
+        steps,
+        remaining,
+        status,
+    )
+
+
+def _run_sweep(rows, *given):  # type: ignore[no-untyped-def]
+    pivot, scale, weights, theta, pair, hard, sums, constants, b, q, step = given
+    return sweep(rows, pivot, scale, weights, theta, pair, hard, sums, constants, b, q, step)
+
+
+def _run_climb(rows, points, data, model, prior, limits, steps, tol, leaps, noise, trace):  # type: ignore[no-untyped-def]
+    return _climb(points, (rows, *data), model, prior, limits, steps, tol, leaps, noise, trace)
+
+
+def _plan(rows: Array, k: int, shape: int) -> tuple[Array, Array, int, int, int]:
+    """Pairs of features, constants of the exponential, and the tiling."""
+    pair = pairs(shape, rows.shape[1])
+    step = lanes(rows.dtype)
+    b, q = tiling(len(rows), k, pair.shape[1], rows.dtype.itemsize, step)
+    return pair, exp_constants(rows.dtype), b, q, step
+
+
+def _native(rows: Array) -> Array:
     """The rows as native, aligned float32 or float64; copied only if they are not."""
     kind = np.float32 if rows.dtype == np.float32 else np.float64
     return np.require(rows, kind, "A")
 
 
-def vector(values: Array) -> Array:
-    return np.ascontiguousarray(values, np.float64)
+def _frozen(values: Array, dtype: Any = np.float64) -> Array:
+    """Contiguous and read-only, whatever it was: each combination would be compiled anew."""
+    out = np.require(values, dtype, "CA").view()
+    out.setflags(write=False)
+    return out
 
 
-def array_type(dtype: Any, ndim: int, layout: str = "C", readonly: bool = True) -> Any:
-    return types.Array(
-        types.float32 if dtype == np.float32 else types.float64, ndim, layout, readonly
-    )
+_compiled: dict[tuple[Callable[..., Any], np.dtype[Any]], Any] = {}
+_compiling = Lock()
 
 
-@cache
-def _sweep(dtype: Any) -> Any:
-    """The compiled pass for one type of rows, whatever their strides."""
-    vectors = [array_type(np.float64, 1)] * 3
-    signature = types.float64(
-        array_type(dtype, 2, "A"),
-        *vectors,
-        array_type(dtype, 2),
-        types.Array(types.int32, 2, "C", True),
-        types.boolean,
-        array_type(np.float64, 2, readonly=False),
-        array_type(dtype, 2),
-        types.intp,
-        types.intp,
-        types.intp,
-    )
+def _call(function: Callable[..., Any], rows: Array, *given: Any) -> Any:
+    """Run a function, compiled once for float64 and once for float32 rows of any strides."""
+    known = _compiled.get((function, rows.dtype))
+    if known is None:
+        with _compiling:
+            kind = types.float32 if rows.dtype == np.float32 else types.float64
+            signature = (types.Array(kind, 2, "A", readonly=True), *map(typeof, given))
+            known = njit(signature, cache=True, **OPTIONS)(function)
+            _compiled[function, rows.dtype] = known
+    return known(rows, *given)
 
-    def run(rows, pivot, scale, weights, theta, pair, hard, sums, constants, b, q, step):  # type: ignore[no-untyped-def]
-        return sweep(rows, pivot, scale, weights, theta, pair, hard, sums, constants, b, q, step)
 
-    return njit(signature, cache=True, **OPTIONS)(run)
+def _total(rows: Array, pivot: Array, scale: Array, weights: Array, shape: int) -> Array:
+    """Second moments of all rows together, which a pooled covariance needs once."""
+    second = second_width(shape, rows.shape[1])
+    nothing = np.zeros((1, width(shape, rows.shape[1])))
+    return accumulate(rows, pivot, scale, weights, nothing, shape, True)[1][0, :second].copy()
+
+
+def _start(weights: Array, means: Array, covariances: Array, shape: int) -> tuple[Array, ...]:
+    k, d = means.shape
+    if shape == FULL:
+        row, column = np.triu_indices(d)
+        return weights, means, covariances[:, row, column]
+    return weights, means, np.reshape(covariances, (k, -1))
+
+
+def _points(start: tuple[Array, ...], coefficients: int, padded: int) -> tuple[Array, ...]:
+    """Four slots for parameters, coefficients, sums and objectives; the start in the first."""
+    k = len(start[0])
+    given = tuple(np.zeros((4, *values.shape)) for values in start)
+    for slots, values in zip(given, start, strict=True):
+        slots[0] = values
+    return *given, np.zeros((4, k, coefficients)), np.zeros((4, k, padded)), np.zeros(4)
+
+
+def _unpacked(packed: Array, shape: int, d: int) -> Array:
+    if shape == FULL:
+        row, column = np.triu_indices(d)
+        out = np.empty((len(packed), d, d))
+        out[:, row, column] = out[:, column, row] = packed
+        return out
+    return packed if shape == DIAGONAL else packed[:, 0]
