@@ -61,7 +61,7 @@ def expectation(
     pivot = np.zeros_like(mixture.location) if cancellation(mixture) <= LOSS else mixture.location
     total = None
     for pattern, part in block.parts:
-        plain = part.plausibility is None and pattern.complete and _fits(mixture, moments)
+        plain = part.plausibility is None and pattern.complete and fits(mixture, moments)
         if plain and assign in (soft, hard):
             found = _by_kernel(mixture, part, moments, assign is hard)
         else:
@@ -82,7 +82,7 @@ def cancellation(mixture: Mixture) -> float:
     return float(known)
 
 
-def _fits(mixture: Mixture, moments: Moments) -> bool:
+def fits(mixture: Mixture, moments: Moments) -> bool:
     """Whether the mixture's structure has the shape of the moments asked for."""
     structure = mixture.structure
     return structure.shape == moments.shape and structure.shared == moments.pooled

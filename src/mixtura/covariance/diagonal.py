@@ -80,6 +80,7 @@ class Diagonal:
     name = "diag"
     moments = Moments(DIAGONAL)
     one_scale = False
+    averages = True
 
     def n_parameters(self, k: int, d: int) -> int:
         return k * d

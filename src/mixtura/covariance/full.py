@@ -88,6 +88,7 @@ class Full:
     name = "full"
     moments = Moments(FULL)
     one_scale = False
+    averages = True
 
     def n_parameters(self, k: int, d: int) -> int:
         return k * d * (d + 1) // 2

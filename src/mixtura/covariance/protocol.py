@@ -71,6 +71,8 @@ class Family(Protocol):
     moments: Moments
     one_scale: bool
     """Whether the family survives only a common scaling of all columns (spherical)."""
+    averages: bool
+    """Whether `maximize` is the scatter over its divisor, so that whole climbs can be compiled."""
 
     def n_parameters(self, k: int, d: int) -> int:
         """Free parameters of k covariances of d features."""

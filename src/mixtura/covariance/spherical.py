@@ -90,6 +90,7 @@ class Spherical:
     name = "spherical"
     moments = Moments(SPHERICAL)
     one_scale = True
+    averages = True
 
     def n_parameters(self, k: int, d: int) -> int:
         return k
@@ -108,6 +109,7 @@ class EqualSpherical:
     name = "equal-spherical"
     moments = Moments(SPHERICAL, pooled=True)
     one_scale = True
+    averages = True
 
     def n_parameters(self, k: int, d: int) -> int:
         return 1

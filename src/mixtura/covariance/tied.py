@@ -93,6 +93,7 @@ class Tied:
     name = "tied"
     moments = Moments(FULL, pooled=True)
     one_scale = False
+    averages = True
 
     def n_parameters(self, k: int, d: int) -> int:
         return d * (d + 1) // 2

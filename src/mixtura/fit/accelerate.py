@@ -28,10 +28,33 @@ class Stride:
         return Stride(max(self.longest / 4.0, 1.0))
 
 
-def leap(problem: Problem, points: list[Point], stride: Stride) -> tuple[Point, Stride]:
-    """Extrapolate three consecutive points; the last of them where that does not climb."""
-    start, middle, last = points
-    target, length = _extrapolated(start.data, middle.data, last.data, stride)
+@dataclass(frozen=True, eq=False)
+class Path:
+    """Three consecutive points of plain EM: where they start, the step, and how it bends.
+
+    ``step = S₁ - S``, ``bend = (S₂ - S₁) - step``; near the limit ``1 - ratio`` is EM's rate.
+    """
+
+    start: Statistics
+    step: Statistics
+    bend: Statistics
+    ratio: float
+
+
+def path(points: list[Point]) -> Path:
+    """Step and bend of three consecutive points, about the pivot of the last."""
+    start, middle, last = (point.data for point in points)
+    start, middle = start.about(last.pivot), middle.about(last.pivot)
+    step = middle - start
+    bend = (last - middle) - step
+    size = step.norm()
+    return Path(start, step, bend, bend.norm() / size if size > 0 else 1.0)
+
+
+def leap(problem: Problem, last: Point, track: Path, stride: Stride) -> tuple[Point, Stride]:
+    """Extrapolate a path, ``S - 2αr + α²v`` with α = -|r|/|v|; its last point if that is better."""
+    length = min(max(1.0 / track.ratio if track.ratio > 0 else 1.0, 1.0), stride.longest)
+    target = track.start + (2.0 * length) * track.step + length**2 * track.bend
     if not _in_cone(target):
         return last, stride.shrunk()
     try:
@@ -41,19 +64,6 @@ def leap(problem: Problem, points: list[Point], stride: Stride) -> tuple[Point, 
     if not there.value >= last.value:
         return last, stride.shrunk()
     return there, stride.grown() if length >= stride.longest else stride
-
-
-def _extrapolated(
-    start: Statistics, middle: Statistics, last: Statistics, stride: Stride
-) -> tuple[Statistics, float]:
-    """``S - 2αr + α²v`` with r = S₁ - S, v = (S₂ - S₁) - r and α = -|r|/|v|."""
-    pivot = last.pivot
-    start, middle = start.about(pivot), middle.about(pivot)
-    step = middle - start
-    bend = (last - middle) - step
-    size = bend.norm()
-    length = min(max(step.norm() / size, 1.0), stride.longest) if size > 0 else 1.0
-    return start + (2.0 * length) * step + length**2 * bend, length
 
 
 def _in_cone(data: Statistics) -> bool:

@@ -7,8 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mixtura.fit.accelerate import Stride, leap
+from mixtura import kernels
+from mixtura._types import Array
+from mixtura.expectation import fits, hard, soft
+from mixtura.fit.accelerate import Stride, leap, path
 from mixtura.fit.problem import Point, Problem
+from mixtura.kernels.layout import DIAGONAL, FULL
 from mixtura.mixture import Mixture
 
 Follow = Callable[[int, float, Mixture], object]
@@ -68,8 +72,13 @@ class Fit:
 
 def run(problem: Problem, start: Mixture, stop: Stop = Stop(), follow: Follow | None = None) -> Fit:
     """Climb from `start` until `stop`; the last trace entry belongs to the returned mixture."""
-    here = problem.at(start)
-    trace, steps, stride, remaining = [here.value], 0, Stride(), np.inf
+    begun = _compiled(problem, start, stop) if follow is None else None
+    if begun is not None and (begun.converged or begun.n_iter >= stop.max_iter):
+        return begun
+    here = problem.at(start if begun is None else begun.mixture)
+    trace = [here.value] if begun is None else [*begun.trace]
+    steps = 0 if begun is None else begun.n_iter
+    stride, remaining = Stride(), np.inf
     while steps < stop.max_iter:
         points = [here]
         for _ in range(min(2, stop.max_iter - steps)):
@@ -80,32 +89,85 @@ def run(problem: Problem, start: Mixture, stop: Stop = Stop(), follow: Follow | 
                 return _end(points[-1], trace, False, steps, remaining)
         here = points[-1]
         if len(points) == 3:
-            remaining = gain_left(*(point.value for point in points))
+            track = path(points)
+            remaining = gain_left(*(point.value for point in points), track.ratio)
             if remaining < stop.tol:
                 return _end(here, trace, True, steps, remaining)
             if stop.accelerate and steps < stop.max_iter:
-                here, stride = leap(problem, points, stride)
+                here, stride = leap(problem, here, track, stride)
                 steps += 1
                 if here is not points[-1]:
                     trace.append(here.value)
     return _end(here, trace, False, steps, remaining)
 
 
-def gain_left(before: float, middle: float, now: float) -> float:
+def gain_left(before: float, middle: float, now: float, ratio: float = 1.0) -> float:
     """Aitken's estimate of ``limit - now`` from three objectives a plain step apart.
 
     With rate ``a = (l₂ - l₁)/(l₁ - l₀)`` the rest of the geometric series is
-    ``(l₂ - l₁) a/(1 - a)`` (Böhning et al. 1994). At the level of rounding nothing is left; while
-    steps still grow, everything may be.
+    ``(l₂ - l₁) a/(1 - a)`` (Böhning et al. 1994). The gains' rate is the square of the rate
+    ``1 - ratio`` of the statistics; the slower of both is believed, as right after a leap the gains
+    alone look faster than they are. At the level of rounding nothing is left; while steps still
+    grow, everything may be.
     """
     first, second = middle - before, now - middle
-    if abs(second) <= 4e-15 * max(abs(now), 1.0) and abs(first) <= 1e-13 * max(abs(now), 1.0):
+    level = 1e-14 * max(abs(now), 1.0)
+    if abs(second) <= level and abs(first) <= 10.0 * level:
         return 0.0
     if first <= 0.0 or second >= first:
-        return float("inf") if second > 0 else 0.0
-    rate = max(second, 0.0) / first
-    return second * rate / (1.0 - rate) if rate > 0 else 0.0
+        return float("inf")
+    rate = max(second / first, max(1.0 - ratio, 0.0) ** 2)
+    return max(second, 0.0) * rate / (1.0 - rate) if rate < 1.0 else float("inf")
+
+
+def _compiled(problem: Problem, start: Mixture, stop: Stop) -> Fit | None:
+    """The climb in one compiled call, as far as it goes; None where that is not possible.
+
+    It is for a single block of complete rows without labels, and families whose M-step is an
+    average. It hands over where a component empties or the covariances near the floor.
+    """
+    block, moments, family = problem.source.single(), problem.family.moments, problem.family
+    able = hasattr(kernels.active(), "climb") and family.averages and fits(start, moments)
+    if not able or block is None or block.plausibility is not None or not block.complete:
+        return None
+    if problem.assign not in (soft, hard):
+        return None
+    end = kernels.active().climb(
+        block.rows,
+        problem.frame.pivot,
+        problem.frame.scale,
+        np.empty(0) if block.weights is None else block.weights,
+        start.weights,
+        start.location,
+        _numbers(start),
+        moments.shape,
+        moments.pooled,
+        problem.assign is hard,
+        prior=problem.pseudo_sums(*start.location.shape),
+        ridge=problem.guard.ridge,
+        floor=4.0 * problem.guard.floor,
+        max_iter=stop.max_iter,
+        tol=stop.tol,
+        accelerate=stop.accelerate,
+    )
+    if len(end.trace) == 0:
+        return None
+    first = end.covariances[0] if moments.pooled and moments.shape == FULL else end.covariances
+    structure = family.from_array(first, *end.means.shape)
+    mixture = Mixture.of(end.weights, end.means, structure, problem.frame)
+    trace = tuple((end.trace + problem.volume).tolist())
+    done = end.status == 0
+    return Fit(mixture, trace, done, end.n_iter, end.remaining, end.counts)
 
 
 def _end(here: Point, trace: list[float], converged: bool, steps: int, remaining: float) -> Fit:
     return Fit(here.mixture, tuple(trace), converged, steps, remaining, here.data.counts)
+
+
+def _numbers(mixture: Mixture) -> Array:
+    """Covariances as the kernels lay them out: (k, d, d), (k, d) or (k,)."""
+    structure = mixture.structure
+    if structure.shape == FULL:
+        return structure.dense()
+    columns = structure.variances_by_column
+    return columns if structure.shape == DIAGONAL else columns[:, 0]

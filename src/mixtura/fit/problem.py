@@ -13,11 +13,12 @@ from mixtura.block import Block
 from mixtura.covariance import FAMILIES, Family, Guard
 from mixtura.expectation import Assign, expectation, soft
 from mixtura.frame import Frame
+from mixtura.kernels.layout import second_width
 from mixtura.maximization import log_prior, maximization
 from mixtura.mixture import Mixture
 from mixtura.prior import Conjugate, Flat, Prior, fraley_raftery
 from mixtura.source import Source
-from mixtura.statistics import Statistics
+from mixtura.statistics import Statistics, packed
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +83,13 @@ class Problem:
     def volume(self) -> float:
         """Nats a row from frame coordinates to the data's units: Σ_j log scale_j if observed."""
         return float(self.summary.observed / self.summary.weight @ np.log(self.frame.scale))
+
+    def pseudo_sums(self, k: int, d: int) -> tuple[Array, Array, Array]:
+        """The prior as the kernels take it: sums (k, p) of T(z), and what dof and counts gain."""
+        pseudo = self.prior.statistics(self.family.moments, np.zeros((k, d)))
+        second = np.zeros((k, second_width(self.family.moments.shape, d)))
+        second[: len(pseudo.second)] = packed(pseudo.second, self.family.moments.shape)
+        return np.column_stack([second, pseudo.first, pseudo.mass]), pseudo.dof, pseudo.counts
 
     def isotropic(self, location: Array) -> Mixture:
         """Equal weights and unit covariances of the family, at means (k, d) in the frame."""

@@ -42,7 +42,7 @@ def accumulate(
     pair, constants, *tile = _plan(rows, k, shape)
     sums = np.zeros((k, pair.shape[1]))
     given = _frozen(pivot), _frozen(scale), _frozen(weights), _frozen(theta, rows.dtype)
-    log_likelihood = _call(_run_sweep, rows, *given, pair, bool(hard), sums, constants, *tile)
+    log_likelihood = _call(_run_sweep, rows, given, pair, bool(hard), sums, constants, tuple(tile))
     return log_likelihood, sums[:, :p]
 
 
@@ -178,8 +178,9 @@ def climb(
     )
 
 
-def _run_sweep(rows, *given):  # type: ignore[no-untyped-def]
-    pivot, scale, weights, theta, pair, hard, sums, constants, b, q, step = given
+def _run_sweep(rows, given, pair, hard, sums, constants, tile):  # type: ignore[no-untyped-def]
+    pivot, scale, weights, theta = given
+    b, q, step = tile
     return sweep(rows, pivot, scale, weights, theta, pair, hard, sums, constants, b, q, step)
 
 

@@ -17,7 +17,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from mixtura.kernels.compiled_vectors import VECTOR_BYTES, Vectors
+from mixtura.kernels.compiled_vectors import VECTOR_BYTES, Vectors, keep_apart
 
 __all__ = ["add_logits", "add_sums", "lanes"]
 
@@ -112,6 +112,7 @@ _sums_1, _sums_2, _sums_3 = map(_sums_block, range(1, 4))
 @njit(nogil=True)
 def add_logits(theta, table, logits, lo, hi, b, step):  # type: ignore[no-untyped-def]
     """logits[:, :b] += theta[:, lo:hi] @ table[: hi - lo, :b]; `step` is `lanes` of the type."""
+    keep_apart()
     k = len(theta)
     blocks = (k + 5) // 6
     for i in range(0, b, step):
@@ -136,6 +137,7 @@ def add_logits(theta, table, logits, lo, hi, b, step):  # type: ignore[no-untype
 @njit(nogil=True)
 def add_sums(shares, table, sums, lo, hi, b):  # type: ignore[no-untyped-def]
     """sums[:, lo:hi] += shares[:, :b] @ table[: hi - lo, :b].T; hi - lo is a multiple of 4."""
+    keep_apart()
     k = len(shares)
     blocks = (k + 2) // 3
     for j in range(0, hi - lo, 4):

@@ -10,6 +10,7 @@ import numpy as np
 from numba import njit
 
 from mixtura.kernels.compiled_sweep import OPTIONS
+from mixtura.kernels.compiled_vectors import keep_apart
 from mixtura.kernels.layout import DIAGONAL, FULL, SPHERICAL
 
 __all__ = ["linearize", "maximize"]
@@ -26,6 +27,7 @@ def maximize(sums, total, prior, shape, pooled, ridge, weights, means, covarianc
     ``mean = first / mass``, ``covariance = (second - mass mean mean') / dof + ridge``. With
     `pooled`, `sums` holds no second moments: `total` does, for all components together.
     """
+    keep_apart()
     prior_sums, prior_dof, prior_counts = prior
     k, d = means.shape
     s = covariances.shape[1]
@@ -58,6 +60,7 @@ def maximize(sums, total, prior, shape, pooled, ridge, weights, means, covarianc
 
 @njit(**OPTIONS)
 def _subtract_outer(packed, mean, mass, shape):  # type: ignore[no-untyped-def]
+    keep_apart()
     d = len(mean)
     if shape == _FULL:
         f = 0
@@ -90,6 +93,7 @@ def linearize(weights, means, covariances, prior, shape, pooled, limits, theta, 
     `common` instead, for all components. NaN if an eigenvalue may lie below ``limits[0]`` or
     the largest term ``|z|'|P||z|`` within three deviations of a mean is above ``limits[1]``.
     """
+    keep_apart()
     prior_sums, prior_dof, prior_counts = prior
     floor, reach_limit = limits
     k, d = means.shape
@@ -132,6 +136,7 @@ def _quadratic(precision, d, shape, out, moments):  # type: ignore[no-untyped-de
 @njit(**OPTIONS)
 def _times(precision, vector, shape, absolute, out):  # type: ignore[no-untyped-def]
     """P v, or |P| v."""
+    keep_apart()
     d = len(vector)
     if shape != _FULL:
         for i in range(d):
@@ -174,6 +179,7 @@ def _invert(covariance, d, shape, floor, precision):  # type: ignore[no-untyped-
 
 @njit(**{**OPTIONS, "fastmath": {"contract", "reassoc"}})
 def _invert_full(covariance, d, floor, precision):  # type: ignore[no-untyped-def]
+    keep_apart()
     lower, white = np.zeros((d, d)), np.zeros((d, d))
     log_det = 0.0
     for i in range(d):  # covariance = L L', white = L^-1, all row by row

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mixtura.kernels.compiled_math import exponentiate, larger, log
 from mixtura.kernels.compiled_products import add_logits, add_sums
+from mixtura.kernels.compiled_vectors import keep_apart
 from mixtura.kernels.layout import DIAGONAL, FULL, SPHERICAL
 
 __all__ = ["OPTIONS", "assign", "pairs", "read_tile", "sweep", "tiling"]
@@ -64,6 +65,7 @@ def tiling(n: int, k: int, p: int, itemsize: int, step: int) -> tuple[int, int]:
 @njit(**OPTIONS)
 def read_tile(rows, start, m, wide, pivot, scale, weights, z, w):  # type: ignore[no-untyped-def]
     """Frame `m` rows from `start` on into `z`, pad to `wide` with rows of weight zero."""
+    keep_apart()
     d = rows.shape[1]
     for i in range(m):
         w[i] = weights[start + i] if weights.size else 1.0
@@ -85,6 +87,7 @@ def read_tile(rows, start, m, wide, pivot, scale, weights, z, w):  # type: ignor
 @njit(**OPTIONS)
 def _expand(z, pair, lo, hi, table, wide):  # type: ignore[no-untyped-def]
     """Numbers lo to hi of T(z)."""
+    keep_apart()
     for f in range(lo, hi):
         a, c = pair[0, f], pair[1, f]
         for i in range(wide):
@@ -102,6 +105,7 @@ def _dot(a, b, wide):  # type: ignore[no-untyped-def]
 @njit(**OPTIONS)
 def assign(logits, w, hard, top, norm, level, constants, wide):  # type: ignore[no-untyped-def]
     """Turn logits into weighted responsibilities in place; return the log-likelihood."""
+    keep_apart()
     k = len(logits)
     for i in range(wide):
         top[0, i] = logits[0, i]
@@ -141,6 +145,7 @@ def sweep(  # type: ignore[no-untyped-def]
     `theta` (k, p) has the type of the products; `pair` and `sums` are padded to a multiple of 4;
     `constants` are those of `exponentiate`; `b`, `q` and `step` are those of `tiling`.
     """
+    keep_apart()
     n, d = rows.shape
     k, p = len(theta), pair.shape[1]
     stride = b + step  # not a power of two: rows of a tile must not fall into the same cache sets

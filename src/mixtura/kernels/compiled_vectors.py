@@ -8,8 +8,9 @@ from llvmlite import ir
 from llvmlite.binding import get_host_cpu_features
 from numba import types
 from numba.core import cgutils
+from numba.extending import intrinsic
 
-__all__ = ["VECTOR_BYTES", "Vectors"]
+__all__ = ["VECTOR_BYTES", "Vectors", "keep_apart"]
 
 VECTOR_BYTES = 64 if get_host_cpu_features().get("avx512f") else 32
 
@@ -82,3 +83,14 @@ class Vectors:
         return self.builder.fadd(
             self.shuffle(ab, cd, [0, 1, 4, 5]), self.shuffle(ab, cd, [2, 3, 6, 7])
         )
+
+
+@intrinsic
+def keep_apart(typing: Any) -> Any:
+    """Called in a function, keeps it from being compiled again into each of its callers."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.void(), codegen

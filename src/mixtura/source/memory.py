@@ -73,6 +73,10 @@ class MemorySource:
             with one_blas_thread(), ThreadPoolExecutor(self.threads) as pool:
                 list(pool.map(function, self.blocks, places))
 
+    def single(self) -> Block | None:
+        """All rows where they are a single block, else None."""
+        return self.whole if len(self.blocks) == 1 else None
+
     def take(self, rows: Indices) -> Block:
         """Some of the rows as one block."""
         return self.whole.take(rows)

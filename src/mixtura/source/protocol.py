@@ -32,5 +32,7 @@ class Source(Protocol):
     def map(self, function: Callable[[Block], Any]) -> list[Any]:
         """``function(block)`` of every block, in order."""
 
+    def single(self) -> Block | None:
+        """All rows where they are a single block in memory, else None."""
     def take(self, rows: Indices) -> Block:
         """Some of the rows as one block."""
