@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mixtura import kernels
 from mixtura._types import Array
 from mixtura.block import Block
 from mixtura.fit.problem import Problem
@@ -74,23 +75,37 @@ def partitioned(small: Sample, seeds: Array, space: int = 0, rounds: int = 4) ->
 
 
 def from_shares(problem: Problem, block: Block, shares: Array) -> Mixture:
-    """The M-step of given responsibilities: they enter as the rows' soft labels."""
+    """The M-step of given responsibilities (n, k): a start inside its family by construction."""
+    flat = problem.isotropic(np.zeros((shares.shape[1], problem.source.d)))
+    if block.complete and block.plausibility is None:
+        frame, moments = problem.frame, problem.family.moments
+        weighted = shares * block.weight()[:, None]
+        sums = kernels.plain.weighted_sums(
+            block.rows, frame.pivot, frame.scale, weighted, moments.shape
+        )
+        data = Statistics.from_sums(sums, moments, flat.location, 0.0)
+    else:
+        source = MemorySource(block.rows, block.weights, _agreed(shares, block.plausibility))
+        data = problem.on(source).at(flat).data
+    return problem.maximized(smoothed(data, problem), flat)
+
+
+def _agreed(shares: Array, plausibility: Array | None) -> Array:
+    """Responsibilities as soft labels, under the rows' own labels where they have any."""
     with np.errstate(divide="ignore"):
         told = np.log(shares)
-    if block.plausibility is not None:
-        agreed = told + block.plausibility
-        lost = np.isneginf(agreed).all(axis=1)
-        told = np.where(lost[:, None], block.plausibility, agreed)
-    labelled = MemorySource(block.rows, block.weights, told)
-    k, d = shares.shape[1], problem.source.d
-    flat = problem.isotropic(np.zeros((k, d)))
-    data = problem.on(labelled).at(flat).data
-    return problem.maximized(smoothed(data, problem), flat)
+    if plausibility is None:
+        return told
+    both = told + plausibility
+    contradicted = np.isneginf(both).all(axis=1)
+    return np.where(contradicted[:, None], plausibility, both)
 
 
 def smoothed(data: Statistics, problem: Problem) -> Statistics:
     """Empty or tiny components borrow a row from the whole, so that a start is never singular."""
     k, d = data.pivot.shape
+    if (data.mass >= d + 1).all():
+        return data
     share = 1e-3 * max(float(data.mass.sum()) / k, 1e-300)
     centre = np.zeros((k, d))
     unit = problem.isotropic(centre)

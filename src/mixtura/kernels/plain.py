@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 
 from mixtura.kernels.layout import DIAGONAL, FULL, LINEAR, SPHERICAL, width
 
-__all__ = ["accumulate", "accumulate_centred", "cancellation", "features", "log_joint"]
+__all__ = [
+    "accumulate",
+    "accumulate_centred",
+    "cancellation",
+    "features",
+    "log_joint",
+    "weighted_sums",
+]
 
 Array = NDArray[Any]
 
@@ -156,6 +163,23 @@ def log_joint(
         out[start:stop] = _log_joint(z, log_weights, means, factors, log_norms, shape).T
         start = stop
     return out
+
+
+def weighted_sums(rows: Array, pivot: Array, scale: Array, shares: Array, shape: int) -> Array:
+    """``sum_i shares_ik T(z_i)`` (k, p) of complete rows for given shares (n, k).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> one, zero = np.ones(1), np.zeros(1)
+    >>> weighted_sums(np.array([[1.0], [3.0]]), zero, one, np.eye(2), 0).tolist()
+    [[1.0, 1.0, 1.0], [9.0, 3.0, 1.0]]
+    """
+    sums, start = np.zeros((shares.shape[1], width(shape, rows.shape[1]))), 0
+    for z, _ in _tiles(rows, pivot, scale, np.empty(0), sums.shape[1] + sums.shape[0]):
+        sums += (features(z, shape) @ shares[start : start + len(z)]).T
+        start += len(z)
+    return sums
 
 
 def cancellation(means: Array, precisions: Array, deviations: Array, unit: float = 2**-53) -> float:
