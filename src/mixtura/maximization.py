@@ -14,16 +14,21 @@ EMPTY = 1e-10
 
 
 def maximization(
-    data: Statistics, mixture: Mixture, family: Family, prior: Prior, guard: Guard
+    data: Statistics,
+    mixture: Mixture,
+    family: Family,
+    prior: Prior,
+    guard: Guard,
+    equal_weights: bool = False,
 ) -> Mixture:
     """The mixture that maximises the expected log-likelihood plus the prior.
 
     ``π_k = n_k / Σ n``, ``μ_k = pivot + S₁/n``, and Σ by the family from the scatter
     ``S₂ - S₁S₁ᵀ/n``; a prior has added its pseudo-rows to the sums before. A component without
-    rows stays where it is with weight zero.
+    rows stays where it is with weight zero. With `equal_weights`, ``π_k = 1/k``.
     """
     posterior = data + prior.statistics(data.moments, data.pivot)
-    counts = np.maximum(posterior.counts, 0.0)
+    counts = np.ones_like(posterior.counts) if equal_weights else np.maximum(posterior.counts, 0.0)
     empty = posterior.mass <= EMPTY * max(float(posterior.mass.sum()), 1e-300)
     if empty.any():
         posterior = _held(posterior, mixture, empty)

@@ -74,8 +74,10 @@ class GaussianMixture(CallbackSupportMixin, DensityMixin, BaseEstimator):
     criterion : {"bic", "aic", "icl", "cv"}, default="bic"
     prior : None, "fraley-raftery" or Conjugate, default=None
     assignment : {"soft", "hard"}, default="soft"
-        "hard" is classification EM; with "equal-spherical" covariances and equal weights it is
-        k-means.
+        "hard" is classification EM; with "equal-spherical" covariances it is k-means.
+    equal_weights : bool or "auto", default="auto"
+        Hold all weights at 1/k. "auto" does so for hard assignment with equal-spherical
+        covariances, which makes the fit k-means (Celeux & Govaert 1992).
     n_jobs : int, optional
         Threads; all cores by default. The result does not depend on it.
     callback : callable, optional
@@ -142,6 +144,7 @@ class GaussianMixture(CallbackSupportMixin, DensityMixin, BaseEstimator):
         criterion: str = "bic",
         prior: Any = None,
         assignment: str = "soft",
+        equal_weights: Any = "auto",
         n_jobs: int | None = None,
         callback: Any = None,
     ) -> None:
@@ -162,6 +165,7 @@ class GaussianMixture(CallbackSupportMixin, DensityMixin, BaseEstimator):
         self.criterion = criterion
         self.prior = prior
         self.assignment = assignment
+        self.equal_weights = equal_weights
         self.n_jobs = n_jobs
         self.callback = callback
 
@@ -272,6 +276,7 @@ class GaussianMixture(CallbackSupportMixin, DensityMixin, BaseEstimator):
             self.prior,
             None if isinstance(self.reg_covar, str) else float(self.reg_covar),
             _ASSIGN[self.assignment],
+            self.equal_weights,
             self.n_init,
             names,
             labels,
@@ -417,7 +422,9 @@ class GaussianMixture(CallbackSupportMixin, DensityMixin, BaseEstimator):
 
     def _n_parameters(self) -> int:
         k, d = self.mixture_.location.shape
-        return parameters(rules(self.covariance_type_)[0], k, d)
+        rule = rules(self.covariance_type_)[0]
+        task = self._task(MemorySource(np.empty((0, d))), None, None)
+        return parameters(rule, k, d, task.equally(rule))
 
     # ---- scikit-learn's names
 

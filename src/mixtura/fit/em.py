@@ -130,7 +130,7 @@ def _compiled(problem: Problem, start: Mixture, stop: Stop) -> Fit | None:
     able = hasattr(kernels.active(), "climb") and family.averages and fits(start, moments)
     if not able or block is None or block.plausibility is not None or not block.complete:
         return None
-    if problem.assign not in (soft, hard):
+    if problem.assign not in (soft, hard) or problem.equal_weights:
         return None
     end = kernels.active().climb(
         block.rows,

@@ -66,6 +66,7 @@ class Problem:
     guard: Guard
     prior: Prior = Flat()
     assign: Assign = soft
+    equal_weights: bool = False
 
     def at(self, mixture: Mixture) -> Point:
         """The E-step: the statistics and the objective at a mixture."""
@@ -77,7 +78,7 @@ class Problem:
 
     def maximized(self, data: Statistics, mixture: Mixture) -> Mixture:
         """The M-step; `mixture` says where an empty component stays."""
-        return maximization(data, mixture, self.family, self.prior, self.guard)
+        return maximization(data, mixture, self.family, self.prior, self.guard, self.equal_weights)
 
     @property
     def volume(self) -> float:

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from mixtura._errors import InputError, MixturaError
 from mixtura._types import Array, Indices
 from mixtura.block import Block
 from mixtura.covariance import FAMILIES, Family, family
-from mixtura.expectation import soft
+from mixtura.expectation import hard, soft
 from mixtura.fit.em import Fit, Stop
 from mixtura.fit.fitting import Note, fitted, renamed
 from mixtura.fit.problem import Problem, state, with_prior
@@ -130,6 +130,7 @@ class Task:
     prior: Any = None
     reg_covar: float | None = None
     assign: Any = soft
+    equal_weights: Any = False
     fields: int = 1
     names: tuple[str, ...] | None = None
     labels: Any = None
@@ -137,7 +138,14 @@ class Task:
     def problem(self, rule: Family, k: int, source: MemorySource) -> Problem:
         """The problem of one cell."""
         stated = state(source, rule, reg_covar=self.reg_covar, assign=self.assign, names=self.names)
+        stated = replace(stated, equal_weights=self.equally(rule))
         return with_prior(stated, self.prior, k)
+
+    def equally(self, rule: Family) -> bool:
+        """Whether the family's components weigh the same; "auto" where that makes k-means."""
+        if self.equal_weights == "auto":
+            return self.assign is hard and rule.name == "equal-spherical"
+        return bool(self.equal_weights)
 
     def told(self, k: int, rows: Indices | slice = slice(None)) -> MemorySource:
         """The rows with their labels spelled out for k components."""
@@ -293,7 +301,7 @@ def judged(task: Task, problem: Problem, fit: Fit, rule: Family, degenerate: boo
     """The criteria of a fit."""
     k, d = fit.mixture.location.shape
     likelihood, sharpness = totals(fit.mixture, problem)
-    p = parameters(rule, k, d)
+    p = parameters(rule, k, d, task.equally(rule))
     n = problem.summary.weight
     bic = -2.0 * likelihood + p * float(np.log(n))
     scores = {
@@ -318,9 +326,9 @@ def judged(task: Task, problem: Problem, fit: Fit, rule: Family, degenerate: boo
     )
 
 
-def parameters(rule: Family, k: int, d: int) -> int:
-    """Free parameters: covariances, means and weights."""
-    return rule.n_parameters(k, d) + k * d + k - 1
+def parameters(rule: Family, k: int, d: int, equal_weights: bool = False) -> int:
+    """Free parameters: covariances, means, and weights unless they are equal."""
+    return rule.n_parameters(k, d) + k * d + (0 if equal_weights else k - 1)
 
 
 def totals(mixture: Mixture, problem: Problem) -> tuple[float, float]:

@@ -41,7 +41,7 @@ def accumulate(
     k, p = theta.shape
     pair, constants, *tile = _plan(rows, k, shape)
     sums = np.zeros((k, pair.shape[1]))
-    given = _frozen(pivot), _frozen(scale), _frozen(weights), _frozen(theta, rows.dtype)
+    given = _frozen(pivot), _frozen(scale), _frozen(weights), np.array(theta, rows.dtype, order="C")
     log_likelihood = _call(_run_sweep, rows, given, pair, bool(hard), sums, constants, tuple(tile))
     return log_likelihood, sums[:, :p]
 

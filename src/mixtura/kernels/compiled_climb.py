@@ -35,8 +35,11 @@ def _step(origin, slot, points, data, model, prior, limits):  # type: ignore[no-
     log_prior = linearize(w, m, v, prior, shape, pooled, limits, theta[slot], common)
     if np.isnan(log_prior):
         return False
-    single[:] = theta[slot]
-    sums[slot] = 0.0
+    for c in range(len(m)):
+        for f in range(theta.shape[2]):
+            single[c, f] = theta[slot, c, f]
+        for f in range(sums.shape[2]):
+            sums[slot, c, f] = 0.0
     value = sweep(
         rows, pivot, scale, row_weights, single, pair, hard, sums[slot], constants, b, q, step
     )
@@ -54,8 +57,8 @@ def _extrapolate(sums, slots, longest):  # type: ignore[no-untyped-def]
     |v| / |r| tells of.
     """
     keep_apart()
-    s0, s1, s2, s3 = slots
-    k, p = sums.shape[1:]
+    s0, s1, s2, s3 = slots[0], slots[1], slots[2], slots[3]
+    _, k, p = sums.shape
     rr, vv = 0.0, 0.0
     for c in range(k):
         for f in range(p):
@@ -97,8 +100,14 @@ def climb(points, data, model, prior, limits, max_iter, tol, accelerate, noise, 
     that remains and the status.
     """
     sums, values = points[4], points[5]
-    slots = np.arange(4)
-    target, origin, here = 0, -1, 0  # which of the slots to fill, from which, and the last good one
+    slots = np.empty(4, np.intp)
+    for slot in range(4):
+        slots[slot] = slot
+    target, origin, here = (
+        0,
+        np.intp(-1),
+        np.intp(0),
+    )  # which of the slots to fill, from which, and the last good one
     entries, steps = 0, 0
     length, longest, left = 1.0, 4.0, np.inf
     while True:
@@ -120,7 +129,7 @@ def climb(points, data, model, prior, limits, max_iter, tol, accelerate, noise, 
             trace[entries] = values[here]
             entries += 1
         if target == 2:
-            length, rate = _extrapolate(sums, (slots[0], slots[1], slots[2], slots[3]), longest)
+            length, rate = _extrapolate(sums, slots, longest)
             before, middle, now = values[slots[0]], values[slots[1]], values[slots[2]]
             left = _gain_left(before, middle, now, rate, noise * max(abs(now), 1.0))
             if left < tol:

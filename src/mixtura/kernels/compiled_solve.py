@@ -32,30 +32,41 @@ def maximize(sums, total, prior, shape, pooled, ridge, weights, means, covarianc
     k, d = means.shape
     s = covariances.shape[1]
     start = 0 if pooled else s
-    mass = sums[:, start + d] + prior_sums[:, s + d]
-    dof = sums[:, start + d] + prior_dof
+    all_mass, all_weight, all_dof = 0.0, 0.0, 0.0
     for c in range(k):
-        weights[c] = sums[c, start + d] + prior_counts[c]
-        if not (mass[c] > _EMPTY * mass.sum() and dof[c] > 0.0 and weights[c] > 0.0):
+        all_mass += sums[c, start + d] + prior_sums[c, s + d]
+        all_weight += sums[c, start + d] + prior_counts[c]
+        all_dof += sums[c, start + d] + prior_dof[c]
+    for c in range(k):
+        count = sums[c, start + d]
+        mass = count + prior_sums[c, s + d]
+        dof = all_dof if pooled else count + prior_dof[c]
+        weights[c] = (count + prior_counts[c]) / all_weight
+        if not (mass > _EMPTY * all_mass and dof > 0.0 and weights[c] > 0.0):
             return False
         for j in range(d):
-            means[c, j] = (sums[c, start + j] + prior_sums[c, s + j]) / mass[c]
-    weights /= weights.sum()
-    for c in range(k):
+            means[c, j] = (sums[c, start + j] + prior_sums[c, s + j]) / mass
+        divisor = dof * d if shape == _SPHERICAL else dof
         for f in range(s):
-            covariances[c, f] = prior_sums[c, f] + (0.0 if pooled else sums[c, f])
-        _subtract_outer(covariances[c], means[c], mass[c], shape)
+            second = total[f] if pooled and c == 0 else 0.0 if pooled else sums[c, f]
+            covariances[c, f] = (second + prior_sums[c, f]) / divisor
+        _subtract_outer(covariances[c], means[c], mass / divisor, shape)
     if pooled:
-        covariances[0] += total
-        for c in range(1, k):
-            covariances[0] += covariances[c]
-        dof[:] = dof.sum()
-        for c in range(1, k):
-            covariances[c] = covariances[0]
+        _pool(covariances)
     for c in range(k):
-        covariances[c] /= dof[c] * (d if shape == _SPHERICAL else 1)
         _add_ridge(covariances[c], ridge, shape)
     return True
+
+
+@njit(**OPTIONS)
+def _pool(covariances):  # type: ignore[no-untyped-def]
+    """Replace all by their sum."""
+    for f in range(covariances.shape[1]):
+        total = 0.0
+        for c in range(len(covariances)):
+            total += covariances[c, f]
+        for c in range(len(covariances)):
+            covariances[c, f] = total
 
 
 @njit(**OPTIONS)
@@ -76,13 +87,10 @@ def _subtract_outer(packed, mean, mass, shape):  # type: ignore[no-untyped-def]
 @njit(**OPTIONS)
 def _add_ridge(packed, ridge, shape):  # type: ignore[no-untyped-def]
     d = len(ridge)
-    if shape == _SPHERICAL:
-        packed[0] += ridge.mean()
-        return
     f = 0
     for i in range(d):
-        packed[f] += ridge[i]
-        f += d - i if shape == _FULL else 1
+        packed[f] += ridge[i] / d if shape == _SPHERICAL else ridge[i]
+        f += d - i if shape == _FULL else 1 if shape == _DIAGONAL else 0
 
 
 @njit(**OPTIONS)
@@ -105,18 +113,28 @@ def linearize(weights, means, covariances, prior, shape, pooled, limits, theta, 
         if c == 0 or not pooled:
             log_det = _invert(covariances[c], d, shape, floor, precision)
         _times(precision, means[c], shape, False, linear)
-        centre = np.dot(linear, means[c])
+        centre = _dot(linear, means[c])
         log_weight = np.log(weights[c])
-        theta[c, start : start + d] = linear
+        for j in range(d):
+            theta[c, start + j] = linear[j]
+            log_prior += linear[j] * prior_sums[c, s + j]
         theta[c, start + d] = log_weight - 0.5 * (d * _LOG_2PI + log_det + centre)
-        log_prior += np.dot(linear, prior_sums[c, s : s + d]) - 0.5 * centre * prior_sums[c, s + d]
+        log_prior -= 0.5 * centre * prior_sums[c, s + d]
         log_prior += prior_counts[c] * log_weight - 0.5 * prior_dof[c] * log_det
         log_prior += _quadratic(precision, d, shape, common if pooled else theta[c], prior_sums[c])
         _reach(means[c], covariances[c], shape, reach)
         _times(precision, reach, shape, True, linear)
-        if not np.dot(linear, reach) <= reach_limit:
+        if not _dot(linear, reach) <= reach_limit:
             return np.nan
     return log_prior
+
+
+@njit(**OPTIONS)
+def _dot(a, b):  # type: ignore[no-untyped-def]
+    total = 0.0
+    for i in range(len(a)):
+        total += a[i] * b[i]
+    return total
 
 
 @njit(**OPTIONS)
@@ -142,8 +160,9 @@ def _times(precision, vector, shape, absolute, out):  # type: ignore[no-untyped-
         for i in range(d):
             out[i] = precision[i if shape == _DIAGONAL else 0] * vector[i]
         return
-    out[:] = 0.0
     f = 0
+    for i in range(d):
+        out[i] = 0.0
     for i in range(d):
         for j in range(i, d):
             p = abs(precision[f]) if absolute else precision[f]
@@ -199,7 +218,8 @@ def _invert_full(covariance, d, floor, precision):  # type: ignore[no-untyped-de
             for m in range(j + 1):
                 white[i, m] -= factor * white[j, m]
         white[i, i] = 1.0 / lower[i, i]
-    precision[:] = 0.0
+    for f in range(len(precision)):
+        precision[f] = 0.0
     for r in range(d):  # P = white' white
         f = 0
         for i in range(r + 1):

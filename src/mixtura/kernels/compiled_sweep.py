@@ -150,7 +150,8 @@ def sweep(  # type: ignore[no-untyped-def]
     k, p = len(theta), pair.shape[1]
     stride = b + step  # not a power of two: rows of a tile must not fall into the same cache sets
     z = np.zeros((d + 3, stride), theta.dtype)
-    z[d] = 1.0
+    for i in range(stride):
+        z[d, i] = 1.0
     table, logits = np.empty((q, stride), theta.dtype), np.empty((k, stride), theta.dtype)
     top, norm = np.empty((1, stride), theta.dtype), np.empty((1, stride), theta.dtype)
     w, level = np.empty(stride), np.empty(stride)
@@ -160,7 +161,9 @@ def sweep(  # type: ignore[no-untyped-def]
         m = min(b, n - start)
         wide = (m + step - 1) // step * step
         read_tile(rows, start, m, wide, pivot, scale, weights, z, w)
-        logits[:, :wide] = 0.0
+        for c in range(k):
+            for i in range(wide):
+                logits[c, i] = 0.0
         for panel in range(panels):
             lo, hi = panel * q, min(panel * q + q, p)
             _expand(z, pair, lo, hi, table, wide)
