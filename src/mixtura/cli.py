@@ -52,56 +52,44 @@ ABSENT = typer.Option("--allow-missing-columns", help="Columns the file lacks co
 SEED = typer.Option("--seed", metavar="N", help="Seed of the random numbers.")
 JSON = typer.Option("--json", help="One JSON object on standard output.")
 QUIET = typer.Option("--quiet", "-q", help="No talk, only errors.")
+COLUMNS = typer.Option(
+    "--columns",
+    "-c",
+    metavar="NAMES",
+    help="Columns to use: a,b or sepal* or ^id (all but id); may be repeated.",
+)
+WEIGHTS = typer.Option("--weights", metavar="COLUMN", help="Column with the rows' weights.")
+COMPONENTS = typer.Option("--components", "-k", metavar="K", help="How many: 3, 1:9 or 2,4,6.")
+COVARIANCE = typer.Option(
+    "--covariance",
+    metavar="NAMES",
+    help="all, or some of full,tied,diag,spherical,equal-spherical.",
+)
+CRITERION = typer.Option(help="What the choice minimises.")
+FOLDER = typer.Option(
+    "--output",
+    "-o",
+    metavar="FOLDER",
+    help="Where to write; FILE-mixture by default, - for assignments to standard output.",
+)
+FORM_LIKE_FILE = typer.Option("--format", help="Format of the assignments; by default FILE's.")
+FIGURES = typer.Option("--figures/--no-figures", help="Draw figures.")
+JOBS = typer.Option("--jobs", "-j", metavar="N", help="Models fitted side by side.")
 
 
 def fit(
     file: Annotated[str, FILE],
-    columns: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--columns",
-            "-c",
-            metavar="NAMES",
-            help="Columns to use: a,b or sepal* or ^id (all but id); may be repeated.",
-        ),
-    ] = None,
+    columns: Annotated[list[str] | None, COLUMNS] = None,
     identifier: Annotated[str | None, IDENTIFIER] = None,
-    weights: Annotated[
-        str | None,
-        typer.Option("--weights", metavar="COLUMN", help="Column with the weights of the rows."),
-    ] = None,
-    components: Annotated[
-        str,
-        typer.Option("--components", "-k", metavar="K", help="How many: 3, 1:9 or 2,4,6."),
-    ] = "1:9",
-    covariance: Annotated[
-        str,
-        typer.Option(
-            "--covariance",
-            metavar="NAMES",
-            help="all, or some of full,tied,diag,spherical,equal-spherical.",
-        ),
-    ] = "all",
-    criterion: Annotated[
-        Criterion, typer.Option(help="What the choice minimises.")
-    ] = Criterion.bic,
-    output: Annotated[
-        str | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FOLDER",
-            help="Where to write; FILE-mixture by default, - for assignments to standard output.",
-        ),
-    ] = None,
-    form: Annotated[
-        Form | None, typer.Option("--format", help="Format of the assignments; by default FILE's.")
-    ] = None,
-    figures: Annotated[bool, typer.Option("--figures/--no-figures", help="Draw figures.")] = True,
+    weights: Annotated[str | None, WEIGHTS] = None,
+    components: Annotated[str, COMPONENTS] = "1:9",
+    covariance: Annotated[str, COVARIANCE] = "all",
+    criterion: Annotated[Criterion, CRITERION] = Criterion.bic,
+    output: Annotated[str | None, FOLDER] = None,
+    form: Annotated[Form | None, FORM_LIKE_FILE] = None,
+    figures: Annotated[bool, FIGURES] = True,
     seed: Annotated[int, SEED] = 0,
-    jobs: Annotated[
-        int | None, typer.Option("--jobs", "-j", metavar="N", help="Models fitted side by side.")
-    ] = None,
+    jobs: Annotated[int | None, JOBS] = None,
     as_json: Annotated[bool, JSON] = False,
     quiet: Annotated[bool, QUIET] = False,
 ) -> None:
@@ -110,34 +98,18 @@ def fit(
     Number of components and kind of covariance are chosen together. Missing cells are used as
     missing; columns that are no numbers are left out, and named.
     """
+    given = dict(locals())
     if as_json and output == "-":
         raise typer.BadParameter("--json and --output - both want standard output")
-    asked = _counts(components)
+    given |= {"components": _counts(components), "columns": tuple(columns or ())}
     with answering():
         from mixtura import cli_fit
 
         try:
-            names = cli_fit.family_names(covariance)
+            given["covariance"] = cli_fit.family_names(covariance)
         except MixturaError as error:
             raise typer.BadParameter(str(error), param_hint="--covariance") from None
-        cli_fit.fit(
-            cli_fit.FitOptions(
-                file=file,
-                columns=tuple(columns or ()),
-                identifier=identifier,
-                weights=weights,
-                components=asked,
-                covariances=names,
-                criterion=criterion.value,
-                output=output,
-                form=form and form.value,
-                figures=figures,
-                seed=seed,
-                jobs=jobs,
-                as_json=as_json,
-                quiet=quiet,
-            )
-        )
+        cli_fit.fit(cli_fit.FitOptions(**given))
 
 
 def assign(

@@ -37,7 +37,7 @@ class FitOptions:
     identifier: str | None
     weights: str | None
     components: tuple[int, ...]
-    covariances: tuple[str, ...]
+    covariance: tuple[str, ...]
     criterion: str
     output: str | None
     form: str | None
@@ -141,12 +141,12 @@ def _answer(table: Table, options: FitOptions) -> Answer:
     from mixtura.fit.select import select
 
     named = pa.table(dict(zip(table.columns, table.rows.T, strict=True)))
-    models = len(options.components) * len(options.covariances)
+    models = len(options.components) * len(options.covariance)
     with report.progress(models, quiet=options.quiet) as follow:
         selection = select(
             named,
             options.components,
-            options.covariances,
+            options.covariance,
             criterion=options.criterion,
             sample_weight=table.weights,
             random_state=options.seed,

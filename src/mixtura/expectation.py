@@ -12,7 +12,7 @@ import numpy as np
 from mixtura import kernels
 from mixtura._types import Array
 from mixtura.block import Block, Pattern
-from mixtura.kernels.layout import DIAGONAL, FULL, LINEAR
+from mixtura.kernels.layout import DIAGONAL, FULL, LINEAR, doubled
 from mixtura.law import log_norms
 from mixtura.mixture import Mixture
 from mixtura.statistics import Moments, Statistics, packed
@@ -63,7 +63,7 @@ def expectation(
     for pattern, part in block.parts:
         plain = part.plausibility is None and pattern.complete and fits(mixture, moments)
         if plain and assign in (soft, hard):
-            found = _by_kernel(mixture, part, moments, assign is hard)
+            found = _by_kernel(mixture, part, moments, assign is hard, pivot)
         else:
             found = _by_row(mixture, part, pattern, moments, assign)
         found = found.about(pivot)
@@ -88,7 +88,9 @@ def fits(mixture: Mixture, moments: Moments) -> bool:
     return structure.shape == moments.shape and structure.shared == moments.pooled
 
 
-def _by_kernel(mixture: Mixture, block: Block, moments: Moments, is_hard: bool) -> Statistics:
+def _by_kernel(
+    mixture: Mixture, block: Block, moments: Moments, is_hard: bool, pivot: Array
+) -> Statistics:
     """Complete rows without labels."""
     frame, loss = mixture.frame, cancellation(mixture)
     rows = block.rows
@@ -96,7 +98,6 @@ def _by_kernel(mixture: Mixture, block: Block, moments: Moments, is_hard: bool) 
         rows = rows.astype(np.float64)
     weights = np.empty(0) if block.weights is None else block.weights
     given = (rows, frame.pivot, frame.scale, weights)
-    zero = np.zeros_like(mixture.location)
     if loss > LOSS:
         structure = mixture.structure
         norms = log_norms(structure.log_det, structure.d)
@@ -109,14 +110,14 @@ def _by_kernel(mixture: Mixture, block: Block, moments: Moments, is_hard: bool) 
             moments.shape,
             is_hard,
         )
-        return Statistics.from_sums(sums, moments, mixture.location, value)
+        return Statistics.from_sums(sums, moments, pivot, value)
     shape = LINEAR if moments.pooled else moments.shape
     value, sums = kernels.active().accumulate(*given, coefficients(mixture), shape, is_hard)
     if not moments.pooled:
-        return Statistics.from_sums(sums, moments, zero, value)
+        return Statistics.from_sums(sums, moments, pivot, value)
     second = block.second(frame, moments)
     value += _common(mixture, second, sums[:, -1].sum())
-    return Statistics.from_sums(sums, moments, zero, value, second)
+    return Statistics.from_sums(sums, moments, pivot, value, second)
 
 
 def coefficients(mixture: Mixture) -> Array:
@@ -136,8 +137,7 @@ def coefficients(mixture: Mixture) -> Array:
     constant = constant + log_norms(structure.log_det, structure.d)
     second = -0.5 * packed(precisions, structure.shape)
     if structure.shape == FULL:
-        row, column = np.triu_indices(structure.d)
-        second[:, row != column] *= 2.0
+        second *= doubled(structure.d)
     return np.column_stack([second, first, constant])
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mixtura._types import Array
-from mixtura.kernels.layout import DIAGONAL, FULL, SPHERICAL, second_width
+from mixtura.kernels.layout import DIAGONAL, FULL, SPHERICAL, second_width, triangle
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def unpacked(packed: Array, shape: int, d: int) -> Array:
     """Second moments from the kernels' packed order: (k, p₂) -> (k, d, d), (k, d) or (k,)."""
     if shape == FULL:
         full = np.empty((len(packed), d, d))
-        rows, columns = np.triu_indices(d)
+        rows, columns = triangle(d)
         full[:, rows, columns] = packed
         full[:, columns, rows] = packed
         return full
@@ -169,6 +169,6 @@ def unpacked(packed: Array, shape: int, d: int) -> Array:
 def packed(second: Array, shape: int) -> Array:
     """The inverse of `unpacked`."""
     if shape == FULL:
-        rows, columns = np.triu_indices(second.shape[1])
+        rows, columns = triangle(second.shape[1])
         return np.asarray(second[:, rows, columns])
     return second.reshape(len(second), second_width(shape, second.shape[-1]))

@@ -101,9 +101,9 @@ class Full:
 
 
 def inverse_transposes(lower: Array) -> Array:
-    """L⁻ᵀ of each of the (k, d, d) lower-triangular matrices."""
+    """L⁻ᵀ of each of the (k, d, d) lower-triangular matrices, zero elsewhere."""
     out = np.empty_like(lower)
     for index, factor in enumerate(lower):
         inverse, _ = lapack.dtrtri(factor, lower=1)
-        out[index] = np.tril(inverse).T
+        out[index] = inverse.T
     return out

@@ -12,7 +12,7 @@ from mixtura._errors import DegenerateWarning, InputError, MixturaWarning, Start
 from mixtura._types import Array
 from mixtura.fit.em import Fit, Follow, Stop, run
 from mixtura.fit.problem import Problem
-from mixtura.fit.sample import Sample, sample
+from mixtura.fit.sample import SIZE, Sample, sample
 from mixtura.fit.start import Finalist, collapsed, tournament
 from mixtura.mixture import Mixture
 from mixtura.source.memory import one_blas_thread
@@ -61,7 +61,7 @@ def fitted(
         Fewer rows than components.
     """
     _check_rows(problem, k)
-    kernels.prepare(_work(problem, k))
+    kernels.prepare(seconds(problem, k))
     with one_blas_thread():
         small = sample(problem, k, rng)
         finalists: list[Finalist] = []
@@ -76,10 +76,11 @@ def fitted(
     return Outcome(fit, tuple(finalists), bool(bad.any()), tuple(notes))
 
 
-def _work(problem: Problem, k: int) -> float:
-    """Multiplications of some twenty steps."""
-    d = problem.source.d
-    return 20.0 * problem.source.n * k * (d * d + 20)
+def seconds(problem: Problem, k: int) -> float:
+    """About how long a fit takes on the plain kernels: some steps on a sample, some on all."""
+    n, d = problem.source.n, problem.source.d
+    step = k * (d * d + 20) * 1e-9
+    return 150 * (5e-4 + min(n, SIZE) * step) + 30 * n * step
 
 
 def _rescued(problem: Problem, small: Sample, fit: Fit, stop: Stop, follow: Follow | None) -> Fit:

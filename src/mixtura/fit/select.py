@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from mixtura import _checks
+from mixtura import _checks, kernels
 from mixtura._errors import InputError, MixturaError
 from mixtura._types import Array, Indices
 from mixtura.block import Block
 from mixtura.covariance import FAMILIES, Family, family
 from mixtura.expectation import hard, soft
 from mixtura.fit.em import Fit, Stop
-from mixtura.fit.fitting import Note, fitted, renamed
+from mixtura.fit.fitting import Note, fitted, renamed, seconds
 from mixtura.fit.problem import Problem, state, with_prior
 from mixtura.mixture import Mixture
 from mixtura.source import MemorySource
@@ -235,6 +235,8 @@ def grid(
     if task.criterion not in CRITERIA:
         raise InputError(f"criterion={task.criterion!r} is unknown: use one of {CRITERIA}")
     cells = [(k, rule) for k in components for rule in families]
+    whole = task.problem(families[0], 1, task.source)
+    kernels.prepare(sum(seconds(whole, k) for k, _ in cells))
     done, lock = [0], threading.Lock()
 
     def one(cell: tuple[int, Family]) -> tuple[Candidate, Fit | None, tuple[Note, ...]]:

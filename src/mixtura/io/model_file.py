@@ -96,24 +96,7 @@ def save(
     >>> load(path) == pair, load_metadata(path)
     (True, {'made': 'by hand'})
     """
-    name = structure_name(mixture.structure)
-    description = {
-        "format": FORMAT,
-        "version": VERSION,
-        "components": mixture.n_components,
-        "features": mixture.n_features,
-        "covariance": name,
-        "feature_names": None if mixture.feature_names is None else list(mixture.feature_names),
-    }
-    numbers = (
-        mixture.weights,
-        mixture.location,
-        mixture.structure.array(),
-        mixture.frame.pivot,
-        mixture.frame.scale,
-    )
-    members = {"model.json": _json_bytes(description)}
-    members |= {key: _npy_bytes(values) for key, values in zip(ARRAYS, numbers, strict=True)}
+    members = _members(mixture)
     if metadata is not None:
         members["metadata.json"] = _json_bytes(metadata)
     with written_whole(path) as stream, zipfile.ZipFile(stream, "w") as archive:
@@ -171,6 +154,26 @@ def structure_name(covariances: Covariances) -> str:
 
 
 # ---- writing
+
+
+def _members(mixture: Mixture) -> dict[str, bytes]:
+    description = {
+        "format": FORMAT,
+        "version": VERSION,
+        "components": mixture.n_components,
+        "features": mixture.n_features,
+        "covariance": structure_name(mixture.structure),
+        "feature_names": None if mixture.feature_names is None else list(mixture.feature_names),
+    }
+    numbers = (
+        mixture.weights,
+        mixture.location,
+        mixture.structure.array(),
+        mixture.frame.pivot,
+        mixture.frame.scale,
+    )
+    arrays = {key: _npy_bytes(values) for key, values in zip(ARRAYS, numbers, strict=True)}
+    return {"model.json": _json_bytes(description), **arrays}
 
 
 def _npy_bytes(values: Array) -> bytes:

@@ -1,18 +1,22 @@
 """Arrays in, arrays out: the sums over rows that every fit is made of.
 
 `plain` is the definition in NumPy, `compiled` the same names in Numba. Loading the compiled
-kernels costs about a second, so work below that runs on the plain ones unless the compiled ones
-are already there.
+kernels costs about a second, and compiling them once on a machine half a minute, so shorter work
+runs on the plain ones unless the compiled ones are already there.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import ModuleType
 
 from mixtura.kernels import plain
 
-WORTH_LOADING = 2e9
-"""Multiplications from which the compiled kernels are loaded: about a second of plain work."""
+LOADING = 1.5
+"""Seconds of plain work from which loading the compiled kernels pays."""
+
+COMPILING = 40.0
+"""The same on a machine where they have not been compiled yet."""
 
 _state: dict[str, ModuleType] = {"active": plain}
 
@@ -22,14 +26,19 @@ def active() -> ModuleType:
     return _state["active"]
 
 
-def prepare(work: float) -> None:
-    """Load the compiled kernels if so many multiplications lie ahead that it pays."""
-    if work >= WORTH_LOADING and active() is plain and not _state.get("fixed"):
-        use("compiled", optional=True)
+def prepare(seconds: float) -> None:
+    """Load the compiled kernels if so many seconds of plain work lie ahead that it pays."""
+    if active() is plain and "fixed" not in _state:
+        cached = any((Path(__file__).parent / "__pycache__").glob("compiled*.nbi"))
+        if seconds > (LOADING if cached else COMPILING):
+            use("compiled", optional=True)
 
 
 def use(name: str, *, optional: bool = False) -> str:
-    """Choose the kernels by name, "plain" or "compiled"; say which are in use.
+    """Choose the kernels by name: "plain", "compiled" or "auto"; say which are in use.
+
+    "auto", the default, begins with the plain ones and loads the compiled ones when work ahead
+    makes that pay.
 
     Raises
     ------
@@ -41,16 +50,21 @@ def use(name: str, *, optional: bool = False) -> str:
     >>> from mixtura import kernels
     >>> kernels.use("plain")
     'plain'
+    >>> kernels.use("auto")
+    'plain'
     """
-    if name == "plain":
+    if name == "auto":
+        _state.pop("fixed", None)
         _state["active"] = plain
+        return "plain"
+    if name == "plain":
+        _state.update(active=plain, fixed=plain)
         return name
     try:
         from mixtura.kernels import compiled
     except ImportError:
         if not optional:
             raise
-        _state["fixed"] = plain
-        return "plain"
+        return use("plain")
     _state["active"] = compiled
     return "compiled"

@@ -7,7 +7,6 @@ they share nothing but what they compile to, and call no library that starts thr
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -42,7 +41,7 @@ def accumulate(
     pair, constants, *tile = _plan(rows, k, shape)
     sums = np.zeros((k, pair.shape[1]))
     given = _frozen(pivot), _frozen(scale), _frozen(weights), np.array(theta, rows.dtype, order="C")
-    log_likelihood = _call(_run_sweep, rows, given, pair, bool(hard), sums, constants, tuple(tile))
+    log_likelihood = _call(sweep, rows, *given, pair, bool(hard), sums, constants, *tile)
     return log_likelihood, sums[:, :p]
 
 
@@ -152,7 +151,7 @@ def climb(
     limits = float(floor), float(loss * (2.0**24 if single else 2.0**53))
     trace = np.empty(max_iter + 1)
     slot, entries, steps, remaining, status = _call(
-        _run_climb,
+        _climb,
         rows,
         points,
         (*data, work),
@@ -178,16 +177,6 @@ def climb(
     )
 
 
-def _run_sweep(rows, given, pair, hard, sums, constants, tile):  # type: ignore[no-untyped-def]
-    pivot, scale, weights, theta = given
-    b, q, step = tile
-    return sweep(rows, pivot, scale, weights, theta, pair, hard, sums, constants, b, q, step)
-
-
-def _run_climb(rows, points, data, model, prior, limits, steps, tol, leaps, noise, trace):  # type: ignore[no-untyped-def]
-    return _climb(points, (rows, *data), model, prior, limits, steps, tol, leaps, noise, trace)
-
-
 def _plan(rows: Array, k: int, shape: int) -> tuple[Array, Array, int, int, int]:
     """Pairs of features, constants of the exponential, and the tiling."""
     pair = pairs(shape, rows.shape[1])
@@ -209,18 +198,18 @@ def _frozen(values: Array, dtype: Any = np.float64) -> Array:
     return out
 
 
-_compiled: dict[tuple[Callable[..., Any], np.dtype[Any]], Any] = {}
+_compiled: dict[tuple[Any, np.dtype[Any]], Any] = {}
 _compiling = Lock()
 
 
-def _call(function: Callable[..., Any], rows: Array, *given: Any) -> Any:
+def _call(function: Any, rows: Array, *given: Any) -> Any:
     """Run a function, compiled once for float64 and once for float32 rows of any strides."""
     known = _compiled.get((function, rows.dtype))
     if known is None:
         with _compiling:
             kind = types.float32 if rows.dtype == np.float32 else types.float64
             signature = (types.Array(kind, 2, "A", readonly=True), *map(typeof, given))
-            known = njit(signature, cache=True, **OPTIONS)(function)
+            known = njit(signature, cache=True, **OPTIONS)(function.py_func)
             _compiled[function, rows.dtype] = known
     return known(rows, *given)
 

@@ -19,14 +19,14 @@ CONVERGED, EXHAUSTED, CARE = 0, 1, 2
 
 
 @njit(**OPTIONS)
-def _step(origin, slot, points, data, model, prior, limits):  # type: ignore[no-untyped-def]
+def _step(origin, slot, rows, points, data, model, prior, limits):  # type: ignore[no-untyped-def]
     """Fill a slot: an M-step from the sums of `origin`, then the E-step.
 
     A negative `origin` keeps the slot's parameters. False where the parameters need care.
     """
     keep_apart()
     weights, means, covariances, theta, sums, values = points
-    rows, pivot, scale, row_weights, pair, constants, mass, total, b, q, step, single = data
+    pivot, scale, row_weights, pair, constants, mass, total, b, q, step, single = data
     shape, pooled, hard, ridge = model
     w, m, v = weights[slot], means[slot], covariances[slot]
     if origin >= 0 and not maximize(sums[origin], total, prior, shape, pooled, ridge, w, m, v):
@@ -93,7 +93,7 @@ def _gain_left(before, middle, now, rate, noise):  # type: ignore[no-untyped-def
 
 
 @njit(**OPTIONS)
-def climb(points, data, model, prior, limits, max_iter, tol, accelerate, noise, trace):  # type: ignore[no-untyped-def]
+def climb(rows, points, data, model, prior, limits, max_iter, tol, accelerate, noise, trace):  # type: ignore[no-untyped-def]
     """Climb from the parameters in slot 0.
 
     Returns the slot of the last good point, the length of the trace, the steps taken, the gain
@@ -109,9 +109,9 @@ def climb(points, data, model, prior, limits, max_iter, tol, accelerate, noise, 
         np.intp(0),
     )  # which of the slots to fill, from which, and the last good one
     entries, steps = 0, 0
-    length, longest, left = 1.0, 4.0, np.inf
+    length, longest, left, reached = 1.0, 4.0, np.inf, -np.inf
     while True:
-        found = _step(origin, slots[target], points, data, model, prior, limits)
+        found = _step(origin, slots[target], rows, points, data, model, prior, limits)
         if target == 3:  # a leap: start again from it, or from the last plain step
             taken = found and values[slots[3]] >= values[slots[2]]
             if taken:
@@ -132,6 +132,9 @@ def climb(points, data, model, prior, limits, max_iter, tol, accelerate, noise, 
             length, rate = _extrapolate(sums, slots, longest)
             before, middle, now = values[slots[0]], values[slots[1]], values[slots[2]]
             left = _gain_left(before, middle, now, rate, noise * max(abs(now), 1.0))
+            if accelerate:  # what a whole round with its leap gained tells most
+                left = max(left, now - reached)
+                reached = now
             if left < tol:
                 return here, entries, steps, left, CONVERGED
             if not accelerate:

@@ -13,7 +13,22 @@ LINEAR      nothing: the quadratic part is common to all components
 
 from __future__ import annotations
 
-__all__ = ["DIAGONAL", "FULL", "LINEAR", "SPHERICAL", "second_width", "width"]
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "DIAGONAL",
+    "FULL",
+    "LINEAR",
+    "SPHERICAL",
+    "doubled",
+    "second_width",
+    "triangle",
+    "width",
+]
 
 FULL = 0
 DIAGONAL = 1
@@ -37,3 +52,20 @@ def width(shape: int, d: int) -> int:
     [10, 7, 5, 4]
     """
     return second_width(shape, d) + d + 1
+
+
+@cache
+def triangle(d: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Rows and columns of the packed second moments, as ``numpy.triu_indices``."""
+    return np.triu_indices(d)
+
+
+@cache
+def doubled(d: int) -> NDArray[Any]:
+    """How often each packed second moment stands in ``zᵀPz``: once on the diagonal, else twice.
+
+    >>> doubled(2).tolist()
+    [1.0, 2.0, 1.0]
+    """
+    row, column = triangle(d)
+    return np.asarray(np.where(row == column, 1.0, 2.0))
