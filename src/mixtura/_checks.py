@@ -130,6 +130,28 @@ def partition(given: Any, n: int, k: int, where: str) -> Array:
     )
 
 
+def mixing_weights(weights: Any, k: int) -> Array:
+    """Weights (k,) that are at least 0 and sum to one."""
+    values = np.array(weights, dtype=np.float64)
+    if values.shape != (k,):
+        raise InputError(f"weights have shape {values.shape}; {k} means need ({k},)")
+    if not (np.isfinite(values).all() and (values >= 0).all()):
+        raise InputError(f"weights must be finite and not negative, and sum to one: {values}")
+    if abs(values.sum() - 1.0) > 1e-6:
+        raise InputError(f"weights sum to {values.sum():.6g}, not to one: divide them by their sum")
+    return values
+
+
+def mean_vectors(means: Any) -> Array:
+    """Finite means (k, d)."""
+    values = np.array(means, dtype=np.float64)
+    if values.ndim != 2 or 0 in values.shape:
+        raise InputError(f"means have shape {values.shape}; (k, d) is needed")
+    if not np.isfinite(values).all():
+        raise InputError("means hold NaN or infinite numbers")
+    return values
+
+
 def positions(dims: Any, features: int, names: Sequence[str] | None) -> list[int]:
     """Column numbers from numbers or names."""
     listed = [dims] if isinstance(dims, (str, int, np.integer)) else list(dims)

@@ -18,6 +18,10 @@ from mixtura.covariance import Covariances, structure
 from mixtura.frame import Frame
 
 
+_FAR = 1e140
+"""Where coordinates are clipped if the squared distance would overflow."""
+
+
 @dataclass(frozen=True, init=False, eq=False, repr=False)
 class Mixture:
     """A Gaussian mixture with k components in d dimensions.
@@ -82,10 +86,10 @@ class Mixture:
         covariance_type: str = "full",
         feature_names: Sequence[str] | None = None,
     ) -> None:
-        means = _checked_means(means)
+        means = _checks.mean_vectors(means)
         k, d = means.shape
         shape = structure(covariances, covariance_type, k, d)
-        self._set(_checked_weights(weights, k), means, shape, Frame.identity(d), feature_names)
+        self._set(_checks.mixing_weights(weights, k), means, shape, Frame.identity(d), feature_names)
 
     @classmethod
     def of(
@@ -190,13 +194,14 @@ class Mixture:
         """
         rows = self._rows(X)
         out = np.empty((len(rows), self.n_components))
+        nothing = np.zeros(self.n_components)
         for part in cuts(*rows.shape):
             block = Block(rows[part])
             for pattern in block.patterns:
-                seen = self.observed(pattern.observed)
-                joint = self.joint(block.rows[pattern.rows], pattern.observed)
-                squared = np.maximum(2.0 * (self.log_weights + seen.log_norms - joint), 0.0)
-                out[part][pattern.rows] = np.sqrt(squared)
+                some = block.rows[pattern.rows]
+                out[part][pattern.rows] = np.sqrt(
+                    -2.0 * self._logs(some, pattern.observed, nothing, nothing)
+                )
         return out
 
     @cached_property
@@ -223,20 +228,23 @@ class Mixture:
 
     def joint(self, rows: Rows, observed: Mask) -> Array:
         """Log joint (m, k) of rows that have the coordinates `observed`."""
+        return self._logs(rows, observed, self.log_weights, self.observed(observed).log_norms)
+
+    def _logs(self, rows: Rows, observed: Mask, log_weights: Array, log_norms: Array) -> Array:
+        """``log_weights + log_norms - δ²/2`` (m, k) for the squared Mahalanobis distance δ²."""
         if not observed.any():
-            return np.broadcast_to(self.log_weights, (len(rows), self.n_components))
-        seen = self.observed(observed)
+            return np.broadcast_to(log_weights, (len(rows), self.n_components))
+        structure = self.observed(observed).structure
         some = slice(None) if observed.all() else observed
-        return kernels.active().log_joint(
-            rows[:, some],
-            self.frame.pivot[some],
-            self.frame.scale[some],
-            self.log_weights,
-            self.location[:, some],
-            seen.structure.factors,
-            seen.log_norms,
-            seen.structure.shape,
-        )
+        frame = self.frame.take(some)
+        numbers = (log_weights, self.location[:, some], structure.factors, log_norms)
+        kernel = kernels.active().log_joint
+        logs = kernel(rows[:, some], frame.pivot, frame.scale, *numbers, structure.shape)
+        lost = np.flatnonzero(~np.isfinite(logs.max(axis=1)))
+        if len(lost):  # so far away that the square overflows: move in along the ray
+            near = frame.unread(np.clip(frame.read(rows[lost][:, some]), -_FAR, _FAR))
+            logs[lost] = kernel(near, frame.pivot, frame.scale, *numbers, structure.shape)
+        return np.asarray(logs)
 
     def _rows(self, X: Any) -> Rows:
         return _checks.rows_like(X, self.n_features, self.feature_names)
@@ -413,23 +421,3 @@ class Mixture:
         if self.n_components > 12:
             lines.append(f"  … and {self.n_components - 12} more")
         return "\n".join(lines)
-
-
-def _checked_weights(weights: Any, k: int) -> Array:
-    values = np.array(weights, dtype=np.float64)
-    if values.shape != (k,):
-        raise InputError(f"weights have shape {values.shape}; {k} means need ({k},)")
-    if not (np.isfinite(values).all() and (values >= 0).all()):
-        raise InputError(f"weights must be finite and not negative, and sum to one: {values}")
-    if abs(values.sum() - 1.0) > 1e-6:
-        raise InputError(f"weights sum to {values.sum():.6g}, not to one: divide them by their sum")
-    return values
-
-
-def _checked_means(means: Any) -> Array:
-    values = np.array(means, dtype=np.float64)
-    if values.ndim != 2 or 0 in values.shape:
-        raise InputError(f"means have shape {values.shape}; (k, d) is needed")
-    if not np.isfinite(values).all():
-        raise InputError("means hold NaN or infinite numbers")
-    return values
