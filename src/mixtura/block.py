@@ -84,20 +84,21 @@ class Block:
 
     def second(self, frame: Frame, moments: Moments) -> Array:
         """``Σ w z zᵀ`` (1, ...) of complete rows about zero; kept, as it never changes."""
-        key = (moments.shape, id(frame))
-        if key not in self._seconds:
-            z = frame.read(self.rows)
-            weighted = z if self.weights is None else z * self.weights[:, None]
-            if moments.shape == FULL:
-                total = z.T @ weighted
-            else:
-                total = np.einsum("ij,ij->j", z, weighted)
-                total = total if moments.shape == DIAGONAL else np.array(total.sum())
-            self._seconds[key] = total[None]
-        return self._seconds[key]
+        known = self._seconds.get(moments.shape)
+        if known is not None and known[0] == frame:
+            return known[1]
+        z = frame.read(self.rows)
+        weighted = z if self.weights is None else z * self.weights[:, None]
+        if moments.shape == FULL:
+            total = z.T @ weighted
+        else:
+            total = np.einsum("ij,ij->j", z, weighted)
+            total = total if moments.shape == DIAGONAL else np.array(total.sum())
+        self._seconds[moments.shape] = (frame, total[None])
+        return np.asarray(total[None])
 
     @cached_property
-    def _seconds(self) -> dict[tuple[int, int], Array]:
+    def _seconds(self) -> dict[int, tuple[Frame, Array]]:
         return {}
 
     def take(self, rows: Indices | slice) -> Block:

@@ -184,8 +184,8 @@ def _write(answer: Answer, folder: Path, form: str, options: FitOptions) -> None
     model_file.save(answer.mixture, model, answer.facts)
     write_table(assignments(answer, options.identifier), rows, form=form)
     answer.files += [
-        (str(model), "the model, and how it was chosen"),
-        (str(rows), "label, responsibilities, uncertainty, log-density"),
+        (str(model), "model and its choice"),
+        (str(rows), "label and certainty by row"),
     ]
 
 

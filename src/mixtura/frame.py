@@ -50,6 +50,8 @@ class Frame:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Frame):
             return NotImplemented
+        if self is other:
+            return True
         return np.array_equal(self.pivot, other.pivot) and np.array_equal(self.scale, other.scale)
 
     __hash__ = None  # type: ignore[assignment]

@@ -17,7 +17,6 @@ from mixtura.conditioning import Observed, log_sums, seen_through, shares
 from mixtura.covariance import Covariances, structure
 from mixtura.frame import Frame
 
-
 _FAR = 1e140
 """Where coordinates are clipped if the squared distance would overflow."""
 
@@ -89,7 +88,8 @@ class Mixture:
         means = _checks.mean_vectors(means)
         k, d = means.shape
         shape = structure(covariances, covariance_type, k, d)
-        self._set(_checks.mixing_weights(weights, k), means, shape, Frame.identity(d), feature_names)
+        weights = _checks.mixing_weights(weights, k)
+        self._set(weights, means, shape, Frame.identity(d), feature_names)
 
     @classmethod
     def of(

@@ -17,12 +17,14 @@ from rich.text import Text
 from mixtura.cli_facts import count
 
 Facts = dict[str, Any]
-Section = tuple[str, RenderableType]
+Section = tuple[str, RenderableType | tuple[Text, ...]]
+"""A name in the margin and what stands beside it: a renderable, or lines that are never broken."""
 
 CRITERIA = {"bic": "BIC", "aic": "AIC", "icl": "ICL", "cv": "CV"}
 BEST = 5  # models shown of those tried
 SHOWN = 12  # columns of the data shown, unless all are asked for
 GUTTER = 12
+WIDE = 42  # characters of a name beside which there is room for a remark
 
 
 def console_on(stream: Any) -> Console:
@@ -42,11 +44,17 @@ def tell(sections: Iterable[Section], *, stream: Any = None) -> None:
     console = console_on(stream or sys.stderr)
     with console.capture() as text:
         for name, body in sections:
-            grid = Table.grid(padding=0)
-            grid.add_column(width=GUTTER, no_wrap=True)
-            grid.add_column()
-            grid.add_row(Text(name, style="bold"), body)
-            console.print(grid)
+            margin = Text(name.ljust(GUTTER), style="bold")
+            if isinstance(body, tuple):
+                for line in body:
+                    console.print(Text.assemble(margin, line), soft_wrap=True)
+                    margin = Text(" " * GUTTER)
+            else:
+                grid = Table.grid(padding=0)
+                grid.add_column(width=GUTTER, no_wrap=True)
+                grid.add_column()
+                grid.add_row(margin, body)
+                console.print(grid)
             console.print()
     lines = (line.rstrip() for line in text.get().splitlines())
     console.file.write("\n" + "\n".join(lines))
@@ -162,12 +170,9 @@ def written(files: Sequence[tuple[str, str]]) -> Section:
 
 
 def following(commands: Sequence[tuple[str, str]]) -> Section:
-    """Commands to copy, each on a line of its own, under what it does."""
-    body = [
-        Text.assemble((f"# {what}\n", "dim"), command, no_wrap=True, overflow="ignore")
-        for what, command in commands
-    ]
-    return "Next", Group(*body)
+    """Commands to copy, each whole on a line of its own, under what it does."""
+    lines = [(Text(f"# {what}", style="dim"), Text(command)) for what, command in commands]
+    return "Next", tuple(line for pair in lines for line in pair)
 
 
 def figures_of(pairs: Sequence[tuple[str, str]], name: str) -> Section:
@@ -255,9 +260,12 @@ def _table(*names: str, first: str = "right") -> Table:
     return table
 
 
-def _pairs(pairs: Sequence[tuple[str, str]]) -> Table:
+def _pairs(pairs: Sequence[tuple[str, str]]) -> RenderableType:
+    """Names with what is said of them beside, or below where the names are long."""
+    if max(len(left) for left, _ in pairs) > WIDE:
+        return Group(*(Text.assemble(left, "\n  ", (right, "dim")) for left, right in pairs))
     table = Table.grid(padding=(0, 3, 0, 0))
-    table.add_column(overflow="fold")
+    table.add_column(no_wrap=True)
     table.add_column()
     for left, right in pairs:
         table.add_row(Text(left), Text(right, style="dim"))

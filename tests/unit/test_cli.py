@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from mixtura.io.model_file import load, load_metadata, save
 from mixtura.io.tables import read_raw
 from mixtura.mixture import Mixture
 
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(cli.__file__).parents[1])}
 COMMANDS = ("fit", "assign", "score", "sample", "show", "impute")
 
 
@@ -63,9 +65,10 @@ def run(work, capsys):
     signal.signal(signal.SIGTERM, before)
 
 
-def program(*arguments, **options):
+def python(*arguments, **options):
+    """Run Python in a process of its own, with this mixtura whatever the working folder."""
     return subprocess.run(
-        [sys.executable, "-m", "mixtura", *arguments], capture_output=True, text=True, **options
+        [sys.executable, *arguments], capture_output=True, text=True, env=ENVIRONMENT, **options
     )
 
 
@@ -81,7 +84,7 @@ def test_help_imports_nothing_heavy(arguments):
         "heavy = 'numpy scipy sklearn numba pyarrow matplotlib pandas narwhals'.split()\n"
         "assert not [name for name in heavy if name in sys.modules]"
     )
-    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+    done = python("-c", code, *arguments)
     assert done.returncode == 0, done.stderr
     assert "Usage: mixtura" in done.stdout
 
@@ -173,6 +176,12 @@ def test_fit_tells_the_story_on_standard_error(run, work):
     assert sorted(os.listdir(work / "t-mixture")) == ["assignments.csv", "model.mixtura"]
 
 
+def test_commands_to_copy_are_never_broken(run):
+    folder = "a folder with a name that is longer than would fit beside a margin, by far"
+    _, _, err = run(*FIT, "--output", folder)
+    assert f"mixtura assign '{folder}/model.mixtura' t.csv\n" in err
+
+
 def test_fit_writes_model_and_assignments(run, work):
     assert run(*FIT, "--quiet", "--output", "deep/out")[1:] == ("", "")
     mixture = load("deep/out/model.mixtura")
@@ -243,7 +252,7 @@ def test_missing_package_names_the_extra(work, package):
         f"import sys; sys.modules['{package}'] = None; sys.argv = ['mixtura', 'fit', 't.csv']\n"
         "from mixtura.__main__ import main; main()"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = python("-c", code)
     assert done.returncode == 1
     assert f"'{package}'" in done.stderr
     assert 'pip install "mixtura[' in done.stderr
@@ -344,15 +353,15 @@ def test_impute_fills_gaps_and_keeps_the_rest(run, work):
 
 
 def test_standard_input_and_output_in_a_pipe(work):
-    drawn = program("sample", "m.mixtura", "-n", "20", "--seed", "0")
-    done = program("assign", "m.mixtura", "-", "-q", input=drawn.stdout)
+    drawn = python("-m", "mixtura", "sample", "m.mixtura", "-n", "20", "--seed", "0")
+    done = python("-m", "mixtura", "assign", "m.mixtura", "-", "-q", input=drawn.stdout)
     assert (done.returncode, done.stderr) == (0, "")
     assert len(done.stdout.splitlines()) == 21
 
 
 def test_reader_that_stops_early_is_no_error(work):
     command = f"{sys.executable} -m mixtura sample m.mixtura -n 200000 | head -n 1"
-    done = subprocess.run(command, shell=True, capture_output=True, text=True)
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, env=ENVIRONMENT)
     assert (done.stdout, done.stderr) == ("width,height\n", "")
 
 
@@ -360,7 +369,9 @@ def test_interrupt_exits_with_130_and_leaves_no_file(work):
     before = sorted(os.listdir(work))
     arguments = [sys.executable, "-m", "mixtura", "fit", "-", "-o", "out"]
     pipe = subprocess.PIPE
-    with subprocess.Popen(arguments, stdin=pipe, stderr=pipe, text=True) as process:
+    with subprocess.Popen(
+        arguments, stdin=pipe, stderr=pipe, text=True, env=ENVIRONMENT
+    ) as process:
         process.stdin.write("a,b\n" + "1,2\n" * 100_000)  # more than a pipe holds: it is reading
         while process.poll() is None:  # a signal between two system calls waits for the next
             process.send_signal(signal.SIGINT)

@@ -19,9 +19,19 @@ from mixtura.kernels.compiled_climb import climb as _climb
 from mixtura.kernels.compiled_math import exp_constants
 from mixtura.kernels.compiled_products import lanes
 from mixtura.kernels.compiled_sweep import OPTIONS, pairs, sweep, tiling
+from mixtura.kernels.compiled_whiten import BAND, whitened_joint, whitened_sums
 from mixtura.kernels.layout import DIAGONAL, FULL, LINEAR, second_width, width
 
-__all__ = ["CARE", "CONVERGED", "EXHAUSTED", "Climb", "accumulate", "climb"]
+__all__ = [
+    "CARE",
+    "CONVERGED",
+    "EXHAUSTED",
+    "Climb",
+    "accumulate",
+    "accumulate_centred",
+    "climb",
+    "log_joint",
+]
 
 Array = NDArray[Any]
 
@@ -43,6 +53,49 @@ def accumulate(
     given = _frozen(pivot), _frozen(scale), _frozen(weights), np.array(theta, rows.dtype, order="C")
     log_likelihood = _call(sweep, rows, *given, pair, bool(hard), sums, constants, *tile)
     return log_likelihood, sums[:, :p]
+
+
+def accumulate_centred(
+    rows: Array,
+    pivot: Array,
+    scale: Array,
+    weights: Array,
+    log_weights: Array,
+    means: Array,
+    factors: Array,
+    log_norms: Array,
+    shape: int,
+    hard: bool,
+) -> tuple[float, Array]:
+    """As `plain.accumulate_centred`, in float64 throughout."""
+    rows = _native(rows)
+    k, d = means.shape
+    component, ends = _components(log_weights, means, factors, log_norms, shape)
+    b, step, constants = _centred_plan(rows)
+    first = np.zeros((k, d + 1))
+    second = np.zeros((k, component[2].shape[1], -(-d // 4) * 4))
+    given = _frozen(pivot), _frozen(scale), _frozen(weights), component, ends, bool(hard)
+    log_likelihood = _call(whitened_sums, rows, *given, constants, b, step, first, second)
+    return log_likelihood, np.hstack([_packed(second[:, :, :d], shape), first])
+
+
+def log_joint(
+    rows: Array,
+    pivot: Array,
+    scale: Array,
+    log_weights: Array,
+    means: Array,
+    factors: Array,
+    log_norms: Array,
+    shape: int,
+) -> Array:
+    """As `plain.log_joint`."""
+    rows = _native(rows)
+    component, ends = _components(log_weights, means, factors, log_norms, shape)
+    b, step, _ = _centred_plan(rows)
+    out = np.empty((len(rows), len(means)))
+    _call(whitened_joint, rows, _frozen(pivot), _frozen(scale), component, ends, b, step, out)
+    return out
 
 
 class Climb(NamedTuple):
@@ -141,7 +194,8 @@ def climb(
     total = _total(rows, pivot, scale, row_weights, shape) if pooled else np.empty(0)
     mass = float(row_weights.sum()) if len(row_weights) else float(n)
     coefficients = width(LINEAR if pooled else shape, d)
-    points = _points(_start(weights, means, covariances, shape), coefficients, pair.shape[1])
+    start = weights, means, _packed(covariances, shape)
+    points = _points(start, coefficients, pair.shape[1])
     work = np.empty((k, coefficients), rows.dtype)
     data = _frozen(pivot), _frozen(scale), _frozen(row_weights), pair, constants, mass, total, *tile
     model = int(shape), bool(pooled), bool(hard), _frozen(np.zeros(d) if ridge is None else ridge)
@@ -185,6 +239,30 @@ def _plan(rows: Array, k: int, shape: int) -> tuple[Array, Array, int, int, int]
     return pair, exp_constants(rows.dtype), b, q, step
 
 
+def _centred_plan(rows: Array) -> tuple[int, int, Array]:
+    """Rows per tile, their padding, and constants of the exponential; all in float64."""
+    double = np.dtype(np.float64)
+    step = lanes(double)
+    whole = -(-max(len(rows), 1) // step) * step
+    return min(256 if rows.shape[1] <= 64 else 128, whole), step, exp_constants(double)
+
+
+def _components(
+    log_weights: Array, means: Array, factors: Array, log_norms: Array, shape: int
+) -> tuple[tuple[Array, Array, Array], Array]:
+    """Constants, means and transposed whiteners, and where the bands of the latter end."""
+    k, d = means.shape
+    if shape == FULL:
+        whiteners = np.ascontiguousarray(factors.swapaxes(1, 2), np.float64)
+        after = np.where(whiteners != 0, np.arange(1, d + 1), 0).max(axis=2, initial=0)
+        ends = np.maximum.reduceat(after, np.arange(0, d, BAND), axis=1)
+    else:
+        whiteners = np.broadcast_to(factors.reshape(k, 1, -1), (k, 1, d))
+        ends = np.zeros((k, 0), int)
+    component = _frozen(log_weights + log_norms), _frozen(means), _frozen(whiteners)
+    return component, _frozen(ends, np.intp)
+
+
 def _native(rows: Array) -> Array:
     """The rows as native, aligned float32 or float64; copied only if they are not."""
     kind = np.float32 if rows.dtype == np.float32 else np.float64
@@ -221,12 +299,13 @@ def _total(rows: Array, pivot: Array, scale: Array, weights: Array, shape: int) 
     return accumulate(rows, pivot, scale, weights, nothing, shape, True)[1][0, :second].copy()
 
 
-def _start(weights: Array, means: Array, covariances: Array, shape: int) -> tuple[Array, ...]:
-    k, d = means.shape
+def _packed(dense: Array, shape: int) -> Array:
+    """(k, d, d), or (k, 1, d), or (k, d) or (k,), as second moments are kept: (k, s)."""
     if shape == FULL:
-        row, column = np.triu_indices(d)
-        return weights, means, covariances[:, row, column]
-    return weights, means, np.reshape(covariances, (k, -1))
+        left, right = pairs(FULL, dense.shape[1])[:, : second_width(FULL, dense.shape[1])]
+        return dense[:, left, right]
+    flat = dense.reshape(len(dense), -1)
+    return flat if shape == DIAGONAL else flat.sum(axis=1, keepdims=True)
 
 
 def _points(start: tuple[Array, ...], coefficients: int, padded: int) -> tuple[Array, ...]:
@@ -240,8 +319,8 @@ def _points(start: tuple[Array, ...], coefficients: int, padded: int) -> tuple[A
 
 def _unpacked(packed: Array, shape: int, d: int) -> Array:
     if shape == FULL:
-        row, column = np.triu_indices(d)
+        left, right = pairs(FULL, d)[:, : second_width(FULL, d)]
         out = np.empty((len(packed), d, d))
-        out[:, row, column] = out[:, column, row] = packed
+        out[:, left, right] = out[:, right, left] = packed
         return out
     return packed if shape == DIAGONAL else packed[:, 0]

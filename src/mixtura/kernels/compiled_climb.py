@@ -80,8 +80,8 @@ def _extrapolate(sums, slots, longest):  # type: ignore[no-untyped-def]
 def _gain_left(before, middle, now, rate, noise):  # type: ignore[no-untyped-def]
     """Aitken's estimate of what the objective still gains after three plain steps.
 
-    The gains shrink with the square of the `rate` of the sums. The slower of both is believed: right
-    after a leap the gains alone look faster than they are.
+    The gains shrink with the square of the `rate` of the sums. The slower of both is believed:
+    right after a leap the gains alone look faster than they are.
     """
     first, second = middle - before, now - middle
     if abs(second) <= noise and abs(first) <= 10.0 * noise:

@@ -66,7 +66,7 @@ def _logits_block(height: int) -> Any:
 
 
 def _sums_block(height: int) -> Any:
-    """An intrinsic: sums[c:c+height, lo+j:lo+j+4] += shares[c:c+height, :b] @ table[j:j+4, :b].T."""
+    """An intrinsic: sums[c:c+height, lo+j:lo+j+4] += shares[c:c+height, :b] @ table[j:j+4, :b]'."""
 
     @intrinsic
     def block(typing: Any, shares: Any, table: Any, sums: Any, c: Any, j: Any, lo: Any, b: Any):
