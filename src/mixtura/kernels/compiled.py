@@ -265,13 +265,14 @@ def _components(
 
 def _native(rows: Array) -> Array:
     """The rows as native, aligned float32 or float64; copied only if they are not."""
-    kind = np.float32 if rows.dtype == np.float32 else np.float64
+    single = rows.dtype.newbyteorder("=") == np.float32
+    kind = np.float32 if single else np.float64
     return np.require(rows, kind, "A")
 
 
 def _frozen(values: Array, dtype: Any = np.float64) -> Array:
     """Contiguous and read-only, whatever it was: each combination would be compiled anew."""
-    out = np.require(values, dtype, "CA").view()
+    out = np.require(values, dtype, ["C", "A"]).view()
     out.setflags(write=False)
     return out
 

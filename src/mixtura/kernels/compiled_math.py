@@ -98,7 +98,9 @@ def _halved(emit: Vectors, terms: list[Any], power: Any) -> list[Any]:
 
 
 @intrinsic
-def exponentiate(typing: Any, logits: Any, top: Any, norm: Any, constants: Any, c: Any, b: Any):
+def exponentiate(
+    typing: Any, logits: Any, top: Any, norm: Any, constants: Any, c: Any, b: Any
+) -> Any:
     """logits[c] = exp(logits[c] - top) and norm[0] += logits[c], over the first `b` columns.
 
     No difference may be positive; far below, the result is 0. Elsewhere it is right to about one

@@ -34,7 +34,9 @@ def _logits_block(height: int) -> Any:
     """An intrinsic: logits[c:c+height, i:i+lanes] += theta[c:c+height, lo:hi] @ table[:hi-lo]."""
 
     @intrinsic
-    def block(typing: Any, theta: Any, table: Any, logits: Any, c: Any, i: Any, lo: Any, hi: Any):
+    def block(
+        typing: Any, theta: Any, table: Any, logits: Any, c: Any, i: Any, lo: Any, hi: Any
+    ) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             emit = Vectors(context, builder, table.dtype)
             coefficients, source, target = map(emit.array, signature.args[:3], args[:3])
@@ -69,7 +71,9 @@ def _sums_block(height: int) -> Any:
     """An intrinsic: sums[c:c+height, lo+j:lo+j+4] += shares[c:c+height, :b] @ table[j:j+4, :b]'."""
 
     @intrinsic
-    def block(typing: Any, shares: Any, table: Any, sums: Any, c: Any, j: Any, lo: Any, b: Any):
+    def block(
+        typing: Any, shares: Any, table: Any, sums: Any, c: Any, j: Any, lo: Any, b: Any
+    ) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             emit = Vectors(context, builder, table.dtype)
             weights, source, target = map(emit.array, signature.args[:3], args[:3])
