@@ -83,6 +83,18 @@ def row_weights(sample_weight: Any, n: int) -> Array | None:
     return weights
 
 
+def weighted(rows: Rows, sample_weight: Any) -> tuple[Rows, Array | None]:
+    """Rows and their weights; a row of weight zero becomes a copy of one that counts.
+
+    So whatever stood there, even 1e200, adds exactly nothing to the sums.
+    """
+    weights = row_weights(sample_weight, len(rows))
+    if weights is not None and not weights.all():
+        rows = rows.copy()
+        rows[weights == 0] = rows[np.flatnonzero(weights)[0]]
+    return rows, weights
+
+
 def plausibility(labels: Any, n: int, k: int) -> Array | None:
     """``log pl_ik`` (n, k) from labels (n,) with -1 for unknown, or from soft labels (n, k).
 

@@ -37,7 +37,9 @@ class Frame:
 
     def read(self, rows: Rows) -> Array:
         """Rows in the data's units -> z."""
-        return (np.asarray(rows, dtype=np.float64) - self.pivot) * self.scale
+        z = np.subtract(rows, self.pivot, dtype=np.float64, order="C")
+        z *= self.scale
+        return z
 
     def unread(self, z: Array) -> Array:
         """z -> rows in the data's units."""

@@ -303,6 +303,17 @@ class Mixture:
 
     # ---- closed operations
 
+    def take(self, components: Any) -> Mixture:
+        """The mixture of some components, in the order asked for, with their weights made whole."""
+        weights = self.weights[components]
+        return Mixture.of(
+            weights / weights.sum(),
+            self.location[components],
+            self.structure.take(components),
+            self.frame,
+            self.feature_names,
+        )
+
     def marginal(self, dims: Any) -> Mixture:
         """The mixture of some coordinates, by number or name, in the order asked for."""
         some = _checks.positions(dims, self.n_features, self.feature_names)

@@ -70,8 +70,8 @@ class DiagonalCovariances:
     def scaled(self, factors: Array) -> DiagonalCovariances:
         return DiagonalCovariances(self.variances * factors**2)
 
-    def extremes(self) -> tuple[Array, Array]:
-        return self.variances.min(axis=1), self.variances.max(axis=1)
+    def eigenvalues(self) -> Array:
+        return np.sort(self.variances, axis=1)
 
 
 class Diagonal:

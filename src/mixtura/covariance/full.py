@@ -77,9 +77,8 @@ class FullCovariances:
     def scaled(self, factors: Array) -> FullCovariances:
         return FullCovariances(factors[:, None] * self.covariances * factors)
 
-    def extremes(self) -> tuple[Array, Array]:
-        values = np.linalg.eigvalsh(self.covariances)
-        return values[:, 0], values[:, -1]
+    def eigenvalues(self) -> Array:
+        return np.linalg.eigvalsh(self.covariances)
 
 
 class Full:

@@ -60,8 +60,8 @@ class Covariances(Protocol):
     def scaled(self, factors: Array) -> Covariances:
         """``S Σ S`` for S = diag(factors)."""
 
-    def extremes(self) -> tuple[Array, Array]:
-        """(k,) smallest and largest eigenvalues."""
+    def eigenvalues(self) -> Array:
+        """(k, d) eigenvalues in rising order."""
 
 
 class Family(Protocol):

@@ -80,8 +80,8 @@ class SphericalCovariances:
             return SphericalCovariances(scaled, self.features, self.shared)
         return DiagonalCovariances(self.variances_by_column * factors**2)
 
-    def extremes(self) -> tuple[Array, Array]:
-        return self.variances, self.variances
+    def eigenvalues(self) -> Array:
+        return self.variances_by_column
 
 
 class Spherical:

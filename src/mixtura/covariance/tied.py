@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mixtura._types import Array
-from mixtura.covariance.full import FullCovariances, inverse_transposes
+from mixtura.covariance.full import inverse_transposes
 from mixtura.covariance.guard import Guard
 from mixtura.kernels.layout import FULL
 from mixtura.statistics import Moments, Statistics
@@ -79,9 +79,8 @@ class TiedCovariances:
     def scaled(self, factors: Array) -> TiedCovariances:
         return TiedCovariances(factors[:, None] * self.covariance * factors, self.count)
 
-    def extremes(self) -> tuple[Array, Array]:
-        low, high = FullCovariances(self.covariance[None]).extremes()
-        return np.repeat(low, self.count), np.repeat(high, self.count)
+    def eigenvalues(self) -> Array:
+        return self._spread(np.linalg.eigvalsh(self.covariance))
 
     def _spread(self, one: Array) -> Array:
         return np.broadcast_to(one, (self.count, *one.shape))

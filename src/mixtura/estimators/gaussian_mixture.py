@@ -199,8 +199,8 @@ class GaussianMixture(CallbackSupportMixin, DensityMixin, BaseEstimator):
         validate_data(self, X, skip_check_array=True, reset=True)
         if read.names is not None:
             self.feature_names_in_ = np.array(read.names, dtype=object)
-        weights = _checks.row_weights(sample_weight, len(read.rows))
-        task = self._task(MemorySource(read.rows, weights), read.names, labels)
+        source = MemorySource(*_checks.weighted(read.rows, sample_weight))
+        task = self._task(source, read.names, labels)
         components, families = self._grid()
         if len(components) * len(families) > 1:
             self._keep_selection(grid(task, components, families, self.n_jobs))
@@ -366,8 +366,7 @@ class GaussianMixture(CallbackSupportMixin, DensityMixin, BaseEstimator):
             Facts with their figures and what each means; prints as a table.
         """
         rows = self._rows(X)
-        weights = _checks.row_weights(sample_weight, len(rows))
-        task = self._task(MemorySource(rows, weights), None, None)
+        task = self._task(MemorySource(*_checks.weighted(rows, sample_weight)), None, None)
         rule = rules(self.covariance_type_)[0]
         problem = task.problem(rule, self.n_components_, task.told(self.n_components_))
         return validation(problem, self.mixture_, self.lower_bounds_)

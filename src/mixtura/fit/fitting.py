@@ -9,7 +9,7 @@ import numpy as np
 
 from mixtura import kernels
 from mixtura._errors import DegenerateWarning, InputError, MixturaWarning, StartsDisagreeWarning
-from mixtura._types import Array
+from mixtura._types import Array, Mask
 from mixtura.fit.em import Fit, Follow, Stop, run
 from mixtura.fit.problem import Problem
 from mixtura.fit.sample import SIZE, Sample, sample
@@ -71,6 +71,8 @@ def fitted(
         fit = run(problem, start, stop, follow)
         fit = _rescued(problem, small, fit, stop, follow)
         fit, disagreement = _second_opinion(problem, small, fit, finalists, stop)
+    if finalists and small.told is None:
+        fit = ordered(fit)
     bad = collapsed(fit, small)
     notes = [*_column_notes(problem, small), *_notes(fit, bad, small), *disagreement]
     return Outcome(fit, tuple(finalists), bool(bad.any()), tuple(notes))
@@ -119,10 +121,10 @@ def _second_opinion(
     problem: Problem, small: Sample, fit: Fit, finalists: list[Finalist], stop: Stop
 ) -> tuple[Fit, list[Note]]:
     """Climb from the runner-up where it came close; warn if two partitions explain alike."""
-    weight = problem.summary.weight
+    weight = max(problem.summary.weight, problem.source.n)
     if len(finalists) < 2 or finalists[1].degenerate:
         return fit, []
-    gap = (finalists[0].fit.value - finalists[1].fit.value) * small.problem.summary.weight
+    gap = (finalists[0].fit.value - finalists[1].fit.value) * weight
     if gap > 1.0:
         return fit, []
     other = run(problem, finalists[1].fit.mixture, stop)
@@ -163,10 +165,11 @@ def _check_rows(problem: Problem, k: int) -> None:
 
 def _column_notes(problem: Problem, small: Sample) -> list[Note]:
     """Constant or collinear columns."""
-    if not small.singular:
+    if not small.flat:
         return []
     flat = np.flatnonzero(problem.summary.deviation == 0)
-    what = f"columns {flat.tolist()} are constant" if len(flat) else "the columns are collinear"
+    named = [problem.names[i] if problem.names else int(i) for i in flat]
+    what = f"columns {named} are constant" if named else "the columns are collinear"
     text = (
         f"{what}: the covariances are singular and rest on the floor; "
         "drop columns, choose a simpler covariance family, or set reg_covar or a prior"
@@ -174,21 +177,32 @@ def _column_notes(problem: Problem, small: Sample) -> list[Note]:
     return [Note(DegenerateWarning, text)]
 
 
-def _notes(fit: Fit, bad: Array, small: Sample) -> list[Note]:
-    distinct = len(small.weights)
-    k = len(bad)
-    notes = []
+def _notes(fit: Fit, bad: Mask, small: Sample) -> list[Note]:
+    """Too few distinct rows, collapsed components, components of a single row."""
+    distinct, k = len(small.weights), len(bad)
+    rows = fit.counts / fit.counts.sum() * small.problem.source.n
+    texts = []
     if distinct < k:
-        text = f"{k} components for {distinct} distinct rows: use at most {distinct}"
-        notes.append(Note(DegenerateWarning, text))
+        texts.append(f"{k} components for {distinct} distinct rows: use at most {distinct}")
     for index in np.flatnonzero(bad)[:3]:
-        text = (
+        texts.append(
             f"component {index} holds {fit.counts[index]:.3g} rows and has collapsed "
             "onto a point or a line: use fewer components, a simpler covariance family, "
             "reg_covar or a prior"
         )
-        notes.append(Note(DegenerateWarning, text))
-    return notes
+    for index in np.flatnonzero((rows < 1.5) & ~bad)[:3]:
+        texts.append(
+            f"component {index} explains a single row, perhaps an outlier: look at it, "
+            "or use fewer components"
+        )
+    return [Note(DegenerateWarning, text) for text in texts]
+
+
+def ordered(fit: Fit) -> Fit:
+    """The components in the order of their means, first column first."""
+    m = fit.mixture
+    order = np.lexsort(m.location.T[::-1])
+    return replace(fit, mixture=m.take(order), counts=fit.counts[order])
 
 
 def renamed(fit: Fit, names: tuple[str, ...] | None) -> Fit:

@@ -67,6 +67,7 @@ class Problem:
     prior: Prior = Flat()
     assign: Assign = soft
     equal_weights: bool = False
+    names: tuple[str, ...] | None = None
 
     def at(self, mixture: Mixture) -> Point:
         """The E-step: the statistics and the objective at a mixture."""
@@ -147,7 +148,7 @@ def state(
         raise InputError(f"columns {named} have no observed value at all: drop them")
     frame = Frame(summary.mean, _scales(summary.deviation, family.one_scale))
     ridge = np.zeros(source.d) if reg_covar is None else reg_covar * frame.scale**2
-    return Problem(source, family, summary, frame, Guard(ridge), assign=assign)
+    return Problem(source, family, summary, frame, Guard(ridge), assign=assign, names=names)
 
 
 def with_prior(problem: Problem, prior: object, k: int) -> Problem:
@@ -197,7 +198,7 @@ def _span(block: Block) -> tuple[Array, Array]:
 
 
 def _cells(block: Block, middle: Array, unit: Array) -> tuple[Array, Array, Array]:
-    u = (np.asarray(block.rows, dtype=np.float64) - middle) / unit
+    u = np.subtract(block.rows, middle, dtype=np.float64, order="C") / unit
     weights = block.weight()
     if block.complete:
         return np.full(u.shape[1], weights.sum()), weights @ u, weights @ u**2

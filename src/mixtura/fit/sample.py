@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixtura import kernels
-from mixtura._types import Array
+from mixtura._types import Array, Indices
 from mixtura.block import Block
+from mixtura.covariance import Guard
 from mixtura.fit.problem import Problem
 from mixtura.mixture import Mixture
 from mixtura.source import MemorySource
@@ -30,14 +31,18 @@ class Sample:
         The rows in the frame, gaps filled with the mean; and these whitened by their covariance,
         where elongated clusters are round, however the axes are scaled, rotated or sheared.
     weights : (m,)
-    singular : bool
-        The columns are collinear or constant.
+    told : (m, k) or None
+        Plausibility of the components by the rows' labels.
+    flat : int
+        Directions in which all rows together lie on the floor, as the family sees them: constant
+        or collinear columns.
     """
 
     problem: Problem
     spaces: tuple[Array, Array]
     weights: Array
-    singular: bool
+    told: Array | None
+    flat: int
 
 
 def sample(problem: Problem, k: int, rng: np.random.Generator) -> Sample:
@@ -55,8 +60,16 @@ def sample(problem: Problem, k: int, rng: np.random.Generator) -> Sample:
     small = problem.on(MemorySource(block.rows, block.weight(), block.plausibility))
     z = np.nan_to_num(problem.frame.read(block.rows), nan=0.0)
     weights = block.weight()
-    white, singular = _whitened(z, weights, problem.guard.floor)
-    return Sample(small, (z, white), weights, singular)
+    told = None if block.plausibility is None else np.exp(block.plausibility)
+    whole = from_shares(small, Block(block.rows, weights), np.ones((len(z), 1)))
+    flat = int(on_floor(whole, problem.guard)[0])
+    return Sample(small, (z, _whitened(z, weights)), weights, told, flat)
+
+
+def on_floor(mixture: Mixture, guard: Guard) -> Indices:
+    """How many eigenvalues of each component's covariance (k,) the guard holds up."""
+    limit = 4.0 * guard.floor + 1.01 * float(guard.ridge.min(initial=np.inf))
+    return np.asarray((mixture.structure.eigenvalues() <= limit).sum(axis=1))
 
 
 def partitioned(small: Sample, seeds: Array, space: int = 0, rounds: int = 4) -> Mixture:
@@ -70,8 +83,18 @@ def partitioned(small: Sample, seeds: Array, space: int = 0, rounds: int = 4) ->
         mass = shares.sum(axis=0)
         means = shares.T @ rows / np.maximum(mass, 1e-300)[:, None]
         seeds = np.where(mass[:, None] > 0, means, seeds)
+    if small.told is not None:
+        labels = _renamed(labels, small.told * small.weights[:, None])
     block = small.problem.source.take(np.arange(len(labels)))
     return from_shares(small.problem, block, np.eye(k)[labels])
+
+
+def _renamed(labels: Indices, told: Array) -> Indices:
+    """Clusters numbered so that they agree best with what labels (m, k) tell."""
+    from scipy.optimize import linear_sum_assignment
+
+    agreement = np.eye(told.shape[1])[labels].T @ told
+    return np.asarray(linear_sum_assignment(-agreement)[1][labels])
 
 
 def from_shares(problem: Problem, block: Block, shares: Array) -> Mixture:
@@ -104,7 +127,8 @@ def _agreed(shares: Array, plausibility: Array | None) -> Array:
 def smoothed(data: Statistics, problem: Problem) -> Statistics:
     """Empty or tiny components borrow a row from the whole, so that a start is never singular."""
     k, d = data.pivot.shape
-    if (data.mass >= d + 1).all():
+    rows = problem.source.n / problem.summary.weight
+    if (data.mass * rows >= d + 1).all():
         return data
     share = 1e-3 * max(float(data.mass.sum()) / k, 1e-300)
     centre = np.zeros((k, d))
@@ -112,7 +136,7 @@ def smoothed(data: Statistics, problem: Problem) -> Statistics:
     whole = unit.structure.dense() if data.moments.shape == 0 else None
     ones = np.ones((k, d))
     second = whole if whole is not None else data.moments.outer(ones, ones)
-    thin = np.where(data.mass < (d + 1), share, 0.0)
+    thin = np.where(data.mass * rows < d + 1, share, 0.0)
     means = np.where(data.mass[:, None] > 0, data.first / np.maximum(data.mass, 1e-300)[:, None], 0)
     about = Statistics(
         data.moments,
@@ -144,10 +168,9 @@ def _merged(block: Block) -> Block:
     return Block(np.ascontiguousarray(block.rows[first]), total, told)
 
 
-def _whitened(z: Array, weights: Array, floor: float) -> tuple[Array, bool]:
+def _whitened(z: Array, weights: Array) -> Array:
     centred = z - weights @ z / weights.sum()
     covariance = (centred * weights[:, None]).T @ centred / weights.sum()
     values, vectors = np.linalg.eigh(covariance)
-    singular = bool(values[0] <= 10.0 * floor * max(values[-1], 1e-300))
     safe = np.where(values > 1e-10 * values[-1], values, np.inf)
-    return centred @ (vectors / np.sqrt(safe)), singular
+    return centred @ (vectors / np.sqrt(safe))

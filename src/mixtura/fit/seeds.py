@@ -42,6 +42,17 @@ def random(rows: Array, weights: Array, k: int, rng: np.random.Generator) -> Arr
     return np.asarray(rows[[_pick(weights, draw) for draw in rng.random(k)]])
 
 
+def labelled(rows: Array, weights: Array, told: Array, rng: np.random.Generator) -> Array:
+    """Means of the rows that the labels (m, k) tell apart; k-means++ where they name nobody."""
+    k = told.shape[1]
+    sure = told * weights[:, None] * (told.min(axis=1) < told.max(axis=1))[:, None]
+    mass = sure.sum(axis=0)
+    named = mass > 0
+    places = plus_plus(rows, weights, k, rng)
+    places[named] = sure.T[named] @ rows / mass[named, None]
+    return places
+
+
 def ward(rows: Array, weights: Array, k: int, rng: np.random.Generator) -> Array:
     """Means of the k clusters of Ward's tree on a few hundred rows."""
     from scipy.cluster.hierarchy import fcluster, linkage

@@ -102,7 +102,7 @@ class Selection:
         tried = {candidate.n_components for candidate in self.candidates}
         text = (
             f"{best.n_components} {noun} with {best.covariance_type} covariance "
-            f"have the best {_NAMES[self.criterion]}"
+            f"{'has' if best.n_components == 1 else 'have'} the best {_NAMES[self.criterion]}"
         )
         others = [c for c in self.ranked() if c is not best and c.failure is None]
         if others:
@@ -211,9 +211,8 @@ def select(
     2
     """
     read = _checks.table(X)
-    weights = _checks.row_weights(sample_weight, len(read.rows))
     task = Task(
-        MemorySource(read.rows, weights),
+        MemorySource(*_checks.weighted(read.rows, sample_weight)),
         criterion,
         random_state,
         Stop(tol, max_iter),

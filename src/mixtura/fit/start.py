@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mixtura._types import Array
+from mixtura._types import Array, Mask
 from mixtura.fit import seeds
 from mixtura.fit.em import Fit, Stop, run
-from mixtura.fit.sample import Sample, partitioned
+from mixtura.fit.sample import Sample, on_floor, partitioned
 from mixtura.mixture import Mixture
 
 Seeder = Callable[[Array, Array, int, np.random.Generator], Array]
@@ -91,14 +91,10 @@ def _better_half(standing: list[Finalist]) -> list[Finalist]:
     return kept[: max((len(standing) + 1) // 2, 2)]
 
 
-def collapsed(fit: Fit, small: Sample) -> np.ndarray:
-    """Which components (k,) sit on the floor of the covariances, or hold no row."""
-    problem = small.problem
-    if small.singular:
-        return np.asarray(fit.counts < 1e-6 * fit.counts.sum())
-    low, _ = fit.mixture.structure.extremes()
-    ridge = float(problem.guard.ridge.min(initial=0.0))
-    return np.asarray((low <= 4.0 * problem.guard.floor + 1.01 * ridge) | (fit.counts < 1e-6))
+def collapsed(fit: Fit, small: Sample) -> Mask:
+    """Which components (k,) lie on the floor in more directions than the data, or hold no row."""
+    rows = fit.counts / fit.counts.sum() * small.problem.source.n
+    return np.asarray((on_floor(fit.mixture, small.problem.guard) > small.flat) | (rows < 1e-6))
 
 
 def _entrants(
@@ -107,6 +103,9 @@ def _entrants(
     if k == 1:
         yield "mean", partitioned(small, small.spaces[0][:1])
         return
+    if small.told is not None:
+        places = seeds.labelled(small.spaces[0], small.weights, small.told, rng)
+        yield "labels", partitioned(small, places)
     for _ in range(fields):
         for name, seeder, space in _FIELD:
             places = seeder(small.spaces[space], small.weights, k, rng)

@@ -97,7 +97,8 @@ def _inverse(mixture: Mixture) -> Fact:
     else:
         product = structure.dense() * np.atleast_2d(structure.precisions.T).T[:, :, None]
     off = float(np.abs(product - np.eye(structure.d)).max())
-    low, high = structure.extremes()
+    values = structure.eigenvalues()
+    low, high = values[:, 0], values[:, -1]
     bound = 1e-14 * structure.d * float((high / low).max())
     return Fact(
         "covariance times precision is the identity", off, f"off by at most {bound:.2g}",
@@ -107,7 +108,8 @@ def _inverse(mixture: Mixture) -> Fact:
 
 
 def _conditioning(mixture: Mixture) -> Fact:
-    low, high = mixture.structure.extremes()
+    values = mixture.structure.eigenvalues()
+    low, high = values[:, 0], values[:, -1]
     ratio = float((high / low).max())
     which = int((high / low).argmax())
     sound = bool((low > 0).all()) and ratio < 1e10
