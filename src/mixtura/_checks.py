@@ -237,18 +237,22 @@ def _frame_rows(frame: Any) -> tuple[Rows, tuple[str, ...] | None]:
 
 
 def _column(series: Any, name: Any) -> Rows:
+    import narwhals as nw
+
     kind = np.float32 if str(series.dtype) == "Float32" else np.float64
-    values = series.to_list() if series.is_null().any() else series.to_numpy()
     try:
-        return (
-            np.array([np.nan if v is None else v for v in values], dtype=kind)
-            if isinstance(values, list)
-            else np.asarray(values, dtype=kind)
-        )
+        if str(series.dtype) in ("Object", "Unknown"):
+            return np.array([np.nan if _absent(v) else v for v in series.to_list()], dtype=kind)
+        values = series.cast(nw.Float32 if kind == np.float32 else nw.Float64)
+        return np.asarray(values.fill_null(float("nan")).to_numpy(), dtype=kind)
     except (TypeError, ValueError) as error:
-        raise InputTypeError(
-            f"column {name!r} holds values that are not numbers: {error}"
-        ) from None
+        text = f"column {name!r} holds values that are not numbers: {error}"
+        raise InputTypeError(text) from None
+
+
+def _absent(value: Any) -> bool:
+    """None, or pandas' NA."""
+    return value is None or type(value).__name__ in ("NAType", "NaTType")
 
 
 def _array_rows(X: Any) -> Rows:
@@ -257,7 +261,10 @@ def _array_rows(X: Any) -> Rows:
             "Sparse data was passed, but dense data is required: use X.toarray(), or fewer columns"
         )
     mask = np.ma.getmaskarray(X) if isinstance(X, np.ma.MaskedArray) else None
-    values = np.asarray(X.data if mask is not None else X)
+    try:
+        values = np.asarray(X.data if mask is not None else X)
+    except ValueError:
+        raise InputError("X is ragged: its rows have different lengths") from None
     if values.dtype.kind == "c":
         raise InputError(
             "Complex data not supported: pass real columns, for instance .real and .imag"

@@ -239,10 +239,12 @@ class Mixture:
         frame = self.frame.take(some)
         numbers = (log_weights, self.location[:, some], structure.factors, log_norms)
         kernel = kernels.active().log_joint
-        logs = kernel(rows[:, some], frame.pivot, frame.scale, *numbers, structure.shape)
+        with np.errstate(over="ignore", invalid="ignore"):
+            logs = kernel(rows[:, some], frame.pivot, frame.scale, *numbers, structure.shape)
         lost = np.flatnonzero(~np.isfinite(logs.max(axis=1)))
         if len(lost):  # so far away that the square overflows: move in along the ray
-            near = frame.unread(np.clip(frame.read(rows[lost][:, some]), -_FAR, _FAR))
+            with np.errstate(over="ignore"):
+                near = frame.unread(np.clip(frame.read(rows[lost][:, some]), -_FAR, _FAR))
             logs[lost] = kernel(near, frame.pivot, frame.scale, *numbers, structure.shape)
         return np.asarray(logs)
 

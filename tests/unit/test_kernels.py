@@ -13,7 +13,16 @@ from mixtura.kernels import plain
 from mixtura.kernels.layout import DIAGONAL, FULL, LINEAR, SPHERICAL, second_width, width
 
 SHAPES = [FULL, DIAGONAL, SPHERICAL, LINEAR]
-SIZES = [(500, 2, 3), (300, 7, 5), (601, 20, 7), (70, 40, 1), (1, 1, 1), (0, 3, 2), (513, 1, 14)]
+SIZES = [
+    (500, 2, 3),
+    (300, 7, 5),
+    (601, 20, 7),
+    (70, 40, 1),
+    (300, 50, 3),
+    (1, 1, 1),
+    (0, 3, 2),
+    (513, 1, 14),
+]
 # Rounding of sums of about a thousand numbers; in float32 of products of numbers up to 10.
 TOLERANCE = {np.float64: 1e-12, np.float32: 3e-6}
 

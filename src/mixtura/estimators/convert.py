@@ -13,6 +13,7 @@ from mixtura.covariance import (
     SphericalCovariances,
     TiedCovariances,
 )
+from mixtura.kernels.layout import DIAGONAL, FULL
 from mixtura.mixture import Mixture
 
 _NAMES = {
@@ -33,15 +34,34 @@ def laid_out(values: Array, structure: Covariances) -> Array:
     return values[0] if isinstance(structure, TiedCovariances) else values
 
 
+def rescaled(values: Array, structure: Covariances, scale: Array, power: int) -> Array:
+    """Precisions (power 2) or factors (1) of the frame, in the data's units.
+
+    ``P -> S P S`` and ``U -> S U`` for S = diag(scale): no covariance is inverted that may not be
+    representable.
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        if structure.shape == FULL:
+            rows = scale[:, None] * values
+            return np.asarray(rows * scale if power == 2 else rows)
+        return np.asarray(values * (scale if structure.shape == DIAGONAL else scale[0]) ** power)
+
+
 def to_sklearn(mixture: Mixture) -> SklearnMixture:
     """A fitted ``sklearn.mixture.GaussianMixture`` with the mixture's parameters."""
-    structure = mixture.unframed()
-    estimator = SklearnMixture(mixture.n_components, covariance_type=covariance_name(structure))
+    with np.errstate(over="ignore", under="ignore"):
+        unframed = mixture.unframed()
+    structure, scale = mixture.structure, mixture.frame.scale
+    estimator = SklearnMixture(mixture.n_components, covariance_type=covariance_name(unframed))
     estimator.weights_ = mixture.weights.copy()
     estimator.means_ = mixture.means.copy()
-    estimator.covariances_ = np.array(structure.array())
-    estimator.precisions_ = np.array(laid_out(structure.precisions, structure))
-    estimator.precisions_cholesky_ = np.array(laid_out(structure.factors, structure))
+    estimator.covariances_ = np.array(unframed.array())
+    estimator.precisions_ = np.array(
+        laid_out(rescaled(structure.precisions, structure, scale, 2), unframed)
+    )
+    estimator.precisions_cholesky_ = np.array(
+        laid_out(rescaled(structure.factors, structure, scale, 1), unframed)
+    )
     estimator.converged_, estimator.n_iter_ = True, 0
     estimator.lower_bound_, estimator.lower_bounds_ = float("nan"), []
     estimator.n_features_in_ = mixture.n_features

@@ -16,7 +16,7 @@ from mixtura import _checks
 from mixtura._errors import InputError, InputTypeError
 from mixtura._types import Array
 from mixtura.conditioning import log_sums, shares
-from mixtura.estimators.convert import laid_out
+from mixtura.estimators.convert import laid_out, rescaled
 from mixtura.estimators.following import (
     CallbackSupportMixin,
     printer,
@@ -194,6 +194,15 @@ class GaussianMixture(CallbackSupportMixin, DensityMixin, BaseEstimator):
         InputError, InputTypeError
             Data, weights, labels or parameters that cannot be used; says which and what to do.
         """
+        before = vars(self).copy()
+        try:
+            return self._fit(X, sample_weight, labels)
+        except BaseException:  # an interrupted or failed fit leaves everything as it was
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
+    def _fit(self, X: Any, sample_weight: Any, labels: Any) -> Self:
         self._check_parameters()
         read = _checks.table(X)
         validate_data(self, X, skip_check_array=True, reset=True)
@@ -445,19 +454,20 @@ class GaussianMixture(CallbackSupportMixin, DensityMixin, BaseEstimator):
     @property
     def covariances_(self) -> Array:
         """Covariances as scikit-learn lays them out for the family."""
-        return self._value.unframed().array()
+        with np.errstate(over="ignore", under="ignore"):
+            return self._value.unframed().array()
 
     @property
     def precisions_(self) -> Array:
         """Inverse covariances, laid out like the covariances."""
-        structure = self._value.unframed()
-        return laid_out(structure.precisions, structure)
+        structure, scale = self._value.structure, self._value.frame.scale
+        return laid_out(rescaled(structure.precisions, structure, scale, 2), structure)
 
     @property
     def precisions_cholesky_(self) -> Array:
         """Upper factors U with ``U Uᵀ = Σ⁻¹``, laid out like the covariances."""
-        structure = self._value.unframed()
-        return laid_out(structure.factors, structure)
+        structure, scale = self._value.structure, self._value.frame.scale
+        return laid_out(rescaled(structure.factors, structure, scale, 1), structure)
 
     @property
     def lower_bound_(self) -> float:

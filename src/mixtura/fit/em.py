@@ -78,7 +78,8 @@ def run(problem: Problem, start: Mixture, stop: Stop = Stop(), follow: Follow | 
     here = problem.at(start if begun is None else begun.mixture)
     trace = [here.value] if begun is None else [*begun.trace]
     steps = 0 if begun is None else begun.n_iter
-    stride, remaining = Stride(), np.inf
+    stride, remaining, noise = Stride(), np.inf, problem.noise(here.mixture)
+    leaping = stop.accelerate and problem.assign is not hard
     while steps < stop.max_iter:
         points = [here]
         for _ in range(min(2, stop.max_iter - steps)):
@@ -90,10 +91,10 @@ def run(problem: Problem, start: Mixture, stop: Stop = Stop(), follow: Follow | 
         here = points[-1]
         if len(points) == 3:
             track = path(points)
-            remaining = gain_left(*(point.value for point in points), track.ratio)
+            remaining = gain_left(*(point.value for point in points), track.ratio, noise)
             if remaining < stop.tol:
                 return _end(here, trace, True, steps, remaining)
-            if stop.accelerate and steps < stop.max_iter:
+            if leaping and steps < stop.max_iter:
                 here, stride = leap(problem, here, track, stride)
                 steps += 1
                 if here is not points[-1]:
@@ -101,17 +102,19 @@ def run(problem: Problem, start: Mixture, stop: Stop = Stop(), follow: Follow | 
     return _end(here, trace, False, steps, remaining)
 
 
-def gain_left(before: float, middle: float, now: float, ratio: float = 1.0) -> float:
+def gain_left(
+    before: float, middle: float, now: float, ratio: float = 1.0, noise: float = 0.0
+) -> float:
     """Aitken's estimate of ``limit - now`` from three objectives a plain step apart.
 
     With rate ``a = (l₂ - l₁)/(l₁ - l₀)`` the rest of the geometric series is
     ``(l₂ - l₁) a/(1 - a)`` (Böhning et al. 1994). The gains' rate is the square of the rate
     ``1 - ratio`` of the statistics; the slower of both is believed, as right after a leap the gains
-    alone look faster than they are. At the level of rounding nothing is left; while steps still
-    grow, everything may be.
+    alone look faster than they are. At the level of rounding or `noise` nothing is left; while
+    steps still grow, everything may be.
     """
     first, second = middle - before, now - middle
-    level = 1e-14 * max(abs(now), 1.0)
+    level = max(1e-14 * max(abs(now), 1.0), noise)
     if abs(second) <= level and abs(first) <= 10.0 * level:
         return 0.0
     if first <= 0.0 or second >= first:
@@ -148,7 +151,7 @@ def _compiled(problem: Problem, start: Mixture, stop: Stop) -> Fit | None:
         floor=4.0 * problem.guard.floor,
         max_iter=stop.max_iter,
         tol=stop.tol,
-        accelerate=stop.accelerate,
+        accelerate=stop.accelerate and problem.assign is soft,
     )
     if len(end.trace) == 0:
         return None

@@ -65,16 +65,18 @@ def fitted(
     with one_blas_thread():
         small = sample(problem, k, rng)
         finalists: list[Finalist] = []
+        start_given = start is not None
         if start is None:
             finalists = tournament(small, k, rng, fields)
             start = finalists[0].fit.mixture
         fit = run(problem, start, stop, follow)
-        fit = _rescued(problem, small, fit, stop, follow)
+        fit, rescued = _rescued(problem, small, fit, stop, follow)
         fit, disagreement = _second_opinion(problem, small, fit, finalists, stop)
     if finalists and small.told is None:
         fit = ordered(fit)
     bad = collapsed(fit, small)
-    notes = [*_column_notes(problem, small), *_notes(fit, bad, small), *disagreement]
+    told = rescued if start_given else []
+    notes = [*_column_notes(problem, small), *told, *_notes(fit, bad, small), *disagreement]
     return Outcome(fit, tuple(finalists), bool(bad.any()), tuple(notes))
 
 
@@ -85,18 +87,21 @@ def seconds(problem: Problem, k: int) -> float:
     return 150 * (5e-4 + min(n, SIZE) * step) + 30 * n * step
 
 
-def _rescued(problem: Problem, small: Sample, fit: Fit, stop: Stop, follow: Follow | None) -> Fit:
+def _rescued(
+    problem: Problem, small: Sample, fit: Fit, stop: Stop, follow: Follow | None
+) -> tuple[Fit, list[Note]]:
     """Re-seed collapsed components where the data are explained worst; keep what is better."""
+    notes: list[Note] = []
     for _ in range(RESCUES):
         bad = collapsed(fit, small)
         if not bad.any() or bad.all():
-            return fit
+            break
         again = run(problem, _reseeded(small, fit, bad), stop, follow)
-        sound = not collapsed(again, small).any()
-        if not sound and again.value <= fit.value:
-            return fit
-        fit = again
-    return fit
+        if collapsed(again, small).any() and again.value <= fit.value:
+            break
+        text = f"components {np.flatnonzero(bad).tolist()} were empty or collapsed; re-seeded"
+        fit, notes = again, [*notes, Note(DegenerateWarning, text)]
+    return fit, notes
 
 
 def _reseeded(small: Sample, fit: Fit, bad: Array) -> Mixture:

@@ -11,7 +11,7 @@ from mixtura._errors import InputError
 from mixtura._types import Array
 from mixtura.block import Block
 from mixtura.covariance import FAMILIES, Family, Guard
-from mixtura.expectation import Assign, expectation, soft
+from mixtura.expectation import LOSS_SINGLE, Assign, cancellation, expectation, soft
 from mixtura.frame import Frame
 from mixtura.kernels.layout import second_width
 from mixtura.maximization import log_prior, maximization
@@ -76,6 +76,11 @@ class Problem:
         data = self.source.sum(step)
         value = data.log_likelihood + log_prior(self.prior, mixture, moments)
         return Point(mixture, data, value / self.summary.weight + self.volume)
+
+    def noise(self, mixture: Mixture) -> float:
+        """Nats a row by which rounding may blur the objective; more for float32 rows."""
+        single = any(self.source.map(lambda block: block.rows.dtype == np.float32))
+        return min(cancellation(mixture) * 2.0**29, LOSS_SINGLE) if single else 0.0
 
     def maximized(self, data: Statistics, mixture: Mixture) -> Mixture:
         """The M-step; `mixture` says where an empty component stays."""

@@ -74,7 +74,7 @@ def validation(problem: Problem, mixture: Mixture, trace: Sequence[float]) -> Va
         _weights(mixture),
         _inverse(mixture),
         _conditioning(mixture),
-        *_trace(trace, problem),
+        *_trace(trace, problem, mixture),
         _gradient(problem, mixture, here.data),
         _responsibilities(problem, mixture),
         _sizes(mixture, here.data.counts),
@@ -121,11 +121,13 @@ def _conditioning(mixture: Mixture) -> Fact:
     )  # fmt: skip
 
 
-def _trace(trace: Sequence[float], problem: Problem) -> list[Fact]:
+def _trace(trace: Sequence[float], problem: Problem, mixture: Mixture) -> list[Fact]:
     if len(trace) < 2:
         return []
     fall = float(max(0.0, -np.diff(np.asarray(trace)).min()))
-    noise = 1e-10 * max(1.0, abs(trace[-1])) if not problem.guard.ridge.any() else 1e-4
+    noise = max(1e-10 * max(1.0, abs(trace[-1])), problem.noise(mixture))
+    if problem.guard.ridge.any():
+        noise = max(noise, 1e-4)  # a ridge bends the M-step off the maximum
     return [
         Fact(
             "the objective never falls", fall, f"largest fall at most {noise:.2g} nats a row",

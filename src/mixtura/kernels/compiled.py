@@ -20,6 +20,7 @@ from mixtura.kernels.compiled_math import exp_constants
 from mixtura.kernels.compiled_products import lanes
 from mixtura.kernels.compiled_sweep import OPTIONS, pairs, sweep, tiling
 from mixtura.kernels.compiled_whiten import BAND, whitened_joint, whitened_sums
+from mixtura.kernels.compiled_wide import bands, wide_sweep
 from mixtura.kernels.layout import DIAGONAL, FULL, LINEAR, second_width, width
 
 __all__ = [
@@ -35,6 +36,9 @@ __all__ = [
 
 Array = NDArray[Any]
 
+# From so many features, and so many for each component, a table of their products does not pay.
+_WIDE, _WIDE_PER_COMPONENT = 48, 4
+
 
 def accumulate(
     rows: Array,
@@ -48,11 +52,29 @@ def accumulate(
     """As `plain.accumulate`; for float32 rows the products are in float32, the sums in float64."""
     rows = _native(rows)
     k, p = theta.shape
+    if shape == FULL and rows.shape[1] >= max(_WIDE, _WIDE_PER_COMPONENT * k):
+        return _accumulate_wide(rows, pivot, scale, weights, theta, hard)
     pair, constants, *tile = _plan(rows, k, shape)
     sums = np.zeros((k, pair.shape[1]))
     given = _frozen(pivot), _frozen(scale), _frozen(weights), np.array(theta, rows.dtype, order="C")
     log_likelihood = _call(sweep, rows, *given, pair, bool(hard), sums, constants, *tile)
     return log_likelihood, sums[:, :p]
+
+
+def _accumulate_wide(
+    rows: Array, pivot: Array, scale: Array, weights: Array, theta: Array, hard: bool
+) -> tuple[float, Array]:
+    """`accumulate` with full covariances of many features."""
+    k, d = len(theta), rows.shape[1]
+    starts, places = bands(d)
+    banded, sums = np.zeros((k, starts[-1]), rows.dtype), np.zeros((k, starts[-1]))
+    banded[:, places] = theta
+    step = lanes(rows.dtype)
+    b = min(256, -(-max(len(rows), 1) // step) * step)
+    given = _frozen(pivot), _frozen(scale), _frozen(weights), banded, _frozen(starts, np.intp)
+    constants = exp_constants(rows.dtype)
+    log_likelihood = _call(wide_sweep, rows, *given, bool(hard), sums, constants, b, step)
+    return log_likelihood, sums[:, places]
 
 
 def accumulate_centred(
@@ -288,9 +310,16 @@ def _call(function: Any, rows: Array, *given: Any) -> Any:
         with _compiling:
             kind = types.float32 if rows.dtype == np.float32 else types.float64
             signature = (types.Array(kind, 2, "A", readonly=True), *map(typeof, given))
-            known = njit(signature, cache=True, **OPTIONS)(function.py_func)
+            known = _compile(function.py_func, signature)
             _compiled[function, rows.dtype] = known
     return known(rows, *given)
+
+
+def _compile(function: Any, signature: tuple[Any, ...]) -> Any:
+    try:
+        return njit(signature, cache=True, **OPTIONS)(function)
+    except RuntimeError:  # no folder may be written to: compile in every process
+        return njit(signature, **OPTIONS)(function)
 
 
 def _total(rows: Array, pivot: Array, scale: Array, weights: Array, shape: int) -> Array:

@@ -58,8 +58,8 @@ def tiling(n: int, k: int, p: int, itemsize: int, step: int) -> tuple[int, int]:
     numbers = _TABLE_BYTES // itemsize
     b = 256 if (p + k) * 256 <= numbers else 128
     b = min(b, -(-max(n, 1) // step) * step)
-    q = max(numbers // b // 4 * 4, 64)
-    return b, min(q, p)
+    q = p if p * b <= numbers else max(numbers // b // 8 * 4, 64)
+    return b, q
 
 
 @njit(**OPTIONS)

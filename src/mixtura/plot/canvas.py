@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.legend import Legend
 
 from mixtura.plot.palette import FAINT, INK, QUIET
@@ -18,7 +19,8 @@ POINTS_PER_INCH = 72
 
 def open_figure(size: tuple[float, float]) -> Figure:
     """A figure that belongs to nobody's pyplot state."""
-    return Figure(figsize=size, layout="constrained", facecolor="white")
+    layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12)
+    return Figure(figsize=size, layout=layout, facecolor="white")
 
 
 def open_axes(ax: Axes | None, size: tuple[float, float] = (6.4, 4.4)) -> Axes:
@@ -119,4 +121,9 @@ def percent(share: float) -> str:
 
 def counted(number: int, noun: str = "row") -> str:
     """`1 row`, `12 rows`, `20 000 rows`."""
-    return f"{number:,}".replace(",", " ") + f" {noun}" + ("" if number == 1 else "s")
+    return f"{grouped(number)} {noun}" + ("" if number == 1 else "s")
+
+
+def grouped(number: int) -> str:
+    """`20 000`: digits in groups of three, held together by thin spaces."""
+    return f"{number:,}".replace(",", "\u2009")

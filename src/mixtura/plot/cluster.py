@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.axes import Axes
 
+from mixtura._errors import InputError
 from mixtura._types import Array
 from mixtura.plot.canvas import caption, label_axes, legend_beside, open_axes, percent
 from mixtura.plot.marks import (
     NUMBERED,
     certainty,
     component_handle,
+    density_of_ink,
     dot_size,
     draw_centres,
     draw_ellipses,
@@ -21,8 +23,8 @@ from mixtura.plot.marks import (
     ellipse_handles,
     shades,
 )
-from mixtura.plot.observed import Observed, fitted, most_telling
 from mixtura.plot.region import spans
+from mixtura.plot.shown import Shown, fitted, most_telling
 
 if TYPE_CHECKING:
     from mixtura.mixture import Mixture
@@ -37,7 +39,7 @@ class ClusterDisplay:
 
     Parameters
     ----------
-    observed : Observed, the rows of the one or two features shown, NaN where unobserved
+    shown : Shown, the rows of the one or two features shown, NaN where unobserved
     responsibilities : (n, k), from all features of the mixture
     marginal : Mixture over the features shown
 
@@ -60,8 +62,8 @@ class ClusterDisplay:
     ax_: Axes
     figure_: Any
 
-    def __init__(self, observed: Observed, responsibilities: Array, marginal: Mixture) -> None:
-        self.observed = observed
+    def __init__(self, shown: Shown, responsibilities: Array, marginal: Mixture) -> None:
+        self.shown = shown
         self.responsibilities = responsibilities
         self.marginal = marginal
 
@@ -99,11 +101,15 @@ class ClusterDisplay:
         ax : Axes to draw on; by default those of a new figure
         **options : see `plot`
         """
-        observed = Observed.of(X, mixture).thin()
-        chosen = most_telling(mixture, 2) if features is None else observed.positions(features)
+        shown = Shown.of(X, mixture).thin()
+        chosen = most_telling(mixture, 2) if features is None else shown.positions(features)
+        if len(chosen) > 2:
+            raise InputError(
+                f"one or two features can be shown, not {len(chosen)}: see PairsDisplay"
+            )
         display = cls(
-            observed.take(chosen),
-            mixture.responsibilities(observed.rows),
+            shown.take(chosen),
+            mixture.responsibilities(shown.rows),
             mixture.marginal(chosen),
         )
         return display.plot(ax, **options)
@@ -129,7 +135,9 @@ class ClusterDisplay:
         ax = open_axes(ax)
         points, means, covariances = self._plane()
         labels = self.responsibilities.argmax(axis=1)
-        opacity = 0.22 + 0.63 * certainty(self.responsibilities) ** 2 if fade else 0.85
+        opacity = density_of_ink(len(points)) * np.ones(len(points))
+        if fade:
+            opacity *= 0.25 + 0.75 * certainty(self.responsibilities) ** 2
         draw_points(ax, points, labels, shades(labels, opacity), dot_size(len(points)))
         d = self.marginal.n_features
         draw_ellipses(ax, means, covariances, probabilities, d)
@@ -138,13 +146,13 @@ class ClusterDisplay:
         if legend:
             legend_beside(ax, self._handles(probabilities), "component, weight")
             doubt = ["paler points: less certain"] if fade and means.shape[0] > 1 else []
-            caption(ax, doubt + self.observed.sentences())
+            caption(ax, doubt + self.shown.sentences())
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
     def _plane(self) -> tuple[Array, Array, Array]:
         """Points, means and covariances in two dimensions; lanes where one feature is shown."""
-        points, means = self.observed.rows, self.marginal.means
+        points, means = self.shown.rows, self.marginal.means
         covariances = self.marginal.covariances
         if self.marginal.n_features == 2:
             return points, means, covariances
@@ -162,8 +170,8 @@ class ClusterDisplay:
 
     def _frame(self, ax: Axes, probability: float) -> None:
         """Limits and names of the axes."""
-        names = self.observed.names
-        limits = spans(self.observed.rows, self.marginal, probability)
+        names = self.shown.names
+        limits = spans(self.shown.rows, self.marginal, probability)
         ax.set_xlim(*limits[0])
         if len(names) == 2:
             ax.set_ylim(*limits[1])

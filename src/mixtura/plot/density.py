@@ -9,11 +9,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
+from mixtura._errors import InputError
 from mixtura.plot.canvas import caption, ink, label_axes, legend_beside, open_axes
 from mixtura.plot.marks import RASTER, dot_size, draw_ticks
-from mixtura.plot.observed import Observed, fitted, most_telling
 from mixtura.plot.palette import bands
 from mixtura.plot.region import Landscape, spans
+from mixtura.plot.shown import Shown, fitted, most_telling
 
 if TYPE_CHECKING:
     from mixtura.mixture import Mixture
@@ -27,7 +28,7 @@ class DensityDisplay:
 
     Parameters
     ----------
-    observed : Observed, the rows of the two features shown, NaN where unobserved
+    shown : Shown, the rows of the two features shown, NaN where unobserved
     marginal : Mixture over the two features shown
 
     Attributes
@@ -50,8 +51,8 @@ class DensityDisplay:
     figure_: Any
     landscape_: Landscape
 
-    def __init__(self, observed: Observed, marginal: Mixture) -> None:
-        self.observed = observed
+    def __init__(self, shown: Shown, marginal: Mixture) -> None:
+        self.shown = shown
         self.marginal = marginal
 
     @classmethod
@@ -87,9 +88,13 @@ class DensityDisplay:
         ax : Axes to draw on; by default those of a new figure
         **options : see `plot`
         """
-        observed = Observed.of(X, mixture).thin()
-        chosen = most_telling(mixture, 2) if features is None else observed.positions(features)
-        return cls(observed.take(chosen), mixture.marginal(chosen)).plot(ax, **options)
+        shown = Shown.of(X, mixture).thin()
+        chosen = most_telling(mixture, 2) if features is None else shown.positions(features)
+        if len(chosen) != 2:
+            raise InputError(
+                f"density regions need two features, not {len(chosen)}: see HistogramDisplay for one"
+            )
+        return cls(shown.take(chosen), mixture.marginal(chosen)).plot(ax, **options)
 
     def plot(
         self,
@@ -109,16 +114,16 @@ class DensityDisplay:
         legend : say beside the axes, and in the caption below, what is what
         """
         ax = open_axes(ax)
-        span = spans(self.observed.rows, self.marginal, max(probabilities))
+        span = spans(self.shown.rows, self.marginal, max(probabilities))
         self.landscape_ = Landscape.of(self.marginal, span, probabilities, resolution)
         self._draw_regions(ax, lines=legend)
         self._draw_rows(ax)
         ax.set_xlim(*span[0])
         ax.set_ylim(*span[1])
-        label_axes(ax, *self.observed.names)
+        label_axes(ax, *self.shown.names)
         if legend:
             legend_beside(ax, self._handles(), "highest density")
-            caption(ax, self.observed.sentences())
+            caption(ax, self.shown.sentences())
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
@@ -141,11 +146,12 @@ class DensityDisplay:
             )
 
     def _draw_rows(self, ax: Axes) -> None:
-        rows = self.observed.rows
+        rows = self.shown.rows
         seen = ~np.isnan(rows)
         complete = rows[seen.all(axis=1)]
         ax.scatter(
-            *complete.T,
+            complete[:, 0],
+            complete[:, 1],
             s=0.6 * dot_size(len(rows)),
             color=ink(ax),
             alpha=float(np.clip(60 / max(len(rows), 1) ** 0.75, 0.15, 0.55)),

@@ -13,31 +13,34 @@ from scipy.stats import gaussian_kde
 from mixtura._types import Array
 from mixtura.plot.canvas import (
     caption,
+    counted,
     ink,
     label_axes,
     legend_beside,
     open_axes,
     percent,
 )
-from mixtura.plot.observed import Observed, fitted, most_telling
 from mixtura.plot.palette import QUIET, component_color
 from mixtura.plot.region import grid_lines, spans
+from mixtura.plot.shown import Shown, fitted, most_telling
 
 if TYPE_CHECKING:
     from mixtura.mixture import Mixture
 
 BARS = (8, 80)
+ROOT = 24
+SEPARATE = 40  # more bars than this grow together
 KERNEL_ROWS = 5_000
 HEADROOM = 2.5  # how far above the bars a curve may rise before it is cut off
 GREY = "#DDE1E6"
 
 
 class HistogramDisplay:
-    """Histogram of one feature with the density of each component, their sum, and a kernel estimate.
+    """Histogram of one feature, the density of each component, their sum, a kernel estimate.
 
     Parameters
     ----------
-    observed : Observed, the rows of the one feature, NaN where unobserved
+    shown : Shown, the rows of the one feature, NaN where unobserved
     marginal : Mixture over that feature
 
     Attributes
@@ -63,8 +66,8 @@ class HistogramDisplay:
     x_: Array
     curves_: Array
 
-    def __init__(self, observed: Observed, marginal: Mixture) -> None:
-        self.observed = observed
+    def __init__(self, shown: Shown, marginal: Mixture) -> None:
+        self.shown = shown
         self.marginal = marginal
 
     @classmethod
@@ -100,9 +103,9 @@ class HistogramDisplay:
         ax : Axes to draw on; by default those of a new figure
         **options : see `plot`
         """
-        observed = Observed.of(X, mixture)
-        chosen = most_telling(mixture, 1) if feature is None else observed.positions([feature])
-        return cls(observed.take(chosen), mixture.marginal(chosen)).plot(ax, **options)
+        shown = Shown.of(X, mixture)
+        chosen = most_telling(mixture, 1) if feature is None else shown.positions([feature])
+        return cls(shown.take(chosen), mixture.marginal(chosen)).plot(ax, **options)
 
     def plot(
         self, ax: Axes | None = None, *, kernel: bool = True, legend: bool = True
@@ -116,9 +119,9 @@ class HistogramDisplay:
         legend : say beside the axes, and in the caption below, what is what
         """
         ax = open_axes(ax)
-        span = spans(self.observed.rows, self.marginal, 0.99)[0]
+        span = spans(self.shown.rows, self.marginal, 0.99)[0]
         self._evaluate(span)
-        values = self.observed.rows[:, 0]
+        values = self.shown.rows[:, 0]
         values = values[~np.isnan(values)]
         top = self._draw_bars(ax, values, span)
         drawn = kernel and self._draw_kernel(ax, values)
@@ -126,11 +129,11 @@ class HistogramDisplay:
         cut = top > 0 and peak > HEADROOM * top
         ax.set_ylim(0, 1.05 * (HEADROOM * top if cut else max(peak, top)))
         ax.set_xlim(*span)
-        label_axes(ax, self.observed.names[0], "density")
+        label_axes(ax, self.shown.names[0], "density")
         if legend:
             legend_beside(ax, self._handles(ink(ax), len(values), drawn), "component, weight")
             said = [f"the highest peak, {peak:.3g}, is cut off"] if cut else []
-            caption(ax, said + self.observed.sentences())
+            caption(ax, said + self.shown.sentences())
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
@@ -146,7 +149,8 @@ class HistogramDisplay:
             return 0.0
         heights, edges = np.histogram(values, edges_of(values, span), density=True)
         ax.stairs(heights, edges, fill=True, color=GREY, zorder=1)
-        ax.vlines(edges[1:-1], 0, heights[1:], color="white", linewidth=0.6, zorder=1.1)
+        if len(heights) <= SEPARATE:
+            ax.vlines(edges[1:-1], 0, heights[1:], color="white", linewidth=0.6, zorder=1.1)
         return float(heights.max())
 
     def _draw_kernel(self, ax: Axes, values: Array) -> bool:
@@ -177,20 +181,23 @@ class HistogramDisplay:
             Line2D([], [], color=component_color(i), linewidth=2, label=f"{i}   {percent(weight)}")
             for i, weight in enumerate(self.marginal.weights[:40])
         ]
-        handles = [*components, Line2D([], [], color=color, linewidth=1.6, label="sum")]
+        handles: list[Any] = [*components, Line2D([], [], color=color, linewidth=1.6, label="sum")]
         if kernel:
-            of = f", {KERNEL_ROWS:,} rows".replace(",", " ") if rows > KERNEL_ROWS else ""
+            of = f", {counted(KERNEL_ROWS)}" if rows > KERNEL_ROWS else ""
             handles.append(
                 Line2D([], [], color=QUIET, linewidth=1.1, linestyle=(0, (3, 2)),
                        label="kernel estimate" + of)
             )  # fmt: skip
         if rows:
-            handles.append(Patch(facecolor=GREY, label=f"{rows:,} rows".replace(",", " ")))
+            handles.append(Patch(facecolor=GREY, label=counted(rows)))
         return handles
 
 
 def edges_of(values: Array, span: Array) -> Array:
-    """Edges of bars by the rule of Freedman and Diaconis, between 8 and 80 of them."""
+    """Edges of bars by the rule of Freedman and Diaconis, between 8 and 80 of them.
+
+    That rule takes several modes for one wide one: up to 24 bars, it is √n where that is more.
+    """
     low, high = float(values.min()), float(values.max())
     if not high > low:
         width = (span[1] - span[0]) / 20
@@ -198,4 +205,5 @@ def edges_of(values: Array, span: Array) -> Array:
     quartiles = np.quantile(values, [0.25, 0.75])
     width = 2 * (quartiles[1] - quartiles[0]) * len(values) ** (-1 / 3)
     count = (high - low) / width if width > 0 else BARS[1]
+    count = max(count, min(np.sqrt(len(values)), ROOT))
     return np.linspace(low, high, int(np.clip(np.ceil(count), *BARS)) + 1)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba_array
 from matplotlib.lines import Line2D
 from matplotlib.patches import Polygon
+from matplotlib.patheffects import AbstractPathEffect, Normal, Stroke
 
 from mixtura._types import Array, Indices
 from mixtura.plot.ellipse import outline, radius
@@ -45,6 +47,11 @@ def dot_size(rows: int) -> float:
     return float(np.clip(80.0 * max(rows, 1) ** -0.3, 4.0, 26.0))
 
 
+def density_of_ink(rows: int) -> float:
+    """Opacity of a point: crowds are drawn thinner."""
+    return float(np.clip(0.85 * (max(rows, 1) / 1500) ** -0.35, 0.4, 0.85))
+
+
 def draw_points(
     ax: Axes,
     points: Array,
@@ -60,7 +67,8 @@ def draw_points(
     for shape in np.unique(shapes):
         chosen = order[(seen.all(axis=1) & (shapes == shape))[order]]
         ax.scatter(
-            *points[chosen].T,
+            points[chosen, 0],
+            points[chosen, 1],
             s=sizes[chosen],
             c=colors[chosen],
             marker=MARKERS[shape],
@@ -79,7 +87,8 @@ def draw_ticks(ax: Axes, values: Array, colors: Array, axis: int) -> None:
         return
     edge = np.full(len(values), 0.018)
     ax.scatter(
-        *((values, edge) if axis == 0 else (edge, values)),
+        values if axis == 0 else edge,
+        edge if axis == 0 else values,
         s=42,
         c=colors,
         marker="|" if axis == 0 else "_",
@@ -89,12 +98,18 @@ def draw_ticks(ax: Axes, values: Array, colors: Array, axis: int) -> None:
     )
 
 
-def pen(index: int) -> dict[str, object]:
+def pen(index: int) -> dict[str, Any]:
     """Line of the ellipse of the index-th probability: the innermost is the strongest."""
     return {
         "linewidth": (1.6, 1.1, 0.8)[min(index, 2)],
         "linestyle": ("-", (0, (5, 2.5)), (0, (1.5, 2)))[min(index, 2)],
     }
+
+
+def halo(index: int) -> list[AbstractPathEffect]:
+    """A thin white edge: lines stay visible in a crowd of points of their own colour."""
+    width = pen(index)["linewidth"] + 1.4
+    return [Stroke(linewidth=width, foreground="white", alpha=0.75), Normal()]
 
 
 def draw_ellipses(
@@ -113,7 +128,8 @@ def draw_ellipses(
             corners = outline(mean, covariance, radius(probability, d))
             if fill and index == 0:
                 ax.add_patch(Polygon(corners, facecolor=color, alpha=0.10, linewidth=0, zorder=1))
-            ax.plot(*corners.T, color=color, zorder=3, scalex=False, scaley=False, **pen(index))
+            line = ax.plot(*corners.T, color=color, zorder=3, **pen(index))
+            line[0].set_path_effects(halo(index))
 
 
 def draw_centres(ax: Axes, means: Array, *, scale: float = 1.0) -> None:

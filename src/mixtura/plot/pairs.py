@@ -11,13 +11,13 @@ from matplotlib.patches import Patch
 
 from mixtura._errors import InputError
 from mixtura._types import Array
-from mixtura.plot.canvas import SMALL, open_figure, percent, quieten, shorten
+from mixtura.plot.canvas import SMALL, counted, grouped, open_figure, percent, quieten, shorten
 from mixtura.plot.cluster import ClusterDisplay
 from mixtura.plot.density import DensityDisplay
 from mixtura.plot.histogram import HistogramDisplay
 from mixtura.plot.marks import component_handle, ellipse_handles
-from mixtura.plot.observed import Observed, fitted, most_telling
 from mixtura.plot.palette import QUIET, bands
+from mixtura.plot.shown import Shown, fitted, most_telling
 
 if TYPE_CHECKING:
     from mixtura.mixture import Mixture
@@ -34,7 +34,7 @@ class PairsDisplay:
 
     Parameters
     ----------
-    observed : Observed, the rows of the features shown, NaN where unobserved
+    shown : Shown, the rows of the features shown, NaN where unobserved
     responsibilities : (n, k), from all features of the mixture
     marginal : Mixture over the features shown
     omitted : number of features left out
@@ -60,12 +60,12 @@ class PairsDisplay:
 
     def __init__(
         self,
-        observed: Observed,
+        shown: Shown,
         responsibilities: Array,
         marginal: Mixture,
         omitted: int = 0,
     ) -> None:
-        self.observed = observed
+        self.shown = shown
         self.responsibilities = responsibilities
         self.marginal = marginal
         self.omitted = omitted
@@ -104,13 +104,13 @@ class PairsDisplay:
         ax : (d, d) array of Axes to draw on; by default those of a new figure
         **options : see `plot`
         """
-        observed = Observed.of(X, mixture)
-        chosen = most_telling(mixture, MOST) if features is None else observed.positions(features)
+        shown = Shown.of(X, mixture)
+        chosen = most_telling(mixture, MOST) if features is None else shown.positions(features)
         omitted = mixture.n_features - len(chosen) if features is None else 0
-        observed = observed.thin(ROWS)
+        shown = shown.thin(ROWS)
         display = cls(
-            observed.take(chosen),
-            mixture.responsibilities(observed.rows),
+            shown.take(chosen),
+            mixture.responsibilities(shown.rows),
             mixture.marginal(chosen),
             omitted,
         )
@@ -156,15 +156,16 @@ class PairsDisplay:
         regions: Sequence[float],
     ) -> None:
         dims = [row] if row == column else [column, row]
-        seen, marginal = self.observed.take(dims), self.marginal.marginal(dims)
+        seen, marginal = self.shown.take(dims), self.marginal.marginal(dims)
         if row == column:
             HistogramDisplay(seen, marginal).plot(ax, kernel=False, legend=False)
         elif row > column:
-            display = ClusterDisplay(seen, self.responsibilities, marginal)
-            display.plot(ax, probabilities=ellipses, legend=False)
+            clusters = ClusterDisplay(seen, self.responsibilities, marginal)
+            clusters.plot(ax, probabilities=ellipses, legend=False)
         else:
-            display = DensityDisplay(seen, marginal)
-            display.plot(ax, probabilities=regions, resolution=70, legend=False)
+            DensityDisplay(seen, marginal).plot(
+                ax, probabilities=regions, resolution=70, legend=False
+            )
 
     def _name(self, axes: Any) -> None:
         """Names and scales at the outer edge only."""
@@ -174,7 +175,7 @@ class PairsDisplay:
             for column in range(d):
                 ax = axes[row, column]
                 last, first = row == d - 1, column == 0
-                x, y = self.observed.names[column], self.observed.names[row]
+                x, y = self.shown.names[column], self.shown.names[row]
                 ax.set_xlabel(shorten(x, width) if last else "", parse_math=False)
                 ax.set_ylabel(shorten(y, width) if first else "", parse_math=False)
                 ax.tick_params(labelbottom=last, labelleft=first and row != column)
@@ -221,12 +222,12 @@ class PairsDisplay:
             said.append(
                 f"the {d} of {d + self.omitted} features in which the components differ most"
             )
-        seen = self.observed
+        seen = self.shown
         if len(seen.rows) < seen.total:
-            said.append(f"a random {len(seen.rows):,} of {seen.total:,} rows".replace(",", " "))
-        gaps = np.isnan(seen.rows).any(axis=1).sum()
+            said.append(f"a random {grouped(len(seen.rows))} of {counted(seen.total)}")
+        gaps = int(np.isnan(seen.rows).any(axis=1).sum())
         if gaps:
-            said.append(f"{gaps} rows with gaps, shown as far as observed (ticks at the edges)")
+            said.append(f"{counted(gaps)} with gaps, shown as far as observed (ticks at the edges)")
         return said
 
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from mixtura.fit.select import Candidate, Selection
 
 SHAPES = ("o", "s", "D", "^", "v", "P", "X", "<", ">")
-NAMES = {"bic": "BIC", "aic": "AIC", "icl": "ICL", "cv": "cross-validated deviance"}
+NAMES = {"bic": "BIC", "aic": "AIC", "icl": "ICL", "cv": "−2 × cross-validated log-likelihood"}
+ZOOM = 2.5  # the view ends this many times as far from the best as half of the models
 HEADROOM = 0.6  # of the span of the sound candidates, kept for unsound ones below
 
 
@@ -26,7 +27,8 @@ class SelectionDisplay:
     """Criterion curves over the number of components, one per covariance family.
 
     The best candidate wears a ring. Degenerate candidates are hollow; failed ones, which have
-    no value, are hollow marks at the upper edge, on the side of the bad.
+    no value, are hollow marks at the upper edge, on the side of the bad. Where some models are
+    far worse than most, their lines run out of the view, and the caption says so.
 
     Parameters
     ----------
@@ -38,6 +40,16 @@ class SelectionDisplay:
     ----------
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mixtura import select
+    >>> from mixtura.plot import SelectionDisplay
+    >>> rows = np.random.default_rng(0).normal(size=(60, 2))
+    >>> selection = select(rows, [1, 2], ["diag", "spherical"])
+    >>> SelectionDisplay.from_selection(selection).ax_.get_ylabel()
+    'BIC (smaller is better)'
     """
 
     ax_: Axes
@@ -90,34 +102,51 @@ class SelectionDisplay:
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
-    def _families(self) -> list[str]:
-        return list(dict.fromkeys(c.covariance_type for c in self.candidates))
+    def _families(self) -> dict[str, str]:
+        """Each family that is drawn -> its name, with those that coincide with it.
+
+        In one dimension full, diagonal and spherical covariances are the same thing.
+        """
+        kept: dict[str, str] = {}
+        curves = {c.covariance_type: self._curve(c.covariance_type) for c in self.candidates}
+        for name, curve in curves.items():
+            twin = next((other for other in kept if _coincide(curves[other], curve)), None)
+            if twin is None:
+                kept[name] = name
+            else:
+                kept[twin] += f" = {name}"
+        return kept
+
+    def _curve(self, family: str) -> dict[int, float]:
+        """Number of components -> score, NaN where the model could not be chosen."""
+        return {
+            c.n_components: c.score if self._sound(c) else float("nan")
+            for c in self.candidates
+            if c.covariance_type == family
+        }
 
     def _draw_family(self, ax: Axes, family: str, color: str, shape: str) -> None:
         members = sorted(
             (c for c in self.candidates if c.covariance_type == family),
             key=lambda c: c.n_components,
         )
-        sound = [c for c in members if _sound(c)]
-        ax.plot(*_coordinates(sound), color=color, linewidth=1.3, zorder=2)
-        ax.scatter(*_coordinates(sound), s=26, marker=shape, color=color, linewidths=0, zorder=3)
-        hollow = {
-            "s": 30,
-            "marker": shape,
-            "facecolors": "none",
-            "edgecolors": color,
-            "linewidths": 1.1,
-            "zorder": 3,
-        }
-        unsound = [c for c in members if _valued(c) and not _sound(c)]
-        ax.scatter(*_coordinates(unsound), **hollow)
-        failed = [c.n_components for c in members if not _valued(c)]
+        sound = [c for c in members if self._sound(c)]
+        places = [c.n_components for c in sound], [c.score for c in sound]
+        ax.plot(*places, color=color, linewidth=1.3, zorder=2)
+        ax.scatter(*places, s=26, marker=shape, color=color, linewidths=0, zorder=3)
+        unsound = [c for c in members if not self._sound(c)]
+        bottom, top = self._limits()
+        inset = 0.015 * (top - bottom)
         ax.scatter(
-            failed,
-            np.full(len(failed), 0.985),
-            transform=ax.get_xaxis_transform(),
+            [c.n_components for c in unsound],
+            [float(np.clip(_height(c), bottom + inset, top - inset)) for c in unsound],
+            s=30,
+            marker=shape,
+            facecolors="none",
+            edgecolors=color,
+            linewidths=1.1,
             clip_on=False,
-            **hollow,
+            zorder=3,
         )
 
     def _draw_best(self, ax: Axes) -> None:
@@ -135,14 +164,27 @@ class SelectionDisplay:
             zorder=6,
         )
 
-    def _frame(self, ax: Axes) -> None:
-        """Limits from the sound candidates; the room below holds the label of the best."""
-        scores = np.array([c.score for c in self.candidates if _sound(c)])
-        low, high = scores.min(), scores.max()
+    def _sound(self, candidate: Candidate) -> bool:
+        """Whether the model could be chosen; the best counts, whatever is wrong with it."""
+        return candidate is self.best or (_valued(candidate) and not candidate.degenerate)
+
+    def _limits(self) -> tuple[float, float]:
+        """Where the contest is: scores far worse than most would flatten all differences."""
+        scores = np.array([c.score for c in self.candidates if self._sound(c)])
+        low, high = float(scores.min()), float(scores.max())
+        heads = [np.nanmin([np.inf, *self._curve(name).values()]) for name in self._families()]
+        near = low + ZOOM * float(np.median(scores) - low)
+        near = max(near, *(1.05 * (head - low) + low for head in heads if np.isfinite(head)))
+        if high > low + 1.3 * (near - low) > low:
+            high = near
         height = high - low or max(abs(low), 1.0)
-        unsound = [c.score for c in self.candidates if _valued(c) and not _sound(c)]
-        bottom = max(min([low, *unsound]), low - HEADROOM * height)
-        ax.set_ylim(bottom - 0.14 * height, high + 0.07 * height)
+        odd = [c.score for c in self.candidates if _valued(c) and not self._sound(c)]
+        bottom = max(min([low, *odd]), low - HEADROOM * height)
+        return bottom - 0.14 * height, high + 0.07 * height
+
+    def _frame(self, ax: Axes) -> None:
+        """Limits and names; the room below holds the label of the best."""
+        ax.set_ylim(*self._limits())
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12))
         ax.margins(x=0.04)
         name = NAMES.get(self.criterion.lower(), self.criterion)
@@ -152,22 +194,37 @@ class SelectionDisplay:
         handles = [
             Line2D([], [], color=COLORS[i % 9], marker=SHAPES[i % 9], markersize=5, linewidth=1.3,
                    label=family)
-            for i, family in enumerate(self._families())
+            for i, family in enumerate(self._families().values())
         ]  # fmt: skip
-        ring = {"linestyle": "none", "marker": "o", "markerfacecolor": "none"}
+        ring: dict[str, Any] = {"linestyle": "none", "marker": "o", "markerfacecolor": "none"}
         handles.append(Line2D([], [], color=color, markersize=9, label="best", **ring))
-        if not all(_sound(c) for c in self.candidates):
+        if not all(self._sound(c) for c in self.candidates):
             handles.append(
                 Line2D([], [], color=color, markersize=5, label="degenerate or failed", **ring)
             )
         return handles
 
+    def _twins(self) -> list[Candidate]:
+        """The best model under another name."""
+        own = self._curve(self.best.covariance_type)
+        return [
+            c
+            for c in self.candidates
+            if c.n_components == self.best.n_components
+            and _coincide(own, self._curve(c.covariance_type))
+        ]
+
     def _sentences(self) -> list[str]:
         said = []
-        rivals = sorted(c.score for c in self.candidates if _sound(c) and c is not self.best)
+        sound = [c for c in self.candidates if self._sound(c)]
+        twins = self._twins()
+        rivals = sorted(c.score for c in sound if c is not self.best and c not in twins)
         if rivals:
-            said.append(f"next best: {rivals[0] - self.best.score:+.1f}")
-        degenerate = sum(_valued(c) and not _sound(c) for c in self.candidates)
+            said.append(f"the next best is {rivals[0] - self.best.score:.1f} behind")
+        top = self._limits()[1]
+        if max(c.score for c in sound) > top:
+            said.append(f"lines run on above {top:.4g}")
+        degenerate = sum(_valued(c) and not self._sound(c) for c in self.candidates)
         failed = sum(not _valued(c) for c in self.candidates)
         if degenerate:
             said.append(f"{counted(degenerate, 'degenerate model')}, hollow, not eligible")
@@ -180,9 +237,14 @@ def _valued(candidate: Candidate) -> bool:
     return candidate.failure is None and bool(np.isfinite(candidate.score))
 
 
-def _sound(candidate: Candidate) -> bool:
-    return _valued(candidate) and not candidate.degenerate
+def _height(candidate: Candidate) -> float:
+    """Where a hollow mark belongs: failures at the upper edge, on the side of the bad."""
+    return candidate.score if _valued(candidate) else float("inf")
 
 
-def _coordinates(candidates: Sequence[Candidate]) -> tuple[list[int], list[float]]:
-    return [c.n_components for c in candidates], [c.score for c in candidates]
+def _coincide(one: dict[int, float], other: dict[int, float]) -> bool:
+    """Whether two curves are one to the eye: the same model under two names."""
+    if one.keys() != other.keys():
+        return False
+    pairs = np.array([[one[k], other[k]] for k in one])
+    return bool(np.allclose(pairs[:, 0], pairs[:, 1], rtol=1e-5, atol=1e-2))

@@ -9,9 +9,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from mixtura._types import Array
 from mixtura.plot.canvas import caption, counted, label_axes, open_axes
 from mixtura.plot.palette import COLORS
 
+CLOSE = 1e-3  # a relative spread below this leaves no digits for the scale
 ROUNDING = 1e-9  # a relative fall below this is arithmetic, not a defect
 
 
@@ -58,7 +60,7 @@ class TraceDisplay:
         return cls(fit.trace, fit.converged).plot(ax, **options)
 
     def plot(self, ax: Axes | None = None, *, label: str = "objective") -> TraceDisplay:
-        """Draw.
+        """Draw; where the values differ little, as differences from the last one.
 
         Parameters
         ----------
@@ -66,32 +68,35 @@ class TraceDisplay:
         label : name of the objective
         """
         ax = open_axes(ax, (5.6, 3.6))
-        count = len(self.trace)
-        iterations = np.arange(1, count + 1)
-        ax.plot(
-            iterations,
-            self.trace,
-            color=COLORS[0],
-            linewidth=1.5,
-            marker="o" if count <= 60 else "",
-            markersize=3.5,
-        )
+        iterations = np.arange(1, len(self.trace) + 1)
+        spread = float(np.ptp(self.trace)) if len(self.trace) else 0.0
+        close = len(self.trace) > 0 and spread < CLOSE * self._size()
+        heights = self.trace - self.trace[-1] if close else self.trace
+        few = len(self.trace) <= 60
+        marks: dict[str, Any] = {"marker": "o" if few else "", "markersize": 3.5}
+        ax.plot(iterations, heights, color=COLORS[0], linewidth=1.5, **marks)
+        self._draw_falls(ax, heights)
+        if close and spread < ROUNDING * self._size():
+            ax.set_ylim(-10 * ROUNDING * self._size(), 10 * ROUNDING * self._size())
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.margins(x=0.03, y=0.08)
+        label_axes(ax, "iteration", f"{label} − its last value" if close else label)
+        caption(ax, self._sentences())
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+    def _draw_falls(self, ax: Axes, heights: Array) -> None:
+        """A ring around each value that is below the one before."""
         fallen = np.array(self.falls_, dtype=int)
         ax.scatter(
             fallen,
-            self.trace[fallen - 1],
+            heights[fallen - 1],
             s=70,
             facecolors="none",
             edgecolors=COLORS[5],
             linewidths=1.4,
             zorder=4,
         )
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        ax.margins(x=0.03, y=0.08)
-        label_axes(ax, "iteration", label)
-        caption(ax, self._sentences())
-        self.ax_, self.figure_ = ax, ax.figure
-        return self
 
     def _size(self) -> float:
         finite = np.abs(self.trace[np.isfinite(self.trace)])
@@ -99,8 +104,12 @@ class TraceDisplay:
 
     def _sentences(self) -> list[str]:
         count = counted(len(self.trace), "iteration")
-        said = {True: f"converged after {count}", False: f"not converged after {count}"}
-        sentences = [said.get(self.converged, count)] if self.converged is not None else [count]
+        ends = {
+            None: count,
+            True: f"converged after {count}",
+            False: f"not converged after {count}",
+        }
+        sentences = [ends[self.converged]]
         if len(self.trace):
             sentences.append(f"last value {self.trace[-1]:.6g}")
         if self.falls_:

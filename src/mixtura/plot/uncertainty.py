@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from mixtura._errors import InputError
 from mixtura._types import Array
 from mixtura.plot.canvas import (
     caption,
     counted,
-    ink,
+    grouped,
     label_axes,
     legend_beside,
     open_axes,
@@ -27,27 +28,32 @@ from mixtura.plot.marks import (
     draw_points,
     shades,
 )
-from mixtura.plot.observed import Observed, fitted
-from mixtura.plot.palette import FAINT, QUIET
+from mixtura.plot.palette import QUIET
 from mixtura.plot.region import spans
+from mixtura.plot.shown import Shown, fitted
 
 if TYPE_CHECKING:
     from mixtura.mixture import Mixture
 
 DOUBTFUL = 0.05  # a row is doubtful where 1 - its largest responsibility is above this
+CERTAIN = 0.005  # below this, rows leave the sorted curve
+FEWEST = 20  # rows on the curve in any case
+STEMS = 80  # rows that still have room for a stem each
+LIMIT = 100_000  # rows of the sorted curve
 
 
 class UncertaintyDisplay:
     """Uncertainty of each row, 1 - its largest responsibility: sorted, or on the map.
 
-    The sorted curve reads in any number of features: where it leaves the floor, that share of
-    the rows is doubtful. With two `features`, rows lie at their place and grow with doubt.
+    The sorted curve reads in any number of features: it falls from the most doubtful row to the
+    first certain one. With two `features`, rows lie at their place and grow with doubt.
 
     Parameters
     ----------
     responsibilities : (n, k)
-    observed : Observed, the rows of two features, for the map
+    shown : Shown, the rows of two features, for the map
     marginal : Mixture over those two features, for the map
+    total : number of rows from which these were drawn; by default these are all
 
     Attributes
     ----------
@@ -70,12 +76,15 @@ class UncertaintyDisplay:
     def __init__(
         self,
         responsibilities: Array,
-        observed: Observed | None = None,
+        shown: Shown | None = None,
         marginal: Mixture | None = None,
+        *,
+        total: int | None = None,
     ) -> None:
         self.responsibilities = np.asarray(responsibilities, dtype=np.float64)
-        self.observed = observed
+        self.shown = shown
         self.marginal = marginal
+        self.total = len(self.responsibilities) if total is None else total
         self.uncertainty_ = np.clip(1.0 - self.responsibilities.max(axis=1), 0.0, 1.0)
         self.doubtful_ = int(np.sum(self.uncertainty_ > DOUBTFUL))
 
@@ -112,16 +121,19 @@ class UncertaintyDisplay:
         ax : Axes to draw on; by default those of a new figure
         **options : see `plot`
         """
-        observed = Observed.of(X, mixture)
+        whole = Shown.of(X, mixture)
         if features is None:
-            return cls(mixture.responsibilities(observed.rows)).plot(ax, **options)
-        observed, chosen = observed.thin(), observed.positions(features)
+            shown = whole.thin(LIMIT)
+            display = cls(mixture.responsibilities(shown.rows), total=whole.total)
+            return display.plot(ax, **options)
+        shown, chosen = whole.thin(), whole.positions(features)
         if len(chosen) != 2:
             raise InputError(f"the map shows two features, not {len(chosen)}: name two, or none")
         display = cls(
-            mixture.responsibilities(observed.rows),
-            observed.take(chosen),
+            mixture.responsibilities(shown.rows),
+            shown.take(chosen),
             mixture.marginal(chosen),
+            total=whole.total,
         )
         return display.plot(ax, **options)
 
@@ -134,10 +146,10 @@ class UncertaintyDisplay:
         legend : say beside the axes, and in the caption below, what is what
         """
         ax = open_axes(ax)
-        if self.observed is None or self.marginal is None:
+        if self.shown is None or self.marginal is None:
             said = self._draw_curve(ax)
         else:
-            said = self._draw_map(ax, self.observed, self.marginal)
+            said = self._draw_map(ax, self.shown, self.marginal)
         if legend:
             caption(ax, [self._summary(), *said])
             k = self.responsibilities.shape[1]
@@ -147,42 +159,53 @@ class UncertaintyDisplay:
         return self
 
     def _summary(self) -> str:
-        n = len(self.uncertainty_)
-        share = percent(self.doubtful_ / n) if n else "0 %"
-        return f"{counted(self.doubtful_)} of {counted(n, '')[:-2]} ({share}) are doubtful: uncertainty above {DOUBTFUL:g}"
+        n, total = len(self.uncertainty_), self.total
+        sample = "a random " if n < total else ""
+        if not self.doubtful_:
+            return f"none of {sample}{counted(n)} has an uncertainty above {DOUBTFUL:g}"
+        verb = "has" if self.doubtful_ == 1 else "have"
+        return (
+            f"{grouped(self.doubtful_)} of {sample}{counted(n)} ({percent(self.doubtful_ / n)}) "
+            f"{verb} an uncertainty above {DOUBTFUL:g}"
+        )
 
     def _draw_curve(self, ax: Axes) -> list[str]:
-        n, k = self.responsibilities.shape
         order = np.argsort(-self.uncertainty_, kind="stable")
-        share = (np.arange(n) + 0.5) / n
-        labels = self.responsibilities.argmax(axis=1)[order]
-        ax.plot(share, self.uncertainty_[order], color=FAINT, linewidth=1.0, zorder=1)
+        drawn = max(int(np.sum(self.uncertainty_ > CERTAIN)), min(len(order), FEWEST))
+        order = order[:drawn]
+        heights = self.uncertainty_[order]
+        colors = shades(self.responsibilities.argmax(axis=1)[order], 0.9)
+        ranks = np.arange(1, drawn + 1)
+        if drawn <= STEMS:
+            ax.vlines(ranks, 0, heights, colors=colors, linewidth=1.0, zorder=1)
+        size = 2 * dot_size(drawn) if drawn <= STEMS else dot_size(drawn)
         ax.scatter(
-            share,
-            self.uncertainty_[order],
-            s=dot_size(n),
-            c=shades(labels, 0.9),
+            ranks,
+            heights,
+            s=size,
+            c=colors,
             linewidths=0,
-            rasterized=n > RASTER,
+            rasterized=drawn > RASTER,
             clip_on=False,
             zorder=2,
         )
         ax.axhline(DOUBTFUL, color=QUIET, linewidth=0.8, linestyle=(0, (3, 2)), zorder=0)
-        ax.set_xlim(0, 1)
-        ax.set_ylim(0, max(1 - 1 / k, 0.1))
-        ax.xaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
-        label_axes(ax, "rows, from the most doubtful", "1 − largest responsibility")
-        return []
+        ax.set_xlim(0, max(drawn, 1) + 0.5)
+        ax.set_ylim(0, max(1.06 * heights.max(initial=0.0), 4 * DOUBTFUL))
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+        label_axes(ax, "rows, the most doubtful first", "uncertainty (1 − largest responsibility)")
+        rest = len(self.uncertainty_) - drawn
+        return [f"{counted(rest, 'more row')}, below {CERTAIN:g}, not shown"] if rest else []
 
-    def _draw_map(self, ax: Axes, observed: Observed, marginal: Mixture) -> list[str]:
+    def _draw_map(self, ax: Axes, shown: Shown, marginal: Mixture) -> list[str]:
         labels = self.responsibilities.argmax(axis=1)
         size = dot_size(len(labels))
         doubt = self.uncertainty_ / (1 - 1 / max(self.responsibilities.shape[1], 2))
         colors = shades(labels, 0.3 + 0.55 * np.sqrt(doubt))
-        draw_points(ax, observed.rows, labels, colors, 0.6 * size + 5.0 * size * doubt)
+        draw_points(ax, shown.rows, labels, colors, 0.6 * size + 5.0 * size * doubt)
         draw_centres(ax, marginal.means)
-        limits = spans(observed.rows, marginal)
+        limits = spans(shown.rows, marginal)
         ax.set_xlim(*limits[0])
         ax.set_ylim(*limits[1])
-        label_axes(ax, *observed.names)
-        return ["larger points: less certain", *observed.sentences()]
+        label_axes(ax, *shown.names)
+        return ["larger points: less certain", *shown.sentences()]

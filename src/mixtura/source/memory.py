@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
-from functools import cached_property
+from functools import cache, cached_property
+from threading import Lock
 from typing import Any, TypeVar
 
 from threadpoolctl import ThreadpoolController
@@ -58,20 +58,17 @@ class MemorySource:
 
     def map(self, function: Callable[[Block], Any]) -> list[Any]:
         """``function(block)`` of every block, in order."""
-        if self.threads == 1 or len(self.blocks) == 1:
-            return [function(block) for block in self.blocks]
-        with one_blas_thread(), ThreadPoolExecutor(self.threads) as pool:
-            return list(pool.map(function, self.blocks))
+        with one_blas_thread():
+            if self.threads == 1 or len(self.blocks) == 1:
+                return [function(block) for block in self.blocks]
+            with ThreadPoolExecutor(self.threads) as pool:
+                return list(pool.map(function, self.blocks))
 
     def each(self, function: Callable[[Block, slice], object]) -> None:
         """``function(block, place)`` of every block and where its rows stand."""
-        places = cuts(self.n, self.d)
-        if self.threads == 1 or len(places) == 1:
-            for block, place in zip(self.blocks, places, strict=True):
-                function(block, place)
-        else:
-            with one_blas_thread(), ThreadPoolExecutor(self.threads) as pool:
-                list(pool.map(function, self.blocks, places))
+        places = iter(cuts(self.n, self.d))
+        placed = {id(block): place for block, place in zip(self.blocks, places, strict=True)}
+        self.map(lambda block: function(block, placed[id(block)]))
 
     def single(self) -> Block | None:
         """All rows where they are a single block, else None."""
@@ -90,11 +87,38 @@ def tree_sum(values: list[Any]) -> Any:
     return values[0]
 
 
-_controllers: list[ThreadpoolController] = []
+class OneBlasThread:
+    """Hold BLAS to one thread while our own threads are at work.
+
+    The limit is the whole process's, so the first to enter sets it and the last to leave lifts it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._inside = 0
+        self._limit: Any = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._limit = _controller().limit(limits=1, user_api="blas")
+            self._inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._limit.restore_original_limits()
 
 
-def one_blas_thread() -> AbstractContextManager[Any]:
-    """Hold BLAS to one thread while our own threads are at work."""
-    if not _controllers:
-        _controllers.append(ThreadpoolController())
-    return _controllers[0].limit(limits=1, user_api="blas")
+_guard = OneBlasThread()
+
+
+def one_blas_thread() -> OneBlasThread:
+    """The process's guard: one BLAS thread for each of ours."""
+    return _guard
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    return ThreadpoolController()

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mixtura import _checks
 from mixtura._errors import InputError
-from mixtura._types import Array
-from mixtura.plot.canvas import counted
+from mixtura._types import Rows
+from mixtura.plot.canvas import counted, grouped
 
 if TYPE_CHECKING:
     from mixtura.mixture import Mixture
@@ -19,7 +20,7 @@ LIMIT = 10_000  # points drawn: more only blacken the paper
 
 
 @dataclass(frozen=True)
-class Observed:
+class Shown:
     """Rows to draw.
 
     Attributes
@@ -29,48 +30,43 @@ class Observed:
     total : how many rows there were before `thin`
     """
 
-    rows: Array
+    rows: Rows
     names: tuple[str, ...]
     total: int
 
     @classmethod
-    def of(cls, X: Any, mixture: Mixture) -> Observed:
+    def of(cls, X: Any, mixture: Mixture) -> Shown:
         """Read a table or an array; None is no rows at all."""
-        d = mixture.n_features
-        rows = np.empty((0, d)) if X is None else np.asarray(X, dtype=np.float64)
-        names = mixture.feature_names or getattr(X, "columns", None)
-        names = [f"feature {j}" for j in range(d)] if names is None else names
-        return cls(rows, tuple(str(name) for name in names), len(rows))
+        d, names = mixture.n_features, mixture.feature_names
+        rows: Rows = np.empty((0, d))
+        if X is not None and names is not None:
+            rows = _checks.rows_like(X, d, names)
+        elif X is not None:
+            read = _checks.table(X)
+            rows, names = _checks.rows_like(read.rows, d), read.names
+        return cls(rows, names or tuple(f"feature {j}" for j in range(d)), len(rows))
 
-    def thin(self, limit: int = LIMIT) -> Observed:
+    def thin(self, limit: int = LIMIT) -> Shown:
         """At most `limit` rows, drawn at random but always the same."""
         if len(self.rows) <= limit:
             return self
         chosen = np.random.default_rng(0).choice(len(self.rows), limit, replace=False)
-        return Observed(self.rows[np.sort(chosen)], self.names, self.total)
+        return Shown(self.rows[np.sort(chosen)], self.names, self.total)
 
     def positions(self, features: Sequence[int | str]) -> list[int]:
         """Names or numbers of features -> their columns."""
-        return [self._position(feature) for feature in features]
+        return _checks.positions(features, len(self.names), self.names)
 
-    def _position(self, feature: int | str) -> int:
-        if isinstance(feature, str):
-            if feature in self.names:
-                return self.names.index(feature)
-        elif -len(self.names) <= feature < len(self.names):
-            return int(feature) % len(self.names)
-        listed = ", ".join(map(repr, self.names[:8])) + (", …" if len(self.names) > 8 else "")
-        raise InputError(f"there is no feature {feature!r}: choose from {listed}")
-
-    def take(self, dims: Sequence[int]) -> Observed:
-        """Some of the features."""
-        return Observed(self.rows[:, dims], tuple(self.names[j] for j in dims), self.total)
+    def take(self, dims: Sequence[int]) -> Shown:
+        """Some of the features, in float64."""
+        rows = np.asarray(self.rows[:, dims], dtype=np.float64)
+        return Shown(rows, tuple(self.names[j] for j in dims), self.total)
 
     def sentences(self) -> list[str]:
         """What the figure leaves out, or shows at its margin."""
         said = []
         if len(self.rows) < self.total:
-            said.append(f"a random {len(self.rows):,} of {self.total:,} rows".replace(",", " "))
+            said.append(f"a random {grouped(len(self.rows))} of {counted(self.total)}")
         unseen = np.isnan(self.rows)
         nothing = unseen.all(axis=1)
         if len(self.names) > 1:
