@@ -245,9 +245,9 @@ def _tiles(
     """Framed rows with their weights, tile by tile; `numbers` are held for each row."""
     size = min(max(_TILE_NUMBERS // numbers, 64), 4096)
     for start in range(0, len(rows), size):
-        tile = rows[start : start + size].astype(np.float64)
-        w = weights[start : start + size] if len(weights) else np.ones(len(tile))
-        yield (tile - pivot) * scale, w
+        z = np.subtract(rows[start : start + size], pivot, dtype=np.float64, order="C")
+        z *= scale
+        yield z, weights[start : start + size] if len(weights) else np.ones(len(z))
 
 
 def _assign(logits: Array, weights: Array, hard: bool) -> tuple[float, Array]:
