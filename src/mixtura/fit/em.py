@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -68,6 +68,11 @@ class Fit:
     def value(self) -> float:
         """The objective at the mixture."""
         return self.trace[-1]
+
+    def after(self, earlier: Fit) -> Fit:
+        """This climb as the continuation of an earlier one over the same rows."""
+        trace = earlier.trace + self.trace[1:]
+        return replace(self, trace=trace, n_iter=earlier.n_iter + self.n_iter)
 
 
 def run(problem: Problem, start: Mixture, stop: Stop = Stop(), follow: Follow | None = None) -> Fit:

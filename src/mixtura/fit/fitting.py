@@ -70,6 +70,8 @@ def fitted(
             finalists = tournament(small, k, rng, fields)
             start = finalists[0].fit.mixture
         fit = run(problem, start, stop, follow)
+        if finalists and small.whole and follow is None:
+            fit = fit.after(finalists[0].fit)
         fit, rescued = _rescued(problem, small, fit, stop, follow)
         fit, disagreement = _second_opinion(problem, small, fit, finalists, stop)
     if finalists and small.told is None:

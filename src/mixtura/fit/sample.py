@@ -36,6 +36,8 @@ class Sample:
     flat : int
         Directions in which all rows together lie on the floor, as the family sees them: constant
         or collinear columns.
+    whole : bool
+        Whether these are all the rows.
     """
 
     problem: Problem
@@ -43,6 +45,7 @@ class Sample:
     weights: Array
     told: Array | None
     flat: int
+    whole: bool
 
 
 def sample(problem: Problem, k: int, rng: np.random.Generator) -> Sample:
@@ -63,7 +66,7 @@ def sample(problem: Problem, k: int, rng: np.random.Generator) -> Sample:
     told = None if block.plausibility is None else np.exp(block.plausibility)
     whole = from_shares(small, Block(block.rows, weights), np.ones((len(z), 1)))
     flat = int(on_floor(whole, problem.guard)[0])
-    return Sample(small, (z, _whitened(z, weights)), weights, told, flat)
+    return Sample(small, (z, _whitened(z, weights)), weights, told, flat, n <= size)
 
 
 def on_floor(mixture: Mixture, guard: Guard) -> Indices:

@@ -64,14 +64,16 @@ def tournament(small: Sample, k: int, rng: np.random.Generator, fields: int = 1)
     standing = _better_half(standing)
     for steps in _ROUNDS[1:]:
         if len(standing) > 1:
-            standing = _better_half(
-                [_climbed(small, one.name, one.fit.mixture, steps) for one in standing]
-            )
+            standing = _better_half([_climbed(small, one.name, one.fit, steps) for one in standing])
     return standing
 
 
-def _climbed(small: Sample, name: str, start: Mixture, steps: int) -> Finalist:
-    fit = run(small.problem, start, Stop(1e-7, steps))
+def _climbed(small: Sample, name: str, start: Mixture | Fit, steps: int) -> Finalist:
+    """Climb some steps from a mixture, or go on from a climb."""
+    if isinstance(start, Fit):
+        fit = run(small.problem, start.mixture, Stop(1e-7, steps)).after(start)
+    else:
+        fit = run(small.problem, start, Stop(1e-7, steps))
     return Finalist(name, fit, bool(collapsed(fit, small).any()))
 
 

@@ -148,6 +148,7 @@ def sweep(  # type: ignore[no-untyped-def]
     keep_apart()
     n, d = rows.shape
     k, p = len(theta), pair.shape[1]
+    last = theta.shape[1] - 1  # the constant, with which the logits begin
     stride = b + step  # not a power of two: rows of a tile must not fall into the same cache sets
     z = np.zeros((d + 3, stride), theta.dtype)
     for i in range(stride):
@@ -163,11 +164,11 @@ def sweep(  # type: ignore[no-untyped-def]
         read_tile(rows, start, m, wide, pivot, scale, weights, z, w)
         for c in range(k):
             for i in range(wide):
-                logits[c, i] = 0.0
+                logits[c, i] = theta[c, last]
         for panel in range(panels):
             lo, hi = panel * q, min(panel * q + q, p)
             _expand(z, pair, lo, hi, table, wide)
-            add_logits(theta, table, logits, lo, min(hi, theta.shape[1]), wide, step)
+            add_logits(theta, table, logits, lo, min(hi, last), wide, step)
         log_likelihood += assign(logits, w, hard, top, norm, level, constants, wide)
         # Backwards: the last panel is still there.
         for panel in range(panels - 1, -1, -1):

@@ -104,9 +104,7 @@ class ClusterDisplay:
         shown = Shown.of(X, mixture).thin()
         chosen = most_telling(mixture, 2) if features is None else shown.positions(features)
         if len(chosen) > 2:
-            raise InputError(
-                f"one or two features can be shown, not {len(chosen)}: see PairsDisplay"
-            )
+            raise InputError(f"{len(chosen)} features: name one or two, or use PairsDisplay")
         display = cls(
             shown.take(chosen),
             mixture.responsibilities(shown.rows),

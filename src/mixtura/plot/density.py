@@ -92,7 +92,7 @@ class DensityDisplay:
         chosen = most_telling(mixture, 2) if features is None else shown.positions(features)
         if len(chosen) != 2:
             raise InputError(
-                f"density regions need two features, not {len(chosen)}: see HistogramDisplay for one"
+                f"regions need two features, not {len(chosen)}: HistogramDisplay shows one"
             )
         return cls(shown.take(chosen), mixture.marginal(chosen)).plot(ax, **options)
 

@@ -175,7 +175,7 @@ class SelectionDisplay:
         heads = [np.nanmin([np.inf, *self._curve(name).values()]) for name in self._families()]
         near = low + ZOOM * float(np.median(scores) - low)
         near = max(near, *(1.05 * (head - low) + low for head in heads if np.isfinite(head)))
-        if high > low + 1.3 * (near - low) > low:
+        if high > low + 2.0 * (near - low) > low:
             high = near
         height = high - low or max(abs(low), 1.0)
         odd = [c.score for c in self.candidates if _valued(c) and not self._sound(c)]

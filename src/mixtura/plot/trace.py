@@ -104,14 +104,10 @@ class TraceDisplay:
 
     def _sentences(self) -> list[str]:
         count = counted(len(self.trace), "iteration")
-        ends = {
-            None: count,
-            True: f"converged after {count}",
-            False: f"not converged after {count}",
-        }
-        sentences = [ends[self.converged]]
+        ends = {None: "", True: "converged after ", False: "not converged after "}
+        sentences = [ends[self.converged] + count]
         if len(self.trace):
-            sentences.append(f"last value {self.trace[-1]:.6g}")
+            sentences.append(f"last value {self.trace[-1]:.6g}".replace("-", "−"))
         if self.falls_:
             sentences.append(f"the objective fell on {counted(len(self.falls_), 'step')} (rings)")
         return sentences
