@@ -189,7 +189,7 @@ def test_nothing_global_changes(mixture, gaps, selection):
 
     before, open_before = dict(matplotlib.rcParams), plt.get_fignums()
     for display in everything(mixture, gaps, selection):
-        display.figure_.canvas.draw()
+        display.figure_.draw_without_rendering()
     assert dict(matplotlib.rcParams) == before
     assert plt.get_fignums() == open_before
 
@@ -237,7 +237,7 @@ def test_names_become_labels_and_are_never_mathematics(mixture, rows):
     display = ClusterDisplay.from_mixture(mixture, frame, features=("weight_kg", NAMES[2]))
     assert display.ax_.get_xlabel() == "weight_kg"
     assert display.ax_.get_ylabel() == NAMES[2]
-    display.figure_.canvas.draw()
+    display.figure_.draw_without_rendering()
     lo, hi = display.ax_.get_xlim()
     assert lo < rows[:, 1].min() < rows[:, 1].max() < hi
     nameless = Mixture(mixture.weights, mixture.means, mixture.covariances)
@@ -259,7 +259,7 @@ def test_many_rows_are_thinned_and_it_is_said(mixture):
 
 def test_the_legend_lies_beside_the_data(mixture, rows):
     display = ClusterDisplay.from_mixture(mixture, rows)
-    display.figure_.canvas.draw()
+    display.figure_.draw_without_rendering()
     legend = display.ax_.get_legend().get_window_extent()
     assert legend.x0 >= display.ax_.get_window_extent().x1
     assert legend.x1 <= display.figure_.bbox.x1
@@ -308,7 +308,7 @@ def test_selection_draws_families_that_coincide_as_one(rows):
 def test_selection_of_nothing_but_unsound_models_still_draws():
     lone = Candidate(2, "full", score=5.0, degenerate=True)
     failed = Candidate(3, "full", failure="no")
-    SelectionDisplay([lone, failed], lone).plot().figure_.canvas.draw()
+    SelectionDisplay([lone, failed], lone).plot().figure_.draw_without_rendering()
 
 
 def test_trace_finds_the_steps_that_fall():
@@ -319,7 +319,7 @@ def test_trace_finds_the_steps_that_fall():
 
 @pytest.mark.parametrize("trace", [[], [-2.0], [-2.0, -2.0], [-4e9, -4e9 + 1e-3]])
 def test_trace_of_almost_nothing(trace):
-    TraceDisplay(trace).plot().figure_.canvas.draw()
+    TraceDisplay(trace).plot().figure_.draw_without_rendering()
 
 
 def test_from_estimator_is_from_mixture_of_its_mixture(rows):
@@ -345,14 +345,14 @@ def test_one_component_one_row_one_value(mixture):
     plain = Mixture([1.0], [[0.0, 0.0]], [np.eye(2)])
     for X in ([[0.5, 0.5]], [[1.0, 1.0]] * 5, [[np.nan, 1.0], [np.nan, np.nan]], None):
         for kind in (ClusterDisplay, DensityDisplay, HistogramDisplay, PairsDisplay):
-            kind.from_mixture(plain, X).figure_.canvas.draw()
+            kind.from_mixture(plain, X).figure_.draw_without_rendering()
 
 
 def test_many_components_get_marks_without_numbers():
     means = np.random.default_rng(0).normal(0, 30, (45, 2))
     crowd = Mixture(np.full(45, 1 / 45), means, [np.eye(2)] * 45)
     display = ClusterDisplay.from_mixture(crowd, crowd.sample(300, np.random.default_rng(1)))
-    display.figure_.canvas.draw()
+    display.figure_.draw_without_rendering()
     assert len(display.ax_.texts) == 1  # the caption
 
 

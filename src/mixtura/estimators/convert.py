@@ -25,8 +25,9 @@ _NAMES = {
 
 
 def covariance_name(structure: Covariances) -> str:
-    """scikit-learn's name for a structure."""
-    return _NAMES[type(structure)]
+    """The name of the family whose structure it is."""
+    name = _NAMES[type(structure)]
+    return "equal-spherical" if name == "spherical" and structure.shared else name
 
 
 def laid_out(values: Array, structure: Covariances) -> Array:
@@ -52,7 +53,7 @@ def to_sklearn(mixture: Mixture) -> SklearnMixture:
     with np.errstate(over="ignore", under="ignore"):
         unframed = mixture.unframed()
     structure, scale = mixture.structure, mixture.frame.scale
-    estimator = SklearnMixture(mixture.n_components, covariance_type=covariance_name(unframed))
+    estimator = SklearnMixture(mixture.n_components, covariance_type=_NAMES[type(unframed)])
     estimator.weights_ = mixture.weights.copy()
     estimator.means_ = mixture.means.copy()
     estimator.covariances_ = np.array(unframed.array())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from mixtura.fit.em import Follow
@@ -45,19 +46,22 @@ def printer(verbose: int, interval: int) -> Follow | None:
     return tell
 
 
-def scikit_learn(estimator: Any, X: Any) -> Follow | None:
-    """Tell the callbacks set with ``estimator.set_callbacks``."""
+@contextmanager
+def scikit_learn(estimator: Any, X: Any) -> Iterator[Follow | None]:
+    """A follower that tells the callbacks set with ``estimator.set_callbacks``, if any."""
     if not getattr(estimator, "_skl_callbacks", None):
-        return None
-    context = estimator._init_callback_context(max_subtasks=estimator.max_iter)
+        yield None
+        return
+    context = estimator._init_callback_context(max_subtasks=None)
     context.call_on_fit_task_begin(estimator=estimator, X=X)
 
     def tell(step: int, value: float, mixture: Mixture) -> bool:
-        task = context.subcontext(task_name="step", task_id=step)
+        task = context.subcontext(task_name="step")
         task.call_on_fit_task_begin(estimator=estimator, X=X)
         fitted = {"mixture_": mixture, "n_components_": mixture.n_components}
         return bool(
             task.call_on_fit_task_end(estimator=estimator, X=X, reconstruction_attributes=fitted)
         )
 
-    return tell
+    yield tell
+    context.call_on_fit_task_end(estimator=estimator, X=X)

@@ -28,7 +28,7 @@ from mixtura.expectation import hard, soft
 from mixtura.fit.em import Fit, Stop
 from mixtura.fit.fitting import Outcome, fitted, renamed
 from mixtura.fit.given import given_start
-from mixtura.fit.select import Selection, Task, counts, grid, parameters, rules, threads
+from mixtura.fit.select import CRITERIA, Selection, Task, counts, grid, parameters, rules, threads
 from mixtura.inference.validation import Validation, validation
 from mixtura.mixture import Mixture
 from mixtura.source import MemorySource
@@ -223,18 +223,16 @@ class GaussianMixture(CallbackSupportMixin, DensityMixin, BaseEstimator):
 
     def _fit_one(self, task: Task, k: int, family: Any, X: Any) -> Outcome:
         problem = task.problem(family, k, task.told(k))
-        follow = together(
-            self.callback, printer(self.verbose, self.verbose_interval), scikit_learn(self, X)
-        )
-        return fitted(
-            problem,
-            k,
-            task.rng(k),
-            start=self._start(problem, k, task),
-            stop=task.stop,
-            fields=self.n_init,
-            follow=follow,
-        )
+        with scikit_learn(self, X) as told:
+            return fitted(
+                problem,
+                k,
+                task.rng(k),
+                start=self._start(problem, k, task),
+                stop=task.stop,
+                fields=self.n_init,
+                follow=together(self.callback, printer(self.verbose, self.verbose_interval), told),
+            )
 
     def _start(self, problem: Any, k: int, task: Task) -> Mixture | None:
         """The mixture to start from, or None for a tournament."""
@@ -292,8 +290,7 @@ class GaussianMixture(CallbackSupportMixin, DensityMixin, BaseEstimator):
         )
 
     def _grid(self) -> tuple[list[int], list[Any]]:
-        components = range(1, 10) if isinstance(self.n_components, str) else self.n_components
-        return counts(components), rules(self.covariance_type)
+        return counts(self.n_components), rules(self.covariance_type)
 
     def _check_parameters(self) -> None:
         for name, kind, low in (
@@ -304,10 +301,10 @@ class GaussianMixture(CallbackSupportMixin, DensityMixin, BaseEstimator):
             value = getattr(self, name)
             if not isinstance(value, kind) or isinstance(value, bool):
                 raise InputTypeError(f"{name}={value!r} must be a number, at least {low}")
-            if value < low:
+            if not value >= low:
                 raise InputError(f"{name}={value!r} must be at least {low}")
-        if isinstance(self.n_components, str) and self.n_components != "auto":
-            raise InputError(f'n_components={self.n_components!r}: use a number, numbers or "auto"')
+        if self.criterion not in CRITERIA:
+            raise InputError(f"criterion={self.criterion!r}: use one of {CRITERIA}")
         ridge = 0.0 if self.reg_covar == "auto" else self.reg_covar
         if not isinstance(ridge, (int, float, np.number)) or not ridge >= 0:
             raise InputError(f'reg_covar={self.reg_covar!r}: use "auto" or a number, at least 0')
@@ -347,7 +344,8 @@ class GaussianMixture(CallbackSupportMixin, DensityMixin, BaseEstimator):
 
     def impute(self, X: Any) -> Array:
         """Rows with each NaN replaced by its conditional mean given the row's observed values."""
-        return self.mixture_.impute(self._rows(X))
+        rows = self._rows(X)
+        return self.mixture_.impute(rows)
 
     def bic(self, X: Any, sample_weight: Any = None) -> float:
         """Bayesian information criterion ``-2 log L + p log n``; smaller is better."""

@@ -104,6 +104,8 @@ def run(problem: Problem, start: Mixture, stop: Stop = Stop(), follow: Follow | 
                 steps += 1
                 if here is not points[-1]:
                     trace.append(here.value)
+                    if follow is not None and follow(steps, here.value, here.mixture):
+                        break
     return _end(here, trace, False, steps, remaining)
 
 

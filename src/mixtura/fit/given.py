@@ -17,6 +17,7 @@ from mixtura.fit.start import Seeder
 from mixtura.mixture import Mixture
 
 _NAMED: dict[str, Seeder] = {
+    "auto": seeds.plus_plus,
     "kmeans": seeds.plus_plus,
     "k-means++": seeds.plus_plus,
     "random_from_data": seeds.random,
@@ -65,14 +66,14 @@ def _asked(problem: Problem, k: int, how: Any, rng: np.random.Generator) -> Mixt
         return from_shares(problem, whole, _checks.partition(how, n, k, "init_params"))
     if how not in _NAMED:
         raise InputError(
-            f"init_params={how!r} is unknown: use one of {('auto', *_NAMED)}, a callable, "
+            f"init_params={how!r} is unknown: use one of {tuple(_NAMED)}, a callable, "
             "labels or responsibilities"
         )
     if how == "random":
         return from_shares(problem, whole, rng.dirichlet(np.ones(k), size=n))
     small = sample(problem, k, rng)
     places = _NAMED[how](small.spaces[0], small.weights, k, rng)
-    return partitioned(small, places, rounds=20 if how == "kmeans" else 1)
+    return partitioned(small, places, rounds=20 if how in ("auto", "kmeans") else 1)
 
 
 def _overridden(problem: Problem, start: Mixture, given: dict[str, Any]) -> Mixture:

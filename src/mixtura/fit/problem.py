@@ -251,7 +251,13 @@ def _gappy(source: Source) -> bool:
 
 def _framed(prior: Conjugate, frame: Frame) -> Conjugate:
     """A prior given in the data's units, in frame coordinates."""
-    scale = frame.scale
+    scale, d = frame.scale, len(frame.scale)
+    sizes = np.shape(prior.mean), np.shape(prior.matrix), np.shape(prior.variance)
+    if sizes[0] != (d,) or sizes[1] != (d, d) or sizes[2] not in ((), (d,)):
+        raise InputError(
+            f"the prior's mean, matrix and variance have shapes {sizes}; for {d} columns they are "
+            f"({d},), ({d}, {d}) and () or ({d},)"
+        )
     return Conjugate(
         prior.shrinkage,
         frame.read(prior.mean),

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from mixtura import _checks, kernels
-from mixtura._errors import InputError, MixturaError
+from mixtura._errors import InputError, InputTypeError, MixturaError
 from mixtura._types import Array, Indices
 from mixtura.block import Block
 from mixtura.covariance import FAMILIES, Family, family
@@ -256,16 +256,21 @@ def grid(
 
 
 def counts(components: Any) -> list[int]:
-    """Numbers of components from an int or an iterable.
+    """Numbers of components from an int, "auto" for 1..9, or an iterable.
 
     Raises
     ------
-    InputError
-        Empty, or below one.
+    InputError, InputTypeError
+        Empty, below one, or not whole numbers.
     """
-    listed = [components] if isinstance(components, (int, np.integer)) else list(components)
+    if isinstance(components, str) and components == "auto":
+        return list(range(1, 10))
+    whole = isinstance(components, (int, np.integer))
+    if not whole and (isinstance(components, (str, float)) or not hasattr(components, "__iter__")):
+        raise InputTypeError(f'n_components={components!r}: use a number, numbers or "auto"')
+    listed = [components] if whole else list(components)
     if not listed or any(int(k) != k or k < 1 for k in listed):
-        raise InputError(f"numbers of components must be at least 1: {listed}")
+        raise InputError(f"n_components={components!r}: numbers must be whole and at least 1")
     return sorted({int(k) for k in listed})
 
 
@@ -273,6 +278,8 @@ def rules(families: Any) -> list[Family]:
     """Families from "all", a name, or names."""
     if isinstance(families, str):
         return list(FAMILIES.values()) if families == "all" else [family(families)]
+    if families is None or not hasattr(families, "__iter__") or not list(families):
+        raise InputTypeError(f'covariance_type={families!r}: use a name, names or "all"')
     return [family(name) for name in families]
 
 

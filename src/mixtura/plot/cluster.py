@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from mixtura._errors import InputError
 from mixtura._types import Array
 from mixtura.plot.canvas import caption, label_axes, legend_beside, open_axes, percent
+from mixtura.plot.ellipse import outlines
 from mixtura.plot.marks import (
     NUMBERED,
     certainty,
@@ -71,7 +72,7 @@ class ClusterDisplay:
     def from_estimator(
         cls,
         estimator: Any,
-        X: Any,
+        X: Any = None,
         *,
         features: Sequence[int | str] | None = None,
         ax: Axes | None = None,
@@ -84,13 +85,13 @@ class ClusterDisplay:
     def from_mixture(
         cls,
         mixture: Mixture,
-        X: Any,
+        X: Any = None,
         *,
         features: Sequence[int | str] | None = None,
         ax: Axes | None = None,
         **options: Any,
     ) -> ClusterDisplay:
-        """Plot a mixture and rows.
+        """Plot a mixture, with rows if given.
 
         Parameters
         ----------
@@ -107,7 +108,7 @@ class ClusterDisplay:
             raise InputError(f"{len(chosen)} features: name one or two, or use PairsDisplay")
         display = cls(
             shown.take(chosen),
-            mixture.responsibilities(shown.rows),
+            shown.responsibilities(mixture),
             mixture.marginal(chosen),
         )
         return display.plot(ax, **options)
@@ -131,14 +132,13 @@ class ClusterDisplay:
         """
         own = ax is None
         ax = open_axes(ax)
-        points, means, covariances = self._plane()
+        points, means = self._plane()
         labels = self.responsibilities.argmax(axis=1)
         opacity = density_of_ink(len(points)) * np.ones(len(points))
         if fade:
             opacity *= 0.25 + 0.75 * certainty(self.responsibilities) ** 2
         draw_points(ax, points, labels, shades(labels, opacity), dot_size(len(points)))
-        d = self.marginal.n_features
-        draw_ellipses(ax, means, covariances, probabilities, d)
+        draw_ellipses(ax, [self._curves(p) for p in sorted(probabilities)])
         draw_centres(ax, means, scale=1.0 if own or legend else 0.75)
         self._frame(ax, max(probabilities))
         if legend:
@@ -148,23 +148,23 @@ class ClusterDisplay:
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
-    def _plane(self) -> tuple[Array, Array, Array]:
-        """Points, means and covariances in two dimensions; lanes where one feature is shown."""
+    def _plane(self) -> tuple[Array, Array]:
+        """Points and means in two dimensions: lanes where one feature is shown."""
         points, means = self.shown.rows, self.marginal.means
-        covariances = self.marginal.covariances
         if self.marginal.n_features == 2:
-            return points, means, covariances
-        k = len(means)
+            return points, means
         jitter = np.random.default_rng(0).uniform(-0.28, 0.28, len(points))
         lanes = self.responsibilities.argmax(axis=1) + jitter
         lanes[np.isnan(points[:, 0])] = np.nan
-        flat = np.zeros((k, 2, 2))
-        flat[:, 0, 0] = covariances[:, 0, 0]
-        return (
-            np.column_stack([points[:, 0], lanes]),
-            np.column_stack([means[:, 0], np.arange(k)]),
-            flat,
-        )
+        return np.column_stack([points, lanes]), np.column_stack([means, np.arange(len(means))])
+
+    def _curves(self, probability: float) -> Array:
+        """Ellipses (k, 181, 2): intervals in their lanes where one feature is shown."""
+        curves = outlines(self.marginal, probability)
+        if self.marginal.n_features == 2:
+            return curves
+        lanes = np.broadcast_to(np.arange(len(curves))[:, None, None], curves.shape)
+        return np.concatenate([curves, lanes], axis=2)
 
     def _frame(self, ax: Axes, probability: float) -> None:
         """Limits and names of the axes."""

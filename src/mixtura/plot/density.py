@@ -139,7 +139,7 @@ class DensityDisplay:
                 land.y,
                 land.log_density,
                 levels,
-                colors="white",
+                colors=[ax.get_facecolor()],
                 linewidths=0.8,
                 linestyles="solid",
                 zorder=0.6,

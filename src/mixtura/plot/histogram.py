@@ -20,6 +20,7 @@ from mixtura.plot.canvas import (
     open_axes,
     percent,
 )
+from mixtura.plot.ellipse import deviations
 from mixtura.plot.palette import QUIET, component_color
 from mixtura.plot.region import grid_lines, spans
 from mixtura.plot.shown import Shown, fitted, most_telling
@@ -138,8 +139,8 @@ class HistogramDisplay:
         return self
 
     def _evaluate(self, span: Array) -> None:
-        deviations = np.sqrt(self.marginal.covariances[:, 0, 0])
-        self.x_ = grid_lines(span, self.marginal.means[:, 0], deviations, 400)
+        spread = deviations(self.marginal)[:, 0]
+        self.x_ = grid_lines(span, self.marginal.means[:, 0], spread, 400)
         log_density = self.marginal.component_logpdf(self.x_[:, None])
         self.curves_ = self.marginal.weights * np.exp(log_density)
 

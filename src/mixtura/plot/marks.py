@@ -13,7 +13,6 @@ from matplotlib.patches import Polygon
 from matplotlib.patheffects import AbstractPathEffect, Normal, Stroke
 
 from mixtura._types import Array, Indices
-from mixtura.plot.ellipse import outline, radius
 from mixtura.plot.palette import (
     MARKERS,
     QUIET,
@@ -106,30 +105,21 @@ def pen(index: int) -> dict[str, Any]:
     }
 
 
-def halo(index: int) -> list[AbstractPathEffect]:
-    """A thin white edge: lines stay visible in a crowd of points of their own colour."""
+def halo(index: int, paper: Any) -> list[AbstractPathEffect]:
+    """A thin edge of paper: lines stay visible in a crowd of points of their own colour."""
     width = pen(index)["linewidth"] + 1.4
-    return [Stroke(linewidth=width, foreground="white", alpha=0.75), Normal()]
+    return [Stroke(linewidth=width, foreground=paper, alpha=0.75), Normal()]
 
 
-def draw_ellipses(
-    ax: Axes,
-    means: Array,
-    covariances: Array,
-    probabilities: Sequence[float],
-    d: int = 2,
-    *,
-    fill: bool = True,
-) -> None:
-    """Curves that hold the stated probabilities of each component."""
-    for component, (mean, covariance) in enumerate(zip(means, covariances, strict=True)):
-        color = component_color(component)
-        for index, probability in enumerate(sorted(probabilities)):
-            corners = outline(mean, covariance, radius(probability, d))
-            if fill and index == 0:
+def draw_ellipses(ax: Axes, curves: Sequence[Array]) -> None:
+    """Closed curves, for each probability (k, c, 2), the innermost first and filled."""
+    for index, components in enumerate(curves):
+        for component, corners in enumerate(components):
+            color = component_color(component)
+            if index == 0:
                 ax.add_patch(Polygon(corners, facecolor=color, alpha=0.10, linewidth=0, zorder=1))
             line = ax.plot(*corners.T, color=color, zorder=3, **pen(index))
-            line[0].set_path_effects(halo(index))
+            line[0].set_path_effects(halo(index, ax.get_facecolor()))
 
 
 def draw_centres(ax: Axes, means: Array, *, scale: float = 1.0) -> None:

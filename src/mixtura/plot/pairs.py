@@ -74,7 +74,7 @@ class PairsDisplay:
     def from_estimator(
         cls,
         estimator: Any,
-        X: Any,
+        X: Any = None,
         *,
         features: Sequence[int | str] | None = None,
         ax: Any = None,
@@ -87,13 +87,13 @@ class PairsDisplay:
     def from_mixture(
         cls,
         mixture: Mixture,
-        X: Any,
+        X: Any = None,
         *,
         features: Sequence[int | str] | None = None,
         ax: Any = None,
         **options: Any,
     ) -> PairsDisplay:
-        """Plot a mixture and rows.
+        """Plot a mixture, with rows if given.
 
         Parameters
         ----------
@@ -110,7 +110,7 @@ class PairsDisplay:
         shown = shown.thin(ROWS)
         display = cls(
             shown.take(chosen),
-            mixture.responsibilities(shown.rows),
+            shown.responsibilities(mixture),
             mixture.marginal(chosen),
             omitted,
         )

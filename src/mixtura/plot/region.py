@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixtura._types import Array
-from mixtura.plot.ellipse import radius
+from mixtura.plot.ellipse import deviations, radius
 
 if TYPE_CHECKING:
     from mixtura.mixture import Mixture
@@ -23,8 +23,7 @@ def spans(points: Array, mixture: Mixture, probability: float = 0.95) -> Array:
 
     A component far wider than the data may stretch the view by a quarter on each side.
     """
-    deviations = np.sqrt(np.diagonal(mixture.covariances, axis1=1, axis2=2))
-    reach = radius(probability, mixture.n_features) * deviations
+    reach = radius(probability, mixture.n_features) * deviations(mixture)
     low, high = (mixture.means - reach).min(axis=0), (mixture.means + reach).max(axis=0)
     seen = np.vstack([points, mixture.means])
     first, last = np.nanmin(seen, axis=0), np.nanmax(seen, axis=0)
@@ -41,13 +40,13 @@ def spans(points: Array, mixture: Mixture, probability: float = 0.95) -> Array:
     return np.column_stack([first - pad, last + pad])
 
 
-def grid_lines(span: Array, means: Array, deviations: Array, resolution: int) -> Array:
+def grid_lines(span: Array, means: Array, spread: Array, resolution: int) -> Array:
     """Increasing coordinates over a span, denser around each mean: narrow peaks keep their shape.
 
-    `means` and `deviations` (k,) belong to one feature.
+    `means` and `spread` (k,), standard deviations, belong to one feature.
     """
     around = np.linspace(-4.0, 4.0, 33)
-    fine = (means[:, None] + deviations[:, None] * around).ravel()
+    fine = (means[:, None] + spread[:, None] * around).ravel()
     even = np.linspace(span[0], span[1], resolution)
     lines = np.unique(np.concatenate([even, fine[(fine > span[0]) & (fine < span[1])]]))
     gap = (span[1] - span[0]) * 1e-6
@@ -90,10 +89,8 @@ class Landscape:
         resolution: int = 160,
     ) -> Landscape:
         """Evaluate a mixture of two features over a span (2, 2)."""
-        deviations = np.sqrt(np.diagonal(mixture.covariances, axis1=1, axis2=2))
-        x, y = (
-            grid_lines(span[j], mixture.means[:, j], deviations[:, j], resolution) for j in (0, 1)
-        )
+        spread = deviations(mixture)
+        x, y = (grid_lines(span[j], mixture.means[:, j], spread[:, j], resolution) for j in (0, 1))
         grid = np.column_stack([np.tile(x, len(y)), np.repeat(y, len(x))])
         log_density = mixture.logpdf(grid).reshape(len(y), len(x))
         kept = tuple(sorted(probabilities))

@@ -10,7 +10,7 @@ import numpy as np
 
 from mixtura import _checks
 from mixtura._errors import InputError
-from mixtura._types import Rows
+from mixtura._types import Array, Rows
 from mixtura.plot.canvas import counted, grouped
 
 if TYPE_CHECKING:
@@ -62,6 +62,12 @@ class Shown:
         rows = np.asarray(self.rows[:, dims], dtype=np.float64)
         return Shown(rows, tuple(self.names[j] for j in dims), self.total)
 
+    def responsibilities(self, mixture: Mixture) -> Array:
+        """(n, k), from all features of the mixture: ask before `take`."""
+        if not len(self.rows):
+            return np.empty((0, mixture.n_components))
+        return mixture.responsibilities(self.rows)
+
     def sentences(self) -> list[str]:
         """What the figure leaves out, or shows at its margin."""
         said = []
@@ -96,12 +102,9 @@ def most_telling(mixture: Mixture, count: int) -> list[int]:
 
     Measured by the share of a feature's variance that lies between the components' means.
     """
-    spread = np.sqrt(np.diagonal(mixture.covariances, axis1=1, axis2=2))  # (k, d)
-    scale = spread.max(axis=0)
-    scale = np.where(scale > 0, scale, 1.0)
-    offset = (mixture.means - mixture.weights @ mixture.means) / scale
+    variance = mixture.structure.variances_by_column  # (k, d), in the frame as the means
+    offset = mixture.location - mixture.weights @ mixture.location
     between = mixture.weights @ offset**2
-    within = mixture.weights @ (spread / scale) ** 2
-    share = between / np.maximum(between + within, np.finfo(float).tiny)
-    ranked = np.argsort(-share, kind="stable")
+    within = mixture.weights @ variance
+    ranked = np.argsort(-between / (between + within), kind="stable")
     return sorted(int(j) for j in ranked[:count])
