@@ -270,7 +270,7 @@ def test_uncertainty_is_one_minus_the_largest_responsibility(mixture, gaps):
     display = UncertaintyDisplay.from_mixture(mixture, gaps)
     expected = 1 - mixture.responsibilities(gaps).max(axis=1)
     assert display.uncertainty_ == pytest.approx(expected, abs=1e-12)
-    assert display.doubtful_ == np.sum(expected > 0.05)
+    assert display.doubtful_ == np.sum(expected > 0.2)
     heights = display.ax_.collections[-1].get_offsets()[:, 1]
     assert np.all(np.diff(heights) <= 0)
     assert f"{display.doubtful_} of 300 rows" in said(display)

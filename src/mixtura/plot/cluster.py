@@ -159,10 +159,11 @@ class ClusterDisplay:
         return np.column_stack([points, lanes]), np.column_stack([means, np.arange(len(means))])
 
     def _curves(self, probability: float) -> Array:
-        """Ellipses (k, 181, 2): intervals in their lanes where one feature is shown."""
+        """Ellipses (k, c, 2): intervals in their lanes where one feature is shown."""
         curves = outlines(self.marginal, probability)
         if self.marginal.n_features == 2:
             return curves
+        curves = curves[:, : curves.shape[1] // 2 + 1]  # there, and not back over the dashes
         lanes = np.broadcast_to(np.arange(len(curves))[:, None, None], curves.shape)
         return np.concatenate([curves, lanes], axis=2)
 

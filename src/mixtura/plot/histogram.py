@@ -33,7 +33,7 @@ ROOT = 24
 SEPARATE = 40  # more bars than this grow together
 KERNEL_ROWS = 5_000
 HEADROOM = 2.5  # how far above the bars a curve may rise before it is cut off
-GREY = "#DDE1E6"
+BAR: dict[str, Any] = {"color": "#7D8896", "alpha": 0.27, "linewidth": 0}
 
 
 class HistogramDisplay:
@@ -149,9 +149,11 @@ class HistogramDisplay:
         if not len(values):
             return 0.0
         heights, edges = np.histogram(values, edges_of(values, span), density=True)
-        ax.stairs(heights, edges, fill=True, color=GREY, zorder=1)
+        ax.stairs(heights, edges, fill=True, **BAR, zorder=1)
         if len(heights) <= SEPARATE:
-            ax.vlines(edges[1:-1], 0, heights[1:], color="white", linewidth=0.6, zorder=1.1)
+            ax.vlines(
+                edges[1:-1], 0, heights[1:], color=ax.get_facecolor(), linewidth=0.6, zorder=1.1
+            )
         return float(heights.max())
 
     def _draw_kernel(self, ax: Axes, values: Array) -> bool:
@@ -190,7 +192,7 @@ class HistogramDisplay:
                        label="kernel estimate" + of)
             )  # fmt: skip
         if rows:
-            handles.append(Patch(facecolor=GREY, label=counted(rows)))
+            handles.append(Patch(**BAR, label=counted(rows)))
         return handles
 
 

@@ -118,7 +118,7 @@ def draw_ellipses(ax: Axes, curves: Sequence[Array]) -> None:
             color = component_color(component)
             if index == 0:
                 ax.add_patch(Polygon(corners, facecolor=color, alpha=0.10, linewidth=0, zorder=1))
-            line = ax.plot(*corners.T, color=color, zorder=3, **pen(index))
+            line = ax.plot(*corners.T, color=color, zorder=3 - 0.1 * index, **pen(index))
             line[0].set_path_effects(halo(index, ax.get_facecolor()))
 
 

@@ -52,6 +52,14 @@ def save_figures(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    makers = _makers(mixture, X, selection, trace)
+    return [_write(make().figure_, folder / f"{name}.png") for name, make in makers.items()]
+
+
+def _makers(
+    mixture: Mixture, X: Any, selection: Selection | None, trace: Sequence[float] | None
+) -> dict[str, Callable[[], Any]]:
+    """Name of each file -> what draws it, so that one figure is in memory at a time."""
     makers: dict[str, Callable[[], Any]] = {}
     if mixture.n_features == 1:
         makers["histogram"] = lambda: HistogramDisplay.from_mixture(mixture, X)
@@ -66,7 +74,7 @@ def save_figures(
         makers["selection"] = lambda: SelectionDisplay.from_selection(selection)
     if trace is not None and len(trace) > 1:
         makers["trace"] = lambda: TraceDisplay(trace).plot()
-    return [_write(make().figure_, folder / f"{name}.png") for name, make in makers.items()]
+    return makers
 
 
 def _write(figure: Any, path: Path) -> Path:

@@ -157,12 +157,19 @@ class SelectionDisplay:
             place,
             xytext=(0, -11),
             textcoords="offset points",
-            ha="center",
+            ha=self._side(),
             va="top",
             size=9,
             color=ink(ax),
             zorder=6,
         )
+
+    def _side(self) -> str:
+        """Alignment that keeps the label of the best inside."""
+        tried = [c.n_components for c in self.candidates]
+        if len(set(tried)) == 1:
+            return "center"
+        return {max(tried): "right", min(tried): "left"}.get(self.best.n_components, "center")
 
     def _sound(self, candidate: Candidate) -> bool:
         """Whether the model could be chosen; the best counts, whatever is wrong with it."""

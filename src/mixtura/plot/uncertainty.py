@@ -35,7 +35,7 @@ from mixtura.plot.shown import Shown, fitted
 if TYPE_CHECKING:
     from mixtura.mixture import Mixture
 
-DOUBTFUL = 0.05  # a row is doubtful where 1 - its largest responsibility is above this
+DOUBTFUL = 0.2  # a row is doubtful where 1 - its largest responsibility is above this
 CERTAIN = 0.005  # below this, rows leave the sorted curve
 FEWEST = 20  # rows on the curve in any case
 STEMS = 80  # rows that still have room for a stem each
@@ -58,7 +58,7 @@ class UncertaintyDisplay:
     Attributes
     ----------
     uncertainty_ : (n,)
-    doubtful_ : number of rows whose uncertainty is above 0.05
+    doubtful_ : number of rows whose uncertainty is above 0.2
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
 
@@ -191,7 +191,7 @@ class UncertaintyDisplay:
         )
         ax.axhline(DOUBTFUL, color=QUIET, linewidth=0.8, linestyle=(0, (3, 2)), zorder=0)
         ax.set_xlim(0, max(drawn, 1) + 0.5)
-        ax.set_ylim(0, max(1.06 * heights.max(initial=0.0), 4 * DOUBTFUL))
+        ax.set_ylim(0, max(1.06 * heights.max(initial=0.0), 1.4 * DOUBTFUL))
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
         label_axes(ax, "rows, the most doubtful first", "uncertainty (1 − largest responsibility)")
         rest = len(self.uncertainty_) - drawn
