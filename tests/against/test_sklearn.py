@@ -7,6 +7,7 @@ import pytest
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine, make_blobs
 from sklearn.mixture import GaussianMixture as Sklearn
 from strategies import covariance_array
+from threadpoolctl import threadpool_limits
 
 from mixtura import GaussianMixture, Mixture
 
@@ -157,7 +158,7 @@ def problem_set(faithful, iris, wide=False):
 
 def shortfall(X, k, kind):
     """Nats a row by which our default fit falls short of the best of ten, and if ours is sound."""
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore")
         ours = GaussianMixture(k, covariance_type=kind, random_state=0).fit(X).score(X)
         theirs = Sklearn(k, covariance_type=kind, n_init=10, random_state=0, max_iter=500)

@@ -115,7 +115,10 @@ def test_nulls_of_data_frames():
         assert np.array_equal(model.means_, expected.means_), name
         assert list(model.feature_names_in_) == ["length", "width"], name
         assert model.mixture_.feature_names == ("length", "width"), name
-        assert np.array_equal(model.predict_proba(frame), expected.predict_proba(Y)), name
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            assert np.array_equal(model.predict_proba(frame), expected.predict_proba(Y)), name
+        assert [str(w.message) for w in caught] == [], name
 
 
 def test_an_all_missing_column_is_named():
@@ -590,15 +593,11 @@ def test_eight_threads_at_once_are_serial():
 
 def test_blas_threads_are_given_back_whoever_ends_first():
     """Two fits that overlap: the first to begin ends first."""
-    from threadpoolctl import threadpool_limits
-
     from mixtura.source.memory import one_blas_thread
 
-    with threadpool_limits(2, "blas"):
-        _overlap(one_blas_thread, blas_threads())
-
-
-def _overlap(one_blas_thread, before):
+    before = blas_threads()
+    if not before or max(before) < 2:
+        pytest.skip("BLAS has one thread here: nothing to hold down")
     entered, leave = threading.Event(), threading.Event()
 
     def outer():
@@ -608,9 +607,8 @@ def _overlap(one_blas_thread, before):
 
     thread = threading.Thread(target=outer)
     thread.start()
-    entered.wait(10)
-    held = one_blas_thread()
-    with held:
+    assert entered.wait(10)
+    with one_blas_thread():
         leave.set()
         thread.join(10)
         assert all(count == 1 for count in blas_threads())  # we still hold them
