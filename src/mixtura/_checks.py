@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -144,7 +145,7 @@ def partition(given: Any, n: int, k: int, where: str) -> Array:
 
 def mixing_weights(weights: Any, k: int) -> Array:
     """Weights (k,) that are at least 0 and sum to one."""
-    values = np.array(weights, dtype=np.float64)
+    values = numbers(weights, "weights")
     if values.shape != (k,):
         raise InputError(f"weights have shape {values.shape}; {k} means need ({k},)")
     if not (np.isfinite(values).all() and (values >= 0).all()):
@@ -156,7 +157,7 @@ def mixing_weights(weights: Any, k: int) -> Array:
 
 def mean_vectors(means: Any) -> Array:
     """Finite means (k, d)."""
-    values = np.array(means, dtype=np.float64)
+    values = numbers(means, "means")
     if values.ndim != 2 or 0 in values.shape:
         raise InputError(f"means have shape {values.shape}; (k, d) is needed")
     if not np.isfinite(values).all():
@@ -166,7 +167,9 @@ def mean_vectors(means: Any) -> Array:
 
 def positions(dims: Any, features: int, names: Sequence[str] | None) -> list[int]:
     """Column numbers from numbers or names."""
-    listed = [dims] if isinstance(dims, (str, int, np.integer)) else list(dims)
+    listed = [dims] if isinstance(dims, (str, int, float, np.number)) else list(dims)
+    if not listed:
+        raise InputError("no dimension is named: give at least one, by number or name")
     found = [_position(dim, features, names) for dim in listed]
     if len(set(found)) != len(found):
         raise InputError(f"dimensions are named twice: {listed}")
@@ -178,10 +181,21 @@ def _position(dim: Any, features: int, names: Sequence[str] | None) -> int:
         if names is None or dim not in names:
             raise InputError(f"no feature is named {dim!r}; names: {list(names or [])}")
         return list(names).index(dim)
-    index = int(dim)
+    try:
+        index = operator.index(dim)
+    except TypeError:
+        raise InputError(f"dimension {dim!r} is neither a whole number nor a name") from None
     if not -features <= index < features:
         raise InputError(f"dimension {index} is outside 0..{features - 1}")
     return index % features
+
+
+def numbers(values: Any, what: str) -> Array:
+    """An array of float64, or an error that names what was to be numbers."""
+    try:
+        return np.array(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"{what} must be numbers, not {values!r}") from None
 
 
 def _hard_plausibility(labels: Any, k: int) -> Array:

@@ -76,6 +76,24 @@ class Block:
         return len(self.patterns) == 1 and self.patterns[0].complete
 
     @cached_property
+    def halves(self) -> tuple[Block | None, Block | None]:
+        """The complete rows without labels, and all others."""
+        if self.plausibility is not None or not self.patterns[0].complete:
+            return None, self
+        if len(self.patterns) == 1:
+            return self, None
+        gappy = np.ones(len(self), dtype=bool)
+        gappy[self.patterns[0].rows] = False
+        return self.take(self.patterns[0].rows), self.take(np.flatnonzero(gappy))
+
+    @cached_property
+    def groups(self) -> tuple[Indices, Indices, Mask]:
+        """The rows by pattern: their order, where each pattern ends, and what it observes."""
+        order = [np.arange(len(self))[pattern.rows] for pattern in self.patterns]
+        ends = np.cumsum([len(rows) for rows in order])
+        return np.concatenate(order), ends, np.array([one.observed for one in self.patterns])
+
+    @cached_property
     def parts(self) -> tuple[tuple[Pattern, Block], ...]:
         """The block cut by pattern; kept, as every step of a fit needs the same parts."""
         if len(self.patterns) == 1:

@@ -5,7 +5,7 @@ The only file that knows of gaps, weights and labels.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -59,16 +59,44 @@ def expectation(
         the choice depends on the mixture alone, so that blocks can be added.
     """
     pivot = np.zeros_like(mixture.location) if cancellation(mixture) <= LOSS else mixture.location
-    total = None
-    for pattern, part in block.parts:
-        plain = part.plausibility is None and pattern.complete and fits(mixture, moments)
-        if plain and assign in (soft, hard):
-            found = _by_kernel(mixture, part, moments, assign is hard, pivot)
-        else:
-            found = _by_row(mixture, part, pattern, moments, assign)
-        found = found.about(pivot)
-        total = found if total is None else total + found
-    return Statistics.zero(moments, pivot) if total is None else total
+    total = Statistics.zero(moments, pivot)
+    if assign in (soft, hard) and fits(mixture, moments):
+        plain, rest = block.halves
+        if plain is not None:
+            total = _by_kernel(mixture, plain, moments, assign is hard, pivot)
+    else:
+        rest = block
+    if rest is None:
+        return total
+    for found in _others(mixture, rest, moments, assign):
+        total = total + found.about(pivot)
+    return total
+
+
+def _others(
+    mixture: Mixture, block: Block, moments: Moments, assign: Assign
+) -> Iterator[Statistics]:
+    """Rows with gaps or labels, or under any assignment; about the mixture's means."""
+    kernel = getattr(kernels.active(), "accumulate_observed", None)
+    if kernel is None or assign not in (soft, hard) or not fits(mixture, moments):
+        for pattern, part in block.parts:
+            yield _by_row(mixture, part, pattern, moments, assign)
+        return
+    structure = mixture.structure
+    value, sums = kernel(
+        block.rows,
+        mixture.frame.pivot,
+        mixture.frame.scale,
+        np.empty(0) if block.weights is None else block.weights,
+        block.plausibility,
+        block.groups,
+        mixture.log_weights,
+        mixture.location,
+        structure.dense() if structure.shape == FULL else structure.variances_by_column,
+        moments.shape,
+        assign is hard,
+    )
+    yield Statistics.from_sums(sums, moments, mixture.location, value)
 
 
 def cancellation(mixture: Mixture) -> float:

@@ -344,7 +344,7 @@ class Mixture:
         """
         dims = _checks.positions(list(given), self.n_features, self.feature_names)
         row = np.full((1, self.n_features), np.nan)
-        row[0, dims] = [float(value) for value in given.values()]
+        row[0, dims] = _checks.numbers(list(given.values()), "the given values")
         if not np.isfinite(row[0, dims]).all() or len(dims) == self.n_features:
             raise InputError("condition needs finite values for some, not all, of the dimensions")
         observed = ~np.isnan(row[0])

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from mixtura import _checks
 from mixtura._errors import InputError
 from mixtura.covariance.diagonal import Diagonal
 from mixtura.covariance.full import Full
@@ -62,7 +63,7 @@ def structure(array: Any, name: str, k: int, d: int, where: str = "covariances")
         Wrong shape, not finite, not symmetric, not positive definite (names the component).
     """
     rule = family(name)
-    values = np.array(array, dtype=np.float64)
+    values = _checks.numbers(array, where)
     shape = _LAYOUTS[rule.name](k, d)
     if values.shape != shape and not (rule.name == "equal-spherical" and values.shape == ()):
         raise InputError(

@@ -156,6 +156,7 @@ def _compiled(problem: Problem, start: Mixture, stop: Stop) -> Fit | None:
         prior=problem.pseudo_sums(*start.location.shape),
         ridge=problem.guard.ridge,
         floor=4.0 * problem.guard.floor,
+        noise=problem.noise(start),
         max_iter=stop.max_iter,
         tol=stop.tol,
         accelerate=stop.accelerate and problem.assign is soft,

@@ -13,7 +13,7 @@ from mixtura._types import Array, Mask
 from mixtura.fit.em import Fit, Follow, Stop, run
 from mixtura.fit.problem import Problem
 from mixtura.fit.sample import SIZE, Sample, sample
-from mixtura.fit.start import Finalist, collapsed, tournament
+from mixtura.fit.start import Finalist, agree, collapsed, tournament
 from mixtura.mixture import Mixture
 from mixtura.source.memory import one_blas_thread
 
@@ -86,7 +86,9 @@ def seconds(problem: Problem, k: int) -> float:
     """About how long a fit takes on the plain kernels: some steps on a sample, some on all."""
     n, d = problem.source.n, problem.source.d
     step = k * (d * d + 20) * 1e-9
-    return 150 * (5e-4 + min(n, SIZE) * step) + 30 * n * step
+    patterns = max(problem.source.map(lambda block: len(block.patterns)))
+    each = 5e-4 + (patterns > 1) * patterns * k * 2e-4
+    return 150 * (each + min(n, SIZE) * step) + 30 * n * step
 
 
 def _rescued(
@@ -138,8 +140,7 @@ def _second_opinion(
     if collapsed(other, small).any():
         return fit, []
     best, second = (fit, other) if fit.value >= other.value else (other, fit)
-    rows = small.problem.source.take(np.arange(small.problem.source.n)).rows
-    agreement = _agreement(best.mixture.predict(rows), second.mixture.predict(rows), small.weights)
+    agreement = agree(best.mixture, second.mixture, small)
     lost = (best.value - second.value) * weight
     if lost > 1.0 or agreement > 0.8:
         return best, []
@@ -149,16 +150,6 @@ def _second_opinion(
         "fewer components or a simpler covariance family would be firmer"
     )
     return best, [Note(StartsDisagreeWarning, text)]
-
-
-def _agreement(a: Array, b: Array, weights: Array) -> float:
-    """Adjusted Rand index of two weighted partitions (Hubert & Arabie 1985)."""
-    table = np.zeros((int(a.max()) + 1, int(b.max()) + 1))
-    np.add.at(table, (a, b), weights)
-    pairs = [float((part**2).sum()) for part in (table, table.sum(axis=1), table.sum(axis=0))]
-    expected = pairs[1] * pairs[2] / max(float(table.sum()) ** 2, 1e-300)
-    most = (pairs[1] + pairs[2]) / 2
-    return 1.0 if most == expected else (pairs[0] - expected) / (most - expected)
 
 
 def _check_rows(problem: Problem, k: int) -> None:

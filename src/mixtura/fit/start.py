@@ -59,12 +59,13 @@ def tournament(small: Sample, k: int, rng: np.random.Generator, fields: int = 1)
     standing: list[Finalist] = []
     for name, start in _entrants(small, k, rng, fields):
         standing.append(_climbed(small, name, start, _ROUNDS[0]))
-        if _agreed(standing):
+        if _agreed(standing, small):
             break
-    standing = _better_half(standing)
+    standing = _better_half(standing, small)
     for steps in _ROUNDS[1:]:
         if len(standing) > 1:
-            standing = _better_half([_climbed(small, one.name, one.fit, steps) for one in standing])
+            onward = [_climbed(small, one.name, one.fit, steps) for one in standing]
+            standing = _better_half(onward, small)
     return standing
 
 
@@ -77,20 +78,37 @@ def _climbed(small: Sample, name: str, start: Mixture | Fit, steps: int) -> Fina
     return Finalist(name, fit, bool(collapsed(fit, small).any()))
 
 
-def _agreed(standing: list[Finalist]) -> bool:
-    """Whether enough starts share the best objective, all of them sound."""
-    best = max(finalist.fit.value for finalist in standing)
-    near = [one for one in standing if not one.degenerate and best - one.fit.value < 1e-4]
-    return len(near) >= _AGREED
+def _agreed(standing: list[Finalist], small: Sample) -> bool:
+    """Whether enough starts share the best objective and partition, all of them sound."""
+    best = min(standing, key=lambda one: one.rank)
+    near = [
+        one for one in standing if not one.degenerate and abs(best.fit.value - one.fit.value) < 1e-4
+    ]
+    if len(near) < _AGREED:
+        return False
+    met = [agree(best.fit.mixture, one.fit.mixture, small) > 0.95 for one in near]
+    return sum(met) >= _AGREED
 
 
-def _better_half(standing: list[Finalist]) -> list[Finalist]:
+def _better_half(standing: list[Finalist], small: Sample) -> list[Finalist]:
     """The better half, best first; climbs that have met count once."""
     kept: list[Finalist] = []
-    for finalist in sorted(standing, key=lambda one: one.rank):
-        if all(abs(finalist.fit.value - other.fit.value) > 1e-6 for other in kept):
-            kept.append(finalist)
+    for one in sorted(standing, key=lambda one: one.rank):
+        close = [other for other in kept if abs(one.fit.value - other.fit.value) <= 1e-6]
+        if all(agree(one.fit.mixture, other.fit.mixture, small) < 0.99 for other in close):
+            kept.append(one)
     return kept[: max((len(standing) + 1) // 2, 2)]
+
+
+def agree(a: Mixture, b: Mixture, small: Sample) -> float:
+    """Adjusted Rand index of two mixtures' partitions of the sample (Hubert & Arabie 1985)."""
+    block = small.problem.source.take(np.arange(small.problem.source.n))
+    table = np.zeros((a.n_components, b.n_components))
+    np.add.at(table, (a.predict(block.rows), b.predict(block.rows)), small.weights)
+    pairs = [float((part**2).sum()) for part in (table, table.sum(axis=1), table.sum(axis=0))]
+    expected = pairs[1] * pairs[2] / max(float(table.sum()) ** 2, 1e-300)
+    most = (pairs[1] + pairs[2]) / 2
+    return 1.0 if most == expected else (pairs[0] - expected) / (most - expected)
 
 
 def collapsed(fit: Fit, small: Sample) -> Mask:

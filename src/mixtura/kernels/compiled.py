@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from mixtura.kernels.compiled_climb import CARE, CONVERGED, EXHAUSTED
 from mixtura.kernels.compiled_climb import climb as _climb
 from mixtura.kernels.compiled_math import exp_constants
+from mixtura.kernels.compiled_observed import observed_sums
 from mixtura.kernels.compiled_products import lanes
 from mixtura.kernels.compiled_sweep import OPTIONS, pairs, sweep, tiling
 from mixtura.kernels.compiled_whiten import BAND, whitened_joint, whitened_sums
@@ -30,6 +31,7 @@ __all__ = [
     "Climb",
     "accumulate",
     "accumulate_centred",
+    "accumulate_observed",
     "climb",
     "log_joint",
 ]
@@ -101,6 +103,67 @@ def accumulate_centred(
     return log_likelihood, np.hstack([_packed(second[:, :, :d], shape), first])
 
 
+def accumulate_observed(
+    rows: Array,
+    pivot: Array,
+    scale: Array,
+    weights: Array,
+    plausibility: Array | None,
+    groups: tuple[Array, Array, Array],
+    log_weights: Array,
+    means: Array,
+    covariances: Array,
+    shape: int,
+    hard: bool,
+) -> tuple[float, Array]:
+    """Log-likelihood and expected sums of ``T(z - mean_k)`` of rows with gaps or labels.
+
+    Parameters
+    ----------
+    rows, pivot, scale, weights, shape, hard
+        As in `accumulate`; what was not observed is not read.
+    plausibility : (n, k) or None
+        Added to the log joint.
+    groups : (order, ends, masks)
+        The rows by pattern: their order (n,), where each pattern's end (P,), and what it observes
+        (P, d).
+    log_weights : (k,)
+    means : (k, d)
+    covariances : (k, d, d), or variances (k, d)
+
+    Examples
+    --------
+    One standard normal; its second row saw nothing, so it adds the expected square, 1:
+
+    >>> import numpy as np
+    >>> one, zero = np.ones(1), np.zeros(1)
+    >>> groups = np.array([0, 1]), np.array([1, 2]), np.array([[True], [False]])
+    >>> rows, means = np.array([[2.0], [np.nan]]), np.zeros((1, 1))
+    >>> given = rows, zero, one, zero[:0], None, groups, zero, means, np.ones((1, 1, 1))
+    >>> accumulate_observed(*given, 0, False)[1]
+    array([[5., 2., 2.]])
+    """
+    rows = _native(rows)
+    k, d = means.shape
+    sums = np.zeros((k, width(shape, d)))
+    told = np.empty((0, 0)) if plausibility is None else plausibility
+    order, ends, masks = groups
+    log_likelihood = _call(
+        observed_sums,
+        rows,
+        _frozen(pivot),
+        _frozen(scale),
+        _frozen(weights),
+        _frozen(told),
+        (_frozen(order, np.intp), _frozen(ends, np.intp), _frozen(masks, np.bool_)),
+        (_frozen(log_weights), _frozen(means), _frozen(covariances.reshape(k, -1, d))),
+        int(shape),
+        bool(hard),
+        sums,
+    )
+    return log_likelihood, sums
+
+
 def log_joint(
     rows: Array,
     pivot: Array,
@@ -169,6 +232,7 @@ def climb(
     ridge: Array | None = None,
     floor: float = 0.0,
     loss: float | None = None,
+    noise: float = 0.0,
     max_iter: int = 1000,
     tol: float = 1e-6,
     accelerate: bool = True,
@@ -191,6 +255,8 @@ def climb(
         Smallest eigenvalue allowed.
     loss : float, optional
         Nats a row that may be lost to rounding; 1e-9, or 1e-4 for float32 rows.
+    noise : float
+        Relative change of the objective that counts as rounding.
     max_iter : int
         E+M steps at most, and exactly if `tol` is 0.
     tol : float
@@ -237,7 +303,7 @@ def climb(
         int(max_iter),
         float(tol),
         bool(accelerate),
-        1e-9 if single else 1e-14,
+        max(1e-9 if single else 1e-14, noise),
         trace,
     )
     end = [values[slot] for values in points]
