@@ -13,6 +13,7 @@ tournament of starts, the others climb a few iterations from a given start.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import ctypes
 import gc
 import json
@@ -57,7 +58,8 @@ def main() -> None:
         print(json.dumps(measured(name, job, int(threads), size, Path(path))))
         return
     describe()
-    print(f"extra MB at the peak, {options.size} (the rows take {8e-6 * size[0] * size[1]:.0f} MB)\n")
+    taken = 8e-6 * size[0] * size[1]
+    print(f"extra MB at the peak, {options.size} (the rows take {taken:.0f} MB)\n")
     print(f"| {'library':12s} | {'call':13s} | threads | extra MB |\n|---|---|--:|--:|")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.npy"
@@ -140,10 +142,8 @@ def trimmed() -> None:
 
 def reset() -> float:
     """Set the peak back to what is resident now, if the system can; return the peak in bytes."""
-    try:
+    with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        pass
     return peak()
 
 

@@ -1,7 +1,8 @@
 """Every library behind one form: a number of EM iterations from a given start.
 
-A climber is ``climb(iterations) -> means (k, d), or None``, made once for a task; all that can be prepared
-is prepared when it is made. No climber stops early. What each library is called with is below.
+A climber is ``climb(iterations) -> means (k, d), or None``, made once for a task; all that can be
+prepared is prepared when it is made. No climber stops early. What each library is called with is
+below.
 """
 
 from __future__ import annotations

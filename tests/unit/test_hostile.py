@@ -611,7 +611,7 @@ def test_blas_threads_are_given_back_whoever_ends_first():
     with one_blas_thread():
         leave.set()
         thread.join(10)
-        assert all(count == 1 for count in blas_threads())  # we still hold them
+        assert set(blas_threads()) == {1}  # we still hold them
     assert blas_threads() == before
 
 

@@ -293,6 +293,7 @@ class GaussianMixture(CallbackSupportMixin, DensityMixin, BaseEstimator):
         return counts(self.n_components), rules(self.covariance_type)
 
     def _check_parameters(self) -> None:
+        kind: Any
         for name, kind, low in (
             ("tol", Real, 0),
             ("max_iter", Integral, 1),

@@ -96,7 +96,7 @@ def run(problem: Problem, start: Mixture, stop: Stop = Stop(), follow: Follow | 
         here = points[-1]
         if len(points) == 3:
             track = path(points)
-            remaining = gain_left(*(point.value for point in points), track.ratio, noise)
+            remaining = gain_left(*[point.value for point in points], ratio=track.ratio, noise=noise)
             if remaining < stop.tol:
                 return _end(here, trace, True, steps, remaining)
             if leaping and steps < stop.max_iter:
@@ -110,7 +110,7 @@ def run(problem: Problem, start: Mixture, stop: Stop = Stop(), follow: Follow | 
 
 
 def gain_left(
-    before: float, middle: float, now: float, ratio: float = 1.0, noise: float = 0.0
+    before: float, middle: float, now: float, *, ratio: float = 1.0, noise: float = 0.0
 ) -> float:
     """Aitken's estimate of ``limit - now`` from three objectives a plain step apart.
 

@@ -123,7 +123,7 @@ def _agreed(shares: Array, plausibility: Array | None) -> Array:
     if plausibility is None:
         return told
     both = told + plausibility
-    contradicted = np.isneginf(both).all(axis=1)
+    contradicted = np.all(both == -np.inf, axis=1)
     return np.where(contradicted[:, None], plausibility, both)
 
 
@@ -163,8 +163,8 @@ def _merged(block: Block) -> Block:
         key = np.column_stack([key, block.plausibility[kept]])
     order = np.lexsort(key.T[::-1])
     ordered = key[order]
-    new = np.ones(len(ordered), dtype=bool)
-    new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    changes = np.any(ordered[1:] != ordered[:-1], axis=1)
+    new = np.concatenate([np.ones(1, dtype=bool), changes])
     first = kept[order[new]]
     total = np.add.reduceat(weights[kept][order], np.flatnonzero(new))
     told = None if block.plausibility is None else block.plausibility[first]
