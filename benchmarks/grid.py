@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+
 from machine import describe
 
 FAITHFUL = Path(__file__).parent.parent / "examples" / "data" / "faithful.csv"

@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from machine import describe, gemm_peak, limited
 from peers import OURS, PEERS, SINGLE, Climber, Library, Task, made
 

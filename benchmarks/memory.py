@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from machine import describe
 from peers import OURS, PEERS, Task, daal, made
 

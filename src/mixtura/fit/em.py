@@ -96,7 +96,9 @@ def run(problem: Problem, start: Mixture, stop: Stop = Stop(), follow: Follow | 
         here = points[-1]
         if len(points) == 3:
             track = path(points)
-            remaining = gain_left(*[point.value for point in points], ratio=track.ratio, noise=noise)
+            remaining = gain_left(
+                *[point.value for point in points], ratio=track.ratio, noise=noise
+            )
             if remaining < stop.tol:
                 return _end(here, trace, True, steps, remaining)
             if leaping and steps < stop.max_iter:

@@ -13,7 +13,7 @@ from mixtura._types import Array, Mask
 from mixtura.fit.em import Fit, Follow, Stop, run
 from mixtura.fit.problem import Problem
 from mixtura.fit.sample import SIZE, Sample, sample
-from mixtura.fit.start import Finalist, agree, collapsed, tournament
+from mixtura.fit.start import Finalist, agree, collapsed, partition, tournament
 from mixtura.mixture import Mixture
 from mixtura.source.memory import one_blas_thread
 
@@ -112,7 +112,7 @@ def _reseeded(small: Sample, fit: Fit, bad: Array) -> Mixture:
     """Put collapsed components on badly explained rows, broad, with a fair weight."""
     mixture, problem = fit.mixture, small.problem
     k = mixture.n_components
-    block = problem.source.take(np.arange(problem.source.n))
+    block = problem.source.take(slice(None))
     density = mixture.logpdf(block.rows)
     order = np.argsort(density, kind="stable")
     spots = order[np.linspace(0, len(order) // 10, int(bad.sum())).astype(int)]
@@ -140,7 +140,9 @@ def _second_opinion(
     if collapsed(other, small).any():
         return fit, []
     best, second = (fit, other) if fit.value >= other.value else (other, fit)
-    agreement = agree(best.mixture, second.mixture, small)
+    agreement = agree(
+        partition(best.mixture, small), partition(second.mixture, small), small.weights
+    )
     lost = (best.value - second.value) * weight
     if lost > 1.0 or agreement > 0.8:
         return best, []

@@ -56,7 +56,7 @@ def given_start(
 
 def _asked(problem: Problem, k: int, how: Any, rng: np.random.Generator) -> Mixture:
     n = problem.source.n
-    whole = problem.source.take(np.arange(n))
+    whole = problem.source.take(slice(None))
     if callable(how):
         seed = int(rng.integers(2**31 - 1))
         found = how(whole.rows, k, np.random.RandomState(seed))

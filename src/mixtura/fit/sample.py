@@ -58,7 +58,7 @@ def sample(problem: Problem, k: int, rng: np.random.Generator) -> Sample:
     if n > size:
         block = problem.source.take(np.sort(rng.choice(n, size=size, replace=False)))
     else:
-        block = problem.source.take(np.arange(n))
+        block = problem.source.take(slice(None))
     block = _merged(block)
     small = problem.on(MemorySource(block.rows, block.weight(), block.plausibility))
     z = np.nan_to_num(problem.frame.read(block.rows), nan=0.0)
@@ -88,7 +88,7 @@ def partitioned(small: Sample, seeds: Array, space: int = 0, rounds: int = 4) ->
         seeds = np.where(mass[:, None] > 0, means, seeds)
     if small.told is not None:
         labels = _renamed(labels, small.told * small.weights[:, None])
-    block = small.problem.source.take(np.arange(len(labels)))
+    block = small.problem.source.take(slice(None))
     return from_shares(small.problem, block, np.eye(k)[labels])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -42,6 +43,12 @@ class Finalist:
     name: str
     fit: Fit
     degenerate: bool
+    small: Sample
+
+    @cached_property
+    def labels(self) -> Array:
+        """The partition of the sample (m,)."""
+        return partition(self.fit.mixture, self.small)
 
     @property
     def rank(self) -> tuple[bool, float]:
@@ -59,13 +66,13 @@ def tournament(small: Sample, k: int, rng: np.random.Generator, fields: int = 1)
     standing: list[Finalist] = []
     for name, start in _entrants(small, k, rng, fields):
         standing.append(_climbed(small, name, start, _ROUNDS[0]))
-        if _agreed(standing, small):
+        if _agreed(standing):
             break
-    standing = _better_half(standing, small)
+    standing = _better_half(standing)
     for steps in _ROUNDS[1:]:
         if len(standing) > 1:
             onward = [_climbed(small, one.name, one.fit, steps) for one in standing]
-            standing = _better_half(onward, small)
+            standing = _better_half(onward)
     return standing
 
 
@@ -75,10 +82,10 @@ def _climbed(small: Sample, name: str, start: Mixture | Fit, steps: int) -> Fina
         fit = run(small.problem, start.mixture, Stop(1e-7, steps)).after(start)
     else:
         fit = run(small.problem, start, Stop(1e-7, steps))
-    return Finalist(name, fit, bool(collapsed(fit, small).any()))
+    return Finalist(name, fit, bool(collapsed(fit, small).any()), small)
 
 
-def _agreed(standing: list[Finalist], small: Sample) -> bool:
+def _agreed(standing: list[Finalist]) -> bool:
     """Whether enough starts share the best objective and partition, all of them sound."""
     best = min(standing, key=lambda one: one.rank)
     near = [
@@ -86,25 +93,29 @@ def _agreed(standing: list[Finalist], small: Sample) -> bool:
     ]
     if len(near) < _AGREED:
         return False
-    met = [agree(best.fit.mixture, one.fit.mixture, small) > 0.95 for one in near]
+    met = [agree(best.labels, one.labels, best.small.weights) > 0.95 for one in near]
     return sum(met) >= _AGREED
 
 
-def _better_half(standing: list[Finalist], small: Sample) -> list[Finalist]:
+def _better_half(standing: list[Finalist]) -> list[Finalist]:
     """The better half, best first; climbs that have met count once."""
     kept: list[Finalist] = []
     for one in sorted(standing, key=lambda one: one.rank):
         close = [other for other in kept if abs(one.fit.value - other.fit.value) <= 1e-6]
-        if all(agree(one.fit.mixture, other.fit.mixture, small) < 0.99 for other in close):
+        if all(agree(one.labels, other.labels, one.small.weights) < 0.99 for other in close):
             kept.append(one)
     return kept[: max((len(standing) + 1) // 2, 2)]
 
 
-def agree(a: Mixture, b: Mixture, small: Sample) -> float:
-    """Adjusted Rand index of two mixtures' partitions of the sample (Hubert & Arabie 1985)."""
-    block = small.problem.source.take(np.arange(small.problem.source.n))
-    table = np.zeros((a.n_components, b.n_components))
-    np.add.at(table, (a.predict(block.rows), b.predict(block.rows)), small.weights)
+def partition(mixture: Mixture, small: Sample) -> Array:
+    """The most probable component of each row of the sample."""
+    return mixture.predict(small.problem.source.take(slice(None)).rows)
+
+
+def agree(a: Array, b: Array, weights: Array) -> float:
+    """Adjusted Rand index of two weighted partitions (Hubert & Arabie 1985)."""
+    table = np.zeros((int(a.max()) + 1, int(b.max()) + 1))
+    np.add.at(table, (a, b), weights)
     pairs = [float((part**2).sum()) for part in (table, table.sum(axis=1), table.sum(axis=0))]
     expected = pairs[1] * pairs[2] / max(float(table.sum()) ** 2, 1e-300)
     most = (pairs[1] + pairs[2]) / 2

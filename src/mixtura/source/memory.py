@@ -74,7 +74,7 @@ class MemorySource:
         """All rows where they are a single block, else None."""
         return self.whole if len(self.blocks) == 1 else None
 
-    def take(self, rows: Indices) -> Block:
+    def take(self, rows: Indices | slice) -> Block:
         """Some of the rows as one block."""
         return self.whole.take(rows)
 

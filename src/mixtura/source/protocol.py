@@ -35,5 +35,5 @@ class Source(Protocol):
     def single(self) -> Block | None:
         """All rows where they are a single block in memory, else None."""
 
-    def take(self, rows: Indices) -> Block:
+    def take(self, rows: Indices | slice) -> Block:
         """Some of the rows as one block."""

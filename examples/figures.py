@@ -1,0 +1,55 @@
+"""The pictures of the documentation: one of each display.
+
+Run from anywhere: python examples/figures.py [FOLDER]   (default: docs/images)
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from sklearn.datasets import load_iris
+
+from mixtura import GaussianMixture, select
+from mixtura.plot import (
+    ClusterDisplay,
+    DensityDisplay,
+    HistogramDisplay,
+    PairsDisplay,
+    SelectionDisplay,
+    TraceDisplay,
+    UncertaintyDisplay,
+)
+
+ROOT = Path(__file__).parent
+
+
+def pictures() -> Iterator[tuple[str, Any]]:
+    """A name and a display for each picture."""
+    geyser = pd.read_csv(ROOT / "data" / "faithful.csv")
+    selection = select(geyser, range(1, 7), ["full", "tied", "diag"])
+    mixture = selection.fit.mixture
+    yield "clusters", ClusterDisplay.from_mixture(mixture, geyser)
+    yield "density", DensityDisplay.from_mixture(mixture, geyser)
+    yield "histogram", HistogramDisplay.from_mixture(mixture, geyser, feature="waiting")
+    yield "selection", SelectionDisplay.from_selection(selection)
+    yield "uncertainty", UncertaintyDisplay.from_mixture(mixture, geyser)
+    yield "doubt", UncertaintyDisplay.from_mixture(mixture, geyser, features=[0, 1])
+    climb = GaussianMixture(3, init_params="random", random_state=1).fit(geyser)
+    yield "trace", TraceDisplay.from_estimator(climb)
+    flowers = load_iris(as_frame=True).data
+    species = GaussianMixture(3, random_state=0).fit(flowers)
+    yield "pairs", PairsDisplay.from_estimator(species, flowers, features=[1, 2, 3])
+
+
+def main(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, display in pictures():
+        path = folder / f"{name}.png"
+        display.figure_.savefig(path, dpi=75)
+        print(f"{path}: {path.stat().st_size // 1024} kB")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT.parent / "docs" / "images")
