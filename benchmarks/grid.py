@@ -11,6 +11,7 @@ the rise over a Python that starts and ends. Medians of several.
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
@@ -36,6 +37,7 @@ def main() -> None:
         grid()
         return
     describe()
+    process("-m", "mixtura", "--help")  # so that compiled bytecode is there
     rounds = [launched() for _ in range(options.rounds)]
     print(f"choice on Old Faithful: {rounds[0][2]}")
     print("| what                                  | seconds |\n|---|--:|")
@@ -60,7 +62,7 @@ def tell(what: str, seconds: list[float]) -> None:
 def launched() -> list[str]:
     """Seconds of the first and the second grid in a fresh process, and the choice."""
     command = [sys.executable, __file__, "--worker"]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+    done = subprocess.run(command, env=ordinary(), stdout=subprocess.PIPE, check=True, text=True)
     return done.stdout.strip().split("\t")
 
 
@@ -81,8 +83,15 @@ def process(*arguments: str) -> float:
     """Seconds of a Python from start to end."""
     start = time.perf_counter()
     command = [sys.executable, *arguments]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    subprocess.run(command, env=ordinary(), check=True, **quiet)
     return time.perf_counter() - start
+
+
+def ordinary() -> dict[str, str]:
+    """The environment, without a setting under which Python would parse every file each time."""
+    kept = set(os.environ) - {"PYTHONDONTWRITEBYTECODE"}
+    return {name: os.environ[name] for name in kept}
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from PIL import Image
 from sklearn.datasets import load_iris
 
 from mixtura import GaussianMixture, select
@@ -28,7 +29,7 @@ ROOT = Path(__file__).parent
 def pictures() -> Iterator[tuple[str, Any]]:
     """A name and a display for each picture."""
     geyser = pd.read_csv(ROOT / "data" / "faithful.csv")
-    selection = select(geyser, range(1, 7), ["full", "tied", "diag"])
+    selection = select(geyser, range(1, 5), ["full", "tied", "diag"])
     mixture = selection.fit.mixture
     yield "clusters", ClusterDisplay.from_mixture(mixture, geyser)
     yield "density", DensityDisplay.from_mixture(mixture, geyser)
@@ -47,7 +48,10 @@ def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, display in pictures():
         path = folder / f"{name}.png"
-        display.figure_.savefig(path, dpi=75)
+        display.figure_.savefig(path, dpi=110)
+        with Image.open(path) as picture:  # fewer colours, a third of the bytes
+            small = picture.convert("RGB").quantize(96)
+        small.save(path, optimize=True)
         print(f"{path}: {path.stat().st_size // 1024} kB")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 
 import numpy as np
 
@@ -12,12 +13,16 @@ from mixtura._types import Array, Mask
 from mixtura.fit import seeds
 from mixtura.fit.em import Fit, Stop, run
 from mixtura.fit.sample import Sample, on_floor, partitioned
+from mixtura.kernels.layout import FULL
 from mixtura.mixture import Mixture
 
 Seeder = Callable[[Array, Array, int, np.random.Generator], Array]
 """Rows (m, d), weights (m,), k -> k seeds (k, d)."""
 
 _ROUNDS = (10, 20, 40)
+_BUDGET = 0.5
+"""Seconds for the first round, about."""
+
 _AGREED = 3
 """So many starts at the same optimum end the tournament."""
 
@@ -63,17 +68,26 @@ def tournament(small: Sample, k: int, rng: np.random.Generator, fields: int = 1)
     (Arthur & Vassilvitskii 2007), farthest point first, at random, and by Ward's tree. Where the
     first starts agree on an optimum, the rest need not run.
     """
+    field = _affordable(small, k)
     standing: list[Finalist] = []
-    for name, start in _entrants(small, k, rng, fields):
+    for name, start in islice(_entrants(small, k, rng, fields), field * fields):
         standing.append(_climbed(small, name, start, _ROUNDS[0]))
         if _agreed(standing):
             break
     standing = _better_half(standing)
-    for steps in _ROUNDS[1:]:
+    for steps in _ROUNDS[1:] if field == len(_FIELD) else ():
         if len(standing) > 1:
             onward = [_climbed(small, one.name, one.fit, steps) for one in standing]
             standing = _better_half(onward)
     return standing
+
+
+def _affordable(small: Sample, k: int) -> int:
+    """How many entrants to let climb: fewer where a step is dear, so that starts stay cheap."""
+    m, d = small.spaces[0].shape
+    numbers = d * d if small.problem.family.moments.shape == FULL else d
+    step = 1.3e-10 * m * k * (numbers + 20)  # seconds, at some thirty GFlop/s
+    return int(np.clip(_BUDGET / (_ROUNDS[0] * step), 3 if step < 0.1 else 1, len(_FIELD)))
 
 
 def _climbed(small: Sample, name: str, start: Mixture | Fit, steps: int) -> Finalist:
