@@ -52,9 +52,7 @@ def log_joint(X, weights, means, covariances):
             density = 0.0
             if o.any():
                 sigma = covariances[k][np.ix_(o, o)]
-                density = multivariate_normal.logpdf(
-                    x[o], means[k][o], sigma, allow_singular=False
-                )
+                density = multivariate_normal.logpdf(x[o], means[k][o], sigma, allow_singular=False)
             out[i, k] = logs[k] + density
     return out
 
@@ -151,10 +149,7 @@ def maximization(family, sums, pivot, prior=None):
     n = sums.mass
     bar = pivot + sums.first / n[:, None]
     scatter = np.stack(
-        [
-            sums.second[c] - np.outer(sums.first[c], sums.first[c]) / n[c]
-            for c in range(k)
-        ]
+        [sums.second[c] - np.outer(sums.first[c], sums.first[c]) / n[c] for c in range(k)]
     )
     if prior is None:
         means = bar

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from hypothesis import strategies as st
-from oracle import FAMILIES, Prior, plausibility_of
 
 from mixtura import Conjugate, Mixture
 from mixtura.covariance import FAMILIES as RULES
 from mixtura.fit.problem import state, with_prior
 from mixtura.source import MemorySource
+from oracle import FAMILIES, Prior, plausibility_of
 
 MODES = ("complete", "gaps", "weights", "labels", "soft labels", "prior", "all")
 

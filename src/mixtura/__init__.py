@@ -6,17 +6,46 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "Candidate": "mixtura.fit.select",
     "Conjugate": "mixtura.prior",
+    "DegenerateWarning": "mixtura._errors",
     "GaussianMixture": "mixtura.estimators",
+    "InputError": "mixtura._errors",
+    "InputTypeError": "mixtura._errors",
+    "MissingDependency": "mixtura._errors",
+    "MixturaError": "mixtura._errors",
+    "MixturaWarning": "mixtura._errors",
     "Mixture": "mixtura.mixture",
+    "ModelFileError": "mixtura._errors",
     "Selection": "mixtura.fit.select",
+    "StartsDisagreeWarning": "mixtura._errors",
     "load": "mixtura.io.model_file",
+    "load_metadata": "mixtura.io.model_file",
     "plot": "mixtura.plot",
     "save": "mixtura.io.model_file",
     "select": "mixtura.fit.select",
 }
 
-__all__ = ["Conjugate", "GaussianMixture", "Mixture", "Selection", "load", "plot", "save", "select"]
+__all__ = [
+    "Candidate",
+    "Conjugate",
+    "DegenerateWarning",
+    "GaussianMixture",
+    "InputError",
+    "InputTypeError",
+    "MissingDependency",
+    "MixturaError",
+    "MixturaWarning",
+    "Mixture",
+    "ModelFileError",
+    "Selection",
+    "StartsDisagreeWarning",
+    "load",
+    "load_metadata",
+    "plot",
+    "save",
+    "select",
+]
 __version__ = "0.1.0"
 
 

@@ -1,5 +1,11 @@
 """The errors and warnings of mixtura. Every message says what, where and what to do."""
 
+import sys
+import warnings
+from pathlib import Path
+
+_OWN = (str(Path(__file__).parent), "/sklearn/", "functools.py", "contextlib.py")
+
 
 class MixturaError(Exception):
     """Root of all errors raised by mixtura."""
@@ -39,3 +45,11 @@ class DegenerateWarning(MixturaWarning):
 
 class StartsDisagreeWarning(MixturaWarning):
     """The best starts ended in different partitions of nearly equal likelihood."""
+
+
+def warn(text: str, kind: type[Warning] = MixturaWarning) -> None:
+    """Warn, pointing at the line outside this package that called it."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and any(own in frame.f_code.co_filename for own in _OWN):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, kind, stacklevel=level + 1)

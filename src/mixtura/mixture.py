@@ -116,8 +116,8 @@ class Mixture:
         if names is not None and len(names) != location.shape[1]:
             raise InputError(f"{len(names)} feature names for {location.shape[1]} features")
         values = {
-            "weights": weights,
-            "location": location,
+            "weights": _frozen(weights),
+            "location": _frozen(location),
             "structure": structure,
             "frame": frame,
             "feature_names": None if names is None else tuple(names),
@@ -139,13 +139,13 @@ class Mixture:
     @cached_property
     def means(self) -> Array:
         """(k, d) means."""
-        return self.frame.unread(self.location)
+        return _frozen(self.frame.unread(self.location))
 
     @cached_property
     def covariances(self) -> Array:
         """(k, d, d) covariance matrices, dense whatever the structure."""
         with np.errstate(over="ignore", under="ignore"):
-            return self.unframed().dense()
+            return _frozen(self.unframed().dense())
 
     def unframed(self) -> Covariances:
         """The structured covariances in the units of the data."""
@@ -420,7 +420,8 @@ class Mixture:
 
     def __repr__(self) -> str:
         kind = type(self.structure).__name__.removesuffix("Covariances").lower()
-        size = f"{self.n_components} components in {self.n_features} dimensions"
+        size = f"{self.n_components} component{'s' * (self.n_components > 1)} in "
+        size += f"{self.n_features} dimension{'s' * (self.n_features > 1)}"
         lines = [f"Mixture of {size} ({kind})"]
         deviations = np.sqrt(self.structure.variances_by_column) / self.frame.scale
         names = self.feature_names or [f"x{i}" for i in range(self.n_features)]
@@ -434,3 +435,10 @@ class Mixture:
         if self.n_components > 12:
             lines.append(f"  … and {self.n_components - 12} more")
         return "\n".join(lines)
+
+
+def _frozen(values: Array) -> Array:
+    """A view that cannot be written to."""
+    view = values.view()
+    view.flags.writeable = False
+    return view

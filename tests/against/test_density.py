@@ -3,12 +3,12 @@
 import mpmath
 import numpy as np
 import pytest
-from oracle import log_density_50, mixture_log_density_50
 from scipy.stats import multivariate_normal
-from strategies import covariance_array, dense
 
 from mixtura import GaussianMixture, Mixture
 from mixtura.covariance import FAMILIES
+from oracle import log_density_50, mixture_log_density_50
+from strategies import covariance_array, dense
 
 U = np.finfo(float).eps
 

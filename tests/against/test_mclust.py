@@ -9,16 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from oracle import Prior, expectation, log_joint, maximization
-from oracle import log_likelihood as oracle_log_likelihood
 from scipy.special import logsumexp
-from strategies import from_labels
 
 from mixtura import GaussianMixture, Mixture, select
 from mixtura.covariance import ALIASES, FAMILIES
 from mixtura.fit.em import Stop, run
 from mixtura.fit.problem import state, with_prior
 from mixtura.source import MemorySource
+from oracle import Prior, expectation, log_joint, maximization
+from oracle import log_likelihood as oracle_log_likelihood
+from strategies import from_labels
 
 HERE = Path(__file__).parent
 MODELS = tuple(ALIASES)

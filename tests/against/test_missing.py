@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from strategies import from_labels
 
 from mixtura import GaussianMixture, Mixture
 from mixtura.covariance import FAMILIES
 from mixtura.fit.em import Stop, run
 from mixtura.fit.problem import state
 from mixtura.source import MemorySource
+from strategies import from_labels
 
 STORED = json.loads((Path(__file__).parent / "missing.json").read_text())
 CASES = [name for name in STORED if name != "source"]

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine, make_blobs
 from sklearn.mixture import GaussianMixture as Sklearn
-from strategies import covariance_array
 from threadpoolctl import threadpool_limits
 
 from mixtura import GaussianMixture, Mixture
+from strategies import covariance_array
 
 TYPES = ("full", "tied", "diag", "spherical")
 
@@ -167,9 +167,7 @@ def shortfall(X, k, kind):
 
 @pytest.mark.parametrize("kind", TYPES)
 def test_default_fit_is_at_least_the_best_of_ten(kind, faithful, iris):
-    found = {
-        name: shortfall(X, k, kind) for name, (X, k) in problem_set(faithful, iris).items()
-    }
+    found = {name: shortfall(X, k, kind) for name, (X, k) in problem_set(faithful, iris).items()}
     assert {name: gap for name, gap in found.items() if gap > 1e-3} == {}
 
 

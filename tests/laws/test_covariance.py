@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from oracle import FAMILIES
-from strategies import covariance_array, dense, seeds
 
 from mixtura.covariance import ALIASES, Guard, family, structure
 from mixtura.covariance import FAMILIES as RULES
+from oracle import FAMILIES
+from strategies import covariance_array, dense, seeds
 
 families = st.sampled_from(FAMILIES)
 

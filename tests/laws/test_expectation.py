@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from oracle import FAMILIES, conditional, expected_objective, log_likelihood, log_prior
-from oracle import expectation as oracle_expectation
-from oracle import maximization as oracle_maximization
 from scipy.optimize import minimize
-from strategies import MODES, cases, dense, layout, make, seeds
 
 from mixtura import Mixture
 from mixtura.block import Block
 from mixtura.covariance import FAMILIES as RULES
 from mixtura.expectation import expectation, hard, soft
+from oracle import FAMILIES, conditional, expected_objective, log_likelihood, log_prior
+from oracle import expectation as oracle_expectation
+from oracle import maximization as oracle_maximization
+from strategies import MODES, cases, dense, layout, make, seeds
 
 PRODUCT = [(family, mode) for family in FAMILIES for mode in MODES]
 
@@ -291,7 +291,8 @@ def test_impute_is_the_mean_of_the_conditionals(family):
     for i, x in enumerate(case.X):
         o = ~np.isnan(x)
         expected = sum(
-            shares[i, c] * conditional(x, o, case.means[c], case.covariances[c])[0] for c in range(3)
+            shares[i, c] * conditional(x, o, case.means[c], case.covariances[c])[0]
+            for c in range(3)
         )
         np.testing.assert_allclose(filled[i], expected, rtol=1e-10, atol=1e-12)
     assert np.array_equal(filled[~np.isnan(case.X)], case.X[~np.isnan(case.X)])

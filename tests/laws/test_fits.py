@@ -4,8 +4,6 @@ import warnings
 
 import numpy as np
 import pytest
-from oracle import FAMILIES
-from strategies import MODES, conjugate, from_labels, make
 
 from mixtura import GaussianMixture, Mixture
 from mixtura._errors import StartsDisagreeWarning
@@ -14,6 +12,8 @@ from mixtura.expectation import hard
 from mixtura.fit.em import Stop, run
 from mixtura.fit.problem import state
 from mixtura.source import MemorySource
+from oracle import FAMILIES
+from strategies import MODES, conjugate, from_labels, make
 
 PRODUCT = [(family, mode) for family in FAMILIES for mode in MODES]
 
@@ -270,7 +270,9 @@ def test_equivariant_from_scratch(family, seed, faithful):
     plain, moved = fitted(faithful, 2, family), fitted(faithful @ A + b, 2, family)
     same_partition(plain.predict(faithful), moved.predict(faithful @ A + b))
     jacobian = np.linalg.slogdet(A)[1]
-    assert moved.score(faithful @ A + b) == pytest.approx(plain.score(faithful) - jacobian, abs=1e-7)
+    assert moved.score(faithful @ A + b) == pytest.approx(
+        plain.score(faithful) - jacobian, abs=1e-7
+    )
 
 
 SCALES = [
@@ -283,7 +285,8 @@ SCALES = [
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize(
-    ("which", "mode"), [(0, "complete"), (1, "complete"), (2, "complete"), (3, "complete"), (0, "gaps")]
+    ("which", "mode"),
+    [(0, "complete"), (1, "complete"), (2, "complete"), (3, "complete"), (0, "gaps")],
 )
 def test_units_do_not_matter(family, which, mode, iris):
     """Spherical families allow only a common unit."""
@@ -381,7 +384,9 @@ def layouts(X, tmp_path):
         "read-only": frozen,
         "memory-mapped": np.memmap(tmp_path / "rows", dtype=float, mode="r", shape=X.shape),
         "big-endian": X.astype(">f8"),
-        "unaligned": np.frombuffer(b"x" + X.tobytes(), dtype=np.uint8)[1:].view(float).reshape(X.shape),
+        "unaligned": np.frombuffer(b"x" + X.tobytes(), dtype=np.uint8)[1:]
+        .view(float)
+        .reshape(X.shape),
         "list": X.tolist(),
         "object": X.astype(object),
         "long double": X.astype(np.longdouble),

@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from oracle import FAMILIES
-from strategies import cases, covariance_array, make, seeds
 
 from mixtura.block import Block, cuts
 from mixtura.covariance import FAMILIES as RULES
@@ -18,8 +16,12 @@ from mixtura.mixture import Mixture
 from mixtura.source import MemorySource
 from mixtura.source.memory import tree_sum
 from mixtura.statistics import Moments, Statistics, packed, unpacked
+from oracle import FAMILIES
+from strategies import cases, covariance_array, make, seeds
 
-MOMENTS = [Moments(shape, pooled) for shape in (FULL, DIAGONAL, SPHERICAL) for pooled in (False, True)]
+MOMENTS = [
+    Moments(shape, pooled) for shape in (FULL, DIAGONAL, SPHERICAL) for pooled in (False, True)
+]
 PARTS = ("counts", "mass", "dof", "first", "second", "log_likelihood")
 
 
@@ -27,7 +29,9 @@ def close(a, b, rtol=1e-12):
     """Equal as vectors: relative to the largest number of each part."""
     for name in PARTS:
         left, right = np.asarray(getattr(a, name)), np.asarray(getattr(b, name))
-        np.testing.assert_allclose(left, right, rtol=rtol, atol=rtol * np.abs(left).max(), err_msg=name)
+        np.testing.assert_allclose(
+            left, right, rtol=rtol, atol=rtol * np.abs(left).max(), err_msg=name
+        )
 
 
 def identical(a, b):

@@ -6,7 +6,11 @@ import pytest
 from mixtura._checks import partition, plausibility, positions, row_weights, rows_like, table
 from mixtura._errors import InputError, InputTypeError, MissingDependency, MixturaError
 
-frames = pytest.importorskip("pandas"), pytest.importorskip("polars"), pytest.importorskip("pyarrow")
+frames = (
+    pytest.importorskip("pandas"),
+    pytest.importorskip("polars"),
+    pytest.importorskip("pyarrow"),
+)
 
 
 # ---- tables

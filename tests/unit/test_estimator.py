@@ -5,7 +5,6 @@ import warnings
 import numpy as np
 import pytest
 import sklearn
-from oracle import FAMILIES
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -16,6 +15,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import mixtura
 from mixtura import Conjugate, GaussianMixture, Mixture, Selection
 from mixtura._errors import InputError, InputTypeError, MixturaWarning
+from oracle import FAMILIES
 
 CHECKED = [
     GaussianMixture(covariance_type=family, **options)
@@ -85,7 +85,17 @@ def test_y_is_ignored(faithful):
 
 @pytest.mark.parametrize(
     "method",
-    ["predict", "predict_proba", "score_samples", "score", "bic", "aic", "icl", "impute", "validate"],
+    [
+        "predict",
+        "predict_proba",
+        "score_samples",
+        "score",
+        "bic",
+        "aic",
+        "icl",
+        "impute",
+        "validate",
+    ],
 )
 def test_methods_need_a_fit(method, faithful):
     with pytest.raises(NotFittedError):
@@ -189,15 +199,15 @@ def test_feature_names(faithful):
         assert np.array_equal(model.predict(frame), plain.predict(faithful))
         with pytest.warns(UserWarning, match="feature names"):
             model.predict(faithful)
-        swapped = frame[["waiting", "eruptions"]] if not hasattr(frame, "select") else frame.select(
-            ["waiting", "eruptions"]
+        swapped = (
+            frame[["waiting", "eruptions"]]
+            if not hasattr(frame, "select")
+            else frame.select(["waiting", "eruptions"])
         )
         with pytest.raises(ValueError, match="feature names"):
             model.predict(swapped)
         # The frozen value goes by name.
-        np.testing.assert_array_equal(
-            model.mixture_.logpdf(swapped), model.mixture_.logpdf(frame)
-        )
+        np.testing.assert_array_equal(model.mixture_.logpdf(swapped), model.mixture_.logpdf(frame))
         model.fit(faithful)
         assert not hasattr(model, "feature_names_in_")
         assert model.mixture_.feature_names is None
@@ -260,7 +270,9 @@ def test_a_choice_keeps_weights_gaps_labels_and_prior(faithful):
     told[X[:, 0] < 2.2] = 0
     told[X[:, 0] > 4.2] = 1
     w = np.random.default_rng(0).uniform(0.5, 1.5, len(X))
-    model = GaussianMixture([2, 3], covariance_type=["full", "diag"], prior="fraley-raftery", random_state=0)
+    model = GaussianMixture(
+        [2, 3], covariance_type=["full", "diag"], prior="fraley-raftery", random_state=0
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MixturaWarning)
         model.fit(X, sample_weight=w, labels=told)
@@ -419,7 +431,9 @@ def test_true_stops_the_climb(faithful):
 
 
 def test_verbose_prints(faithful, capsys):
-    GaussianMixture(2, init_params="random", random_state=0, verbose=1, verbose_interval=1).fit(faithful)
+    GaussianMixture(2, init_params="random", random_state=0, verbose=1, verbose_interval=1).fit(
+        faithful
+    )
     printed = capsys.readouterr().out
     assert "step 1:" in printed and "nats" in printed
     GaussianMixture(2, random_state=0).fit(faithful)
@@ -453,8 +467,10 @@ def test_scikit_learns_callbacks(faithful):
     assert steps[0] == "setup" and steps[-1] == "teardown"
     assert steps.count("end") >= 2
     assert steps.count("begin") == steps.count("end")
+    # A climb that is followed may run on other kernels than one that is not: a rounding apart.
     plain = GaussianMixture(2, random_state=0).fit(faithful)
-    assert np.array_equal(plain.means_, model.means_)
+    np.testing.assert_allclose(plain.means_, model.means_, rtol=1e-6)
+    assert plain.lower_bound_ == pytest.approx(model.lower_bound_, abs=1e-9)
 
 
 def test_not_converged_warns_and_says_what_is_left(iris):

@@ -11,11 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from oracle import FAMILIES
 from sklearn.base import clone
 
 from mixtura import GaussianMixture, Mixture, select
 from mixtura._errors import DegenerateWarning, InputError, InputTypeError, MixturaWarning
+from oracle import FAMILIES
 
 ERRORS = (InputError, InputTypeError)
 
@@ -85,13 +85,19 @@ def test_the_mask_of_a_masked_array_counts():
     c = GaussianMixture(2, random_state=0).fit(integers)
     assert np.abs(c.means_).max() < 1000
     nothing = np.ma.MaskedArray(X, np.zeros(X.shape, bool))
-    d, e = GaussianMixture(2, random_state=0).fit(nothing), GaussianMixture(2, random_state=0).fit(X)
+    d, e = (
+        GaussianMixture(2, random_state=0).fit(nothing),
+        GaussianMixture(2, random_state=0).fit(X),
+    )
     assert np.array_equal(d.means_, e.means_)
 
 
 def frames(X, hidden):
     """The same rows with nulls, in every kind of frame."""
-    cells = [[None if h else float(v) for v, h in zip(*c, strict=True)] for c in zip(X.T, hidden.T, strict=True)]
+    cells = [
+        [None if h else float(v) for v, h in zip(*c, strict=True)]
+        for c in zip(X.T, hidden.T, strict=True)
+    ]
     columns = {"length": cells[0], "width": cells[1]}
     pd = pytest.importorskip("pandas")
     pl = pytest.importorskip("polars")

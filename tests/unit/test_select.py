@@ -4,12 +4,12 @@ import warnings
 
 import numpy as np
 import pytest
-from oracle import FAMILIES, log_joint, n_parameters
 from scipy.special import logsumexp
 
 from mixtura import GaussianMixture, select
 from mixtura._errors import InputError, MixturaWarning
 from mixtura.fit.select import Candidate, counts, rules, threads
+from oracle import FAMILIES, log_joint, n_parameters
 
 pytestmark = pytest.mark.filterwarnings("ignore::mixtura._errors.MixturaWarning")
 

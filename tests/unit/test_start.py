@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from oracle import FAMILIES
-from strategies import seeds as numbers
 
 from mixtura import GaussianMixture
 from mixtura._errors import DegenerateWarning, MixturaWarning, StartsDisagreeWarning
@@ -17,6 +15,8 @@ from mixtura.fit.problem import state
 from mixtura.fit.sample import sample
 from mixtura.fit.start import tournament
 from mixtura.source import MemorySource
+from oracle import FAMILIES
+from strategies import seeds as numbers
 
 SEEDERS = [seeds.plus_plus, seeds.farthest, seeds.random, seeds.ward]
 
@@ -24,7 +24,9 @@ SEEDERS = [seeds.plus_plus, seeds.farthest, seeds.random, seeds.ward]
 def blobs(k=3, n=60, gap=30.0, seed=0, d=2):
     rng = np.random.default_rng(seed)
     labels = np.repeat(np.arange(k), n)
-    return gap * np.eye(max(k, d))[labels][:, :d] * (1 + labels[:, None]) + rng.normal(size=(k * n, d)), labels
+    return gap * np.eye(max(k, d))[labels][:, :d] * (1 + labels[:, None]) + rng.normal(
+        size=(k * n, d)
+    ), labels
 
 
 # ---- seeds

@@ -4,10 +4,10 @@ import warnings
 
 import numpy as np
 import pytest
-from oracle import FAMILIES
 
 from mixtura import GaussianMixture, Mixture
 from mixtura._errors import MixturaWarning
+from oracle import FAMILIES
 
 NAMES = {
     "weights sum to one",

@@ -46,6 +46,15 @@ def printer(verbose: int, interval: int) -> Follow | None:
     return tell
 
 
+def counter() -> Callable[[int, int], None]:
+    """Print how many candidates of a grid are fitted."""
+
+    def tell(done: int, total: int) -> None:
+        print(f"fitted {done} of {total} candidates")
+
+    return tell
+
+
 @contextmanager
 def scikit_learn(estimator: Any, X: Any) -> Iterator[Follow | None]:
     """A follower that tells the callbacks set with ``estimator.set_callbacks``, if any."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
@@ -13,27 +11,26 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from mixtura import _checks
-from mixtura._errors import InputError, InputTypeError
+from mixtura._errors import InputError, warn
 from mixtura._types import Array
 from mixtura.conditioning import log_sums, shares
+from mixtura.estimators import parameters
 from mixtura.estimators.convert import laid_out, rescaled
 from mixtura.estimators.following import (
     CallbackSupportMixin,
+    counter,
     printer,
     scikit_learn,
     together,
     with_callbacks,
 )
-from mixtura.expectation import hard, soft
-from mixtura.fit.em import Fit, Stop
+from mixtura.fit.em import Fit
 from mixtura.fit.fitting import Outcome, fitted, renamed
 from mixtura.fit.given import given_start
-from mixtura.fit.select import CRITERIA, Selection, Task, counts, grid, parameters, rules, threads
+from mixtura.fit.select import Selection, Task, counts, grid, n_parameters, rules, threads
 from mixtura.inference.validation import Validation, validation
 from mixtura.mixture import Mixture
 from mixtura.source import MemorySource
-
-_ASSIGN = {"soft": soft, "hard": hard}
 
 
 class GaussianMixture(CallbackSupportMixin, DensityMixin, BaseEstimator):
@@ -203,16 +200,18 @@ class GaussianMixture(CallbackSupportMixin, DensityMixin, BaseEstimator):
             raise
 
     def _fit(self, X: Any, sample_weight: Any, labels: Any) -> Self:
-        self._check_parameters()
+        parameters.checked(self)
         read = _checks.table(X)
         validate_data(self, X, skip_check_array=True, reset=True)
         if read.names is not None:
             self.feature_names_in_ = np.array(read.names, dtype=object)
         source = MemorySource(*_checks.weighted(read.rows, sample_weight))
-        task = self._task(source, read.names, labels)
-        components, families = self._grid()
+        task = parameters.task(self, source, read.names, labels)
+        components, families = counts(self.n_components), rules(self.covariance_type)
         if len(components) * len(families) > 1:
-            self._keep_selection(grid(task, components, families, self.n_jobs))
+            parameters.compared(self)
+            told = counter() if self.verbose else None
+            self._keep_selection(grid(task, components, families, self.n_jobs, told))
         else:
             self._keep(self._fit_one(task, components[0], families[0], X), families[0].name, None)
         return self
@@ -240,12 +239,7 @@ class GaussianMixture(CallbackSupportMixin, DensityMixin, BaseEstimator):
             last = self.mixture_
             if last.n_components == k and last.n_features == problem.source.d:
                 return problem.adopted(last)
-        given = {
-            "weights": self.weights_init,
-            "means": self.means_init,
-            "precisions": self.precisions_init,
-        }
-        return given_start(problem, k, self.init_params, given, task.rng(k))
+        return given_start(problem, k, task.start, task.rng(k))
 
     def _keep_selection(self, selection: Selection) -> None:
         for note in selection.notes:
@@ -267,50 +261,11 @@ class GaussianMixture(CallbackSupportMixin, DensityMixin, BaseEstimator):
         self.lower_bounds_ = [float(value) for value in fit.trace]
         self.covariance_type_ = name
         if not fit.converged and self.tol > 0 and self.callback is None:
-            warnings.warn(
+            warn(
                 f"the fit did not converge in {fit.n_iter} steps: about {fit.remaining:.2g} nats "
                 "a row remain to be gained; raise max_iter or tol",
                 ConvergenceWarning,
-                stacklevel=3,
             )
-
-    def _task(self, source: MemorySource, names: tuple[str, ...] | None, labels: Any) -> Task:
-        return Task(
-            MemorySource(source.whole.rows, source.whole.weights, threads=threads(self.n_jobs)),
-            self.criterion,
-            int(check_random_state(self.random_state).randint(2**31 - 1)),
-            Stop(self.tol, self.max_iter),
-            self.prior,
-            None if isinstance(self.reg_covar, str) else float(self.reg_covar),
-            _ASSIGN[self.assignment],
-            self.equal_weights,
-            self.n_init,
-            names,
-            labels,
-        )
-
-    def _grid(self) -> tuple[list[int], list[Any]]:
-        return counts(self.n_components), rules(self.covariance_type)
-
-    def _check_parameters(self) -> None:
-        kind: Any
-        for name, kind, low in (
-            ("tol", Real, 0),
-            ("max_iter", Integral, 1),
-            ("n_init", Integral, 1),
-        ):
-            value = getattr(self, name)
-            if not isinstance(value, kind) or isinstance(value, bool):
-                raise InputTypeError(f"{name}={value!r} must be a number, at least {low}")
-            if not value >= low:
-                raise InputError(f"{name}={value!r} must be at least {low}")
-        if self.criterion not in CRITERIA:
-            raise InputError(f"criterion={self.criterion!r}: use one of {CRITERIA}")
-        ridge = 0.0 if self.reg_covar == "auto" else self.reg_covar
-        if not isinstance(ridge, (int, float, np.number)) or not ridge >= 0:
-            raise InputError(f'reg_covar={self.reg_covar!r}: use "auto" or a number, at least 0')
-        if self.assignment not in _ASSIGN:
-            raise InputError(f"assignment={self.assignment!r}: use one of {tuple(_ASSIGN)}")
 
     # ---- using the fit
 
@@ -365,8 +320,8 @@ class GaussianMixture(CallbackSupportMixin, DensityMixin, BaseEstimator):
         sharpness = np.log(best).sum() if weights is None else np.log(best) @ weights
         return self.bic(X, sample_weight) - 2.0 * float(sharpness)
 
-    def validate(self, X: Any, sample_weight: Any = None) -> Validation:
-        """Check the fit numerically on the data it was fitted to.
+    def validate(self, X: Any, sample_weight: Any = None, labels: Any = None) -> Validation:
+        """Check the fit numerically on the data, weights and labels it was fitted to.
 
         Returns
         -------
@@ -374,7 +329,8 @@ class GaussianMixture(CallbackSupportMixin, DensityMixin, BaseEstimator):
             Facts with their figures and what each means; prints as a table.
         """
         rows = self._rows(X)
-        task = self._task(MemorySource(*_checks.weighted(rows, sample_weight)), None, None)
+        source = MemorySource(*_checks.weighted(rows, sample_weight))
+        task = parameters.task(self, source, labels=labels)
         rule = rules(self.covariance_type_)[0]
         problem = task.problem(rule, self.n_components_, task.told(self.n_components_))
         return validation(problem, self.mixture_, self.lower_bounds_)
@@ -430,8 +386,8 @@ class GaussianMixture(CallbackSupportMixin, DensityMixin, BaseEstimator):
     def _n_parameters(self) -> int:
         k, d = self.mixture_.location.shape
         rule = rules(self.covariance_type_)[0]
-        task = self._task(MemorySource(np.empty((0, d))), None, None)
-        return parameters(rule, k, d, task.equally(rule))
+        task = parameters.task(self, MemorySource(np.empty((0, d))))
+        return n_parameters(rule, k, d, task.equally(rule))
 
     # ---- scikit-learn's names
 

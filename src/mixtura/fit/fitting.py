@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mixtura import kernels
-from mixtura._errors import DegenerateWarning, InputError, MixturaWarning, StartsDisagreeWarning
+from mixtura._errors import (
+    DegenerateWarning,
+    InputError,
+    MixturaWarning,
+    StartsDisagreeWarning,
+    warn,
+)
 from mixtura._types import Array, Mask
 from mixtura.fit.em import Fit, Follow, Stop, run
 from mixtura.fit.problem import Problem
@@ -30,7 +35,7 @@ class Note:
 
     def warn(self) -> None:
         """Give the warning, pointing at the caller's line."""
-        warnings.warn(self.text, self.kind, stacklevel=4)
+        warn(self.text, self.kind)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,11 +72,10 @@ def fitted(
         finalists: list[Finalist] = []
         start_given = start is not None
         if start is None:
-            finalists = tournament(small, k, rng, fields)
-            start = finalists[0].fit.mixture
-        fit = run(problem, start, stop, follow)
-        if finalists and small.whole and follow is None:
-            fit = fit.after(finalists[0].fit)
+            finalists = tournament(small, k, rng, stop, fields)
+            fit = _onward(problem, finalists[0].fit, small.whole, stop, follow)
+        else:
+            fit = run(problem, start, stop, follow)
         fit, rescued = _rescued(problem, small, fit, stop, follow)
         fit, disagreement = _second_opinion(problem, small, fit, finalists, stop)
     if finalists and small.told is None:
@@ -89,6 +93,15 @@ def seconds(problem: Problem, k: int) -> float:
     patterns = max(problem.source.map(lambda block: len(block.patterns)))
     each = 5e-4 + (patterns > 1) * patterns * k * 2e-4
     return 150 * (each + min(n, SIZE) * step) + 30 * n * step
+
+
+def _onward(problem: Problem, begun: Fit, whole: bool, stop: Stop, follow: Follow | None) -> Fit:
+    """Go on from the winner over all rows; where it climbed on these already, its steps count."""
+    if not whole:
+        return run(problem, begun.mixture, stop, follow)
+    rest = replace(stop, max_iter=max(stop.max_iter - begun.n_iter, 0))
+    counted = follow and (lambda step, value, at: follow(step + begun.n_iter, value, at))
+    return run(problem, begun.mixture, rest, counted).after(begun)
 
 
 def _rescued(
@@ -186,7 +199,7 @@ def _notes(fit: Fit, bad: Mask, small: Sample) -> list[Note]:
         texts.append(f"{k} components for {distinct} distinct rows: use at most {distinct}")
     for index in np.flatnonzero(bad)[:3]:
         texts.append(
-            f"component {index} holds {fit.counts[index]:.3g} rows and has collapsed "
+            f"component {index}, of weight {fit.counts[index]:.3g}, has collapsed "
             "onto a point or a line: use fewer components, a simpler covariance family, "
             "reg_covar or a prior"
         )

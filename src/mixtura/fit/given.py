@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from mixtura._types import Array
 from mixtura.covariance import structure
 from mixtura.fit import seeds
 from mixtura.fit.problem import Problem
-from mixtura.fit.sample import from_shares, partitioned, sample, smoothed
+from mixtura.fit.sample import from_shares, partitioned, sample
 from mixtura.fit.start import Seeder
 from mixtura.mixture import Mixture
 
@@ -25,33 +26,49 @@ _NAMED: dict[str, Seeder] = {
 }
 
 
-def given_start(
-    problem: Problem, k: int, how: Any, given: dict[str, Any], rng: np.random.Generator
-) -> Mixture | None:
-    """The start that the user asked for, or None where a tournament is to find one.
+@dataclass(frozen=True, eq=False)
+class Start:
+    """What the user said of the start.
 
-    Parameters
+    Attributes
     ----------
     how : str, callable or array_like
         "auto", a start by name, a callable that gives labels or responsibilities, or these.
-    given : dict
-        "weights", "means", "precisions" to start from, or None.
+    weights, means, precisions : array_like or None
+        Parameters to start from, laid out as in scikit-learn.
+    """
+
+    how: Any = "auto"
+    weights: Any = None
+    means: Any = None
+    precisions: Any = None
+
+    @property
+    def parameters(self) -> bool:
+        """Whether any parameter is given."""
+        return any(value is not None for value in (self.weights, self.means, self.precisions))
+
+    def name(self) -> str:
+        """The start's name; "auto" for an array, which fits only the rows it was made for."""
+        return self.how if isinstance(self.how, str) else "auto"
+
+
+def given_start(problem: Problem, k: int, given: Start, rng: np.random.Generator) -> Mixture | None:
+    """The start that the user asked for, or None where a tournament is to find one.
 
     Raises
     ------
     InputError
         An unknown name, or numbers that do not fit.
     """
-    some = any(value is not None for value in given.values())
-    if isinstance(how, str) and how == "auto" and not some:
+    if isinstance(given.how, str) and given.how == "auto" and not given.parameters:
         return None
-    if given["means"] is not None:
-        means = _shaped(given["means"], (k, problem.source.d), "means_init")
-        flat = problem.isotropic(problem.frame.read(means))
-        start = problem.maximized(smoothed(problem.at(flat).data, problem), flat)
+    if given.means is not None:
+        means = _shaped(given.means, (k, problem.source.d), "means_init")
+        start = partitioned(sample(problem, k, rng), problem.frame.read(means), rounds=1)
     else:
-        start = _asked(problem, k, how, rng)
-    return _overridden(problem, start, given)
+        start = _asked(problem, k, given.how, rng)
+    return _overridden(problem, start, given) if given.parameters else start
 
 
 def _asked(problem: Problem, k: int, how: Any, rng: np.random.Generator) -> Mixture:
@@ -76,19 +93,19 @@ def _asked(problem: Problem, k: int, how: Any, rng: np.random.Generator) -> Mixt
     return partitioned(small, places, rounds=20 if how in ("auto", "kmeans") else 1)
 
 
-def _overridden(problem: Problem, start: Mixture, given: dict[str, Any]) -> Mixture:
+def _overridden(problem: Problem, start: Mixture, given: Start) -> Mixture:
     """The start with the parameters that the user gave in place."""
     k, d = start.location.shape
     weights, location, shape = start.weights, start.location, start.structure
-    if given["weights"] is not None:
-        weights = _shaped(given["weights"], (k,), "weights_init")
+    if given.weights is not None:
+        weights = _shaped(given.weights, (k,), "weights_init")
         if (weights < 0).any() or abs(weights.sum() - 1.0) > 1e-6:
             raise InputError(f"weights_init must be at least 0 and sum to one: {weights}")
-    if given["means"] is not None:
-        location = problem.frame.read(_shaped(given["means"], (k, d), "means_init"))
-    if given["precisions"] is not None:
+    if given.means is not None:
+        location = problem.frame.read(_shaped(given.means, (k, d), "means_init"))
+    if given.precisions is not None:
         name = problem.family.name
-        inverse = structure(given["precisions"], name, k, d, "precisions_init")
+        inverse = structure(given.precisions, name, k, d, "precisions_init")
         array = (
             inverse.precisions[0] if inverse.shape == 0 and inverse.shared else inverse.precisions
         )

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from mixtura import _checks, kernels
-from mixtura._errors import InputError, InputTypeError, MixturaError
+from mixtura._errors import InputError, InputTypeError, MixturaError, MixturaWarning
 from mixtura._types import Array, Indices
 from mixtura.block import Block
 from mixtura.covariance import FAMILIES, Family, family
 from mixtura.expectation import hard, soft
 from mixtura.fit.em import Fit, Stop
 from mixtura.fit.fitting import Note, fitted, renamed, seconds
+from mixtura.fit.given import Start, given_start
 from mixtura.fit.problem import Problem, state, with_prior
 from mixtura.mixture import Mixture
 from mixtura.source import MemorySource
@@ -95,6 +96,15 @@ class Selection:
         """The candidates, best first."""
         return tuple(sorted(self.candidates, key=lambda candidate: candidate.rank))
 
+    def __repr__(self) -> str:
+        lines = [self.sentence()]
+        for c in self.ranked()[:5]:
+            lines.append(
+                f"  {c.n_components:3d} {c.covariance_type:16s}"
+                f"{_NAMES[self.criterion]} {c.score:.2f}  +{c.score - self.best.score:.2f}"
+            )
+        return "\n".join(lines)
+
     def sentence(self) -> str:
         """The choice in words."""
         best = self.best
@@ -134,6 +144,7 @@ class Task:
     fields: int = 1
     names: tuple[str, ...] | None = None
     labels: Any = None
+    start: Start = Start()
 
     def problem(self, rule: Family, k: int, source: MemorySource) -> Problem:
         """The problem of one cell."""
@@ -249,10 +260,26 @@ def grid(
     with ThreadPoolExecutor(threads(n_jobs)) as pool:
         found = list(pool.map(one, cells))
     candidate, fit, notes = min(found, key=lambda result: result[0].rank)
+    notes = (*notes, *_weight_notes(task))
     if fit is None:
         raise InputError(f"no fit succeeded; the first failure: {found[0][0].failure}")
     table = tuple(result[0] for result in found)
     return Selection(table, candidate, renamed(fit, task.names), task.criterion, notes)
+
+
+def _weight_notes(task: Task) -> list[Note]:
+    """Weights that are shares instead of repetitions leave BIC without a penalty."""
+    weights = task.source.whole.weights
+    if weights is None or task.criterion not in ("bic", "icl"):
+        return []
+    total, rows = float(weights.sum()), int(np.count_nonzero(weights))
+    if total >= 0.1 * rows:
+        return []
+    text = (
+        f"the weights sum to {total:.3g} over {rows} rows: {_NAMES[task.criterion]} takes the sum "
+        "as the number of rows; multiply the weights so that they count repetitions"
+    )
+    return [Note(MixturaWarning, text)]
 
 
 def counts(components: Any) -> list[int]:
@@ -298,7 +325,8 @@ def threads(n_jobs: int | None) -> int:
 def _cell(task: Task, k: int, rule: Family) -> tuple[Candidate, Fit | None, tuple[Note, ...]]:
     try:
         problem = task.problem(rule, k, task.told(k))
-        outcome = fitted(problem, k, task.rng(k), stop=task.stop, fields=task.fields)
+        start = given_start(problem, k, task.start, task.rng(k))
+        outcome = fitted(problem, k, task.rng(k), start=start, stop=task.stop, fields=task.fields)
         candidate = judged(task, problem, outcome.fit, rule, outcome.degenerate)
     except MixturaError as error:
         return Candidate(k, rule.name, failure=str(error)), None, ()
@@ -309,7 +337,7 @@ def judged(task: Task, problem: Problem, fit: Fit, rule: Family, degenerate: boo
     """The criteria of a fit."""
     k, d = fit.mixture.location.shape
     likelihood, sharpness = totals(fit.mixture, problem)
-    p = parameters(rule, k, d, task.equally(rule))
+    p = n_parameters(rule, k, d, task.equally(rule))
     n = problem.summary.weight
     bic = -2.0 * likelihood + p * float(np.log(n))
     scores = {
@@ -334,7 +362,7 @@ def judged(task: Task, problem: Problem, fit: Fit, rule: Family, degenerate: boo
     )
 
 
-def parameters(rule: Family, k: int, d: int, equal_weights: bool = False) -> int:
+def n_parameters(rule: Family, k: int, d: int, equal_weights: bool = False) -> int:
     """Free parameters: covariances, means, and weights unless they are equal."""
     return rule.n_parameters(k, d) + k * d + (0 if equal_weights else k - 1)
 
@@ -365,7 +393,8 @@ def held_out(task: Task, k: int, rule: Family) -> float:
     for part in range(min(FOLDS, n)):
         train = task.told(k, np.flatnonzero(fold != part))
         problem = task.problem(rule, k, train)
-        mixture = fitted(problem, k, task.rng(k), stop=task.stop).fit.mixture
+        start = given_start(problem, k, replace(task.start, how=task.start.name()), task.rng(k))
+        mixture = fitted(problem, k, task.rng(k), start=start, stop=task.stop).fit.mixture
         test = task.source.take(np.flatnonzero(fold == part))
         total += float(mixture.logpdf(test.rows) @ test.weight())
     return total

@@ -61,7 +61,9 @@ class Finalist:
         return (self.degenerate, -self.fit.value)
 
 
-def tournament(small: Sample, k: int, rng: np.random.Generator, fields: int = 1) -> list[Finalist]:
+def tournament(
+    small: Sample, k: int, rng: np.random.Generator, stop: Stop, fields: int = 1
+) -> list[Finalist]:
     """Let starts climb a few steps on the sample, keep the better half, and repeat; best first.
 
     Halving after short runs is emEM (Biernacki et al. 2003); seeds are drawn by squared distance
@@ -71,13 +73,16 @@ def tournament(small: Sample, k: int, rng: np.random.Generator, fields: int = 1)
     field = _affordable(small, k)
     standing: list[Finalist] = []
     for name, start in islice(_entrants(small, k, rng, fields), field * fields):
-        standing.append(_climbed(small, name, start, _ROUNDS[0]))
+        standing.append(_climbed(small, name, start, min(_ROUNDS[0], stop.max_iter)))
         if _agreed(standing):
             break
     standing = _better_half(standing)
     for steps in _ROUNDS[1:] if field == len(_FIELD) else ():
         if len(standing) > 1:
-            onward = [_climbed(small, one.name, one.fit, steps) for one in standing]
+            onward = [
+                _climbed(small, one.name, one.fit, min(steps, stop.max_iter - one.fit.n_iter))
+                for one in standing
+            ]
             standing = _better_half(onward)
     return standing
 
@@ -93,6 +98,8 @@ def _affordable(small: Sample, k: int) -> int:
 def _climbed(small: Sample, name: str, start: Mixture | Fit, steps: int) -> Finalist:
     """Climb some steps from a mixture, or go on from a climb."""
     if isinstance(start, Fit):
+        if start.converged or steps <= 0:
+            return Finalist(name, start, bool(collapsed(start, small).any()), small)
         fit = run(small.problem, start.mixture, Stop(1e-7, steps)).after(start)
     else:
         fit = run(small.problem, start, Stop(1e-7, steps))

@@ -132,7 +132,9 @@ def _trace(trace: Sequence[float], problem: Problem, mixture: Mixture) -> list[F
         Fact(
             "the objective never falls", fall, f"largest fall at most {noise:.2g} nats a row",
             fall <= noise,
-            "every step explained the data better, as expectation-maximization must",
+            "every step explained the data better, as expectation-maximization must"
+            if fall <= noise
+            else "a step lost likelihood: nearly singular covariances lose digits; drop columns",
         )
     ]  # fmt: skip
 

@@ -1,0 +1,85 @@
+"""An estimator's parameters, checked and turned into what a fit takes."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from mixtura._errors import InputError, InputTypeError
+from mixtura.expectation import hard, soft
+from mixtura.fit.em import Stop
+from mixtura.fit.given import Start
+from mixtura.fit.select import CRITERIA, Task, threads
+from mixtura.source import MemorySource
+
+_ASSIGN = {"soft": soft, "hard": hard}
+
+
+def checked(estimator: Any) -> None:
+    """Refuse parameters that cannot be used.
+
+    Raises
+    ------
+    InputError, InputTypeError
+        Names the parameter and what to use instead.
+    """
+    kind: Any
+    for name, kind, low in (("tol", Real, 0), ("max_iter", Integral, 1), ("n_init", Integral, 1)):
+        value = getattr(estimator, name)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise InputTypeError(f"{name}={value!r} must be a number, at least {low}")
+        if not value >= low:
+            raise InputError(f"{name}={value!r} must be at least {low}")
+    if estimator.criterion not in CRITERIA:
+        raise InputError(f"criterion={estimator.criterion!r}: use one of {CRITERIA}")
+    ridge = 0.0 if estimator.reg_covar == "auto" else estimator.reg_covar
+    if not isinstance(ridge, (int, float, np.number)) or not ridge >= 0:
+        raise InputError(f'reg_covar={estimator.reg_covar!r}: use "auto" or a number, at least 0')
+    if estimator.assignment not in _ASSIGN:
+        raise InputError(f"assignment={estimator.assignment!r}: use one of {tuple(_ASSIGN)}")
+
+
+def compared(estimator: Any) -> None:
+    """Refuse what belongs to a single fit where several candidates are compared.
+
+    Raises
+    ------
+    InputError
+    """
+    for name in ("weights_init", "means_init", "precisions_init", "callback"):
+        if getattr(estimator, name) is not None:
+            raise InputError(
+                f"{name} belongs to one fit: give one n_components and one covariance_type, "
+                "or leave it out"
+            )
+
+
+def task(
+    estimator: Any,
+    source: MemorySource,
+    names: tuple[str, ...] | None = None,
+    labels: Any = None,
+) -> Task:
+    """What the estimator's parameters ask for, over the rows of a source."""
+    return Task(
+        MemorySource(source.whole.rows, source.whole.weights, threads=threads(estimator.n_jobs)),
+        estimator.criterion,
+        int(check_random_state(estimator.random_state).randint(2**31 - 1)),
+        Stop(estimator.tol, estimator.max_iter),
+        estimator.prior,
+        None if isinstance(estimator.reg_covar, str) else float(estimator.reg_covar),
+        _ASSIGN[estimator.assignment],
+        estimator.equal_weights,
+        estimator.n_init,
+        names,
+        labels,
+        Start(
+            estimator.init_params,
+            estimator.weights_init,
+            estimator.means_init,
+            estimator.precisions_init,
+        ),
+    )
