@@ -65,7 +65,7 @@ def given_start(problem: Problem, k: int, given: Start, rng: np.random.Generator
         return None
     if given.means is not None:
         means = _shaped(given.means, (k, problem.source.d), "means_init")
-        start = partitioned(sample(problem, k, rng), problem.frame.read(means), rounds=1)
+        start = partitioned(sample(problem, k, rng), problem.frame.read(means), rounds=20)
     else:
         start = _asked(problem, k, given.how, rng)
     return _overridden(problem, start, given) if given.parameters else start
