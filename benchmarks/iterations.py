@@ -31,7 +31,7 @@ from typing import Any
 
 import numpy as np
 
-from machine import describe, gemm_peak, limited
+from machine import Company, describe, gemm_peak, limited
 from peers import OURS, PEERS, SINGLE, Climber, Library, Task, made
 
 QUICK = ("500x2x3", "10000x2x5", "100000x2x8", "100000x16x16", "100000x32x32")
@@ -85,15 +85,15 @@ class Runner:
         end = time.perf_counter() + effort.climb
         while True:
             self.short.append(self._once(self.few)[0])
-            self.long.append(self._once(self.many)[0])
+            self.long.append(self._once(self.many, watch=True)[0])
             if time.perf_counter() > end:
                 return
 
-    def _once(self, iterations: int) -> tuple[float, np.ndarray | None]:
+    def _once(self, iterations: int, watch: bool = False) -> tuple[float, np.ndarray | None]:
         wall, cpu = time.perf_counter(), time.process_time()
         means = self.climb(iterations)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-        if wall > 0.05:
+        if watch and wall > 0.05:
             self.processors = max(self.processors, cpu / wall)
         return wall, means
 
@@ -169,12 +169,16 @@ def rows(
     task = made(*map(int, case.split("x")), family)
     single = None
     for number in threads:
+        company = Company()
         with limited(number):
             runners = measured(replace(task, threads=number), libraries, effort)
+        others = company.processors()
         found = {runner.library.name: runner for runner in runners}
         seconds = {name: runner.seconds for name, runner in found.items()}
         single = seconds["mixtura"] if number == 1 else single
         print(line(task, number, found, libraries, peak, single), flush=True)
+        if others > 0.1:
+            print(f"    disturbed: other programs kept {others:.1f} processors busy")
         for runner in runners:
             if runner.processors > number + 0.2:
                 print(f"    {runner.library.name} used {runner.processors:.1f} processors")
@@ -185,6 +189,7 @@ def rows(
             "marks": {name: runner.mark for name, runner in found.items()},
             "gemm": share(task, seconds["mixtura"], number, peak),
             "speedup": single / seconds["mixtura"] if single else None,
+            "others": others,
         }
 
 

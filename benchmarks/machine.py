@@ -107,5 +107,26 @@ def timed(function: Callable[[], object]) -> tuple[float, object]:
     return time.perf_counter() - start, result
 
 
+class Company:
+    """How many processors other programs kept busy since this was made, where it can be told."""
+
+    def __init__(self) -> None:
+        self.start = self._now()
+
+    def processors(self) -> float:
+        """On average; zero where the system does not say."""
+        busy, own, wall = (now - then for now, then in zip(self._now(), self.start, strict=True))
+        return max(busy - own, 0.0) / wall if busy else 0.0
+
+    @staticmethod
+    def _now() -> tuple[float, float, float]:
+        """Seconds: all processors busy, this program, the clock."""
+        times = os.times()
+        stat = Path("/proc/stat")
+        ticks = list(map(int, stat.read_text().split()[1:9])) if stat.exists() else [0] * 8
+        busy = sum(ticks) - ticks[3] - ticks[4]  # without idle and waiting for disks
+        return busy / os.sysconf("SC_CLK_TCK"), sum(times[:4]), time.perf_counter()
+
+
 if __name__ == "__main__":
     main()

@@ -20,7 +20,9 @@ def log_density_50(x, mean, covariance):
     """log N(x | mean, covariance) in 50 digits, given the float64 numbers exactly."""
     with mpmath.workdps(50):
         d = len(x)
-        off = mpmath.matrix([mpmath.mpf(float(a)) - mpmath.mpf(float(b)) for a, b in zip(x, mean)])
+        off = mpmath.matrix(
+            [mpmath.mpf(float(a)) - mpmath.mpf(float(b)) for a, b in zip(x, mean, strict=True)]
+        )
         sigma = mpmath.matrix([[mpmath.mpf(float(v)) for v in row] for row in covariance])
         lower = mpmath.cholesky(sigma)
         y = mpmath.lu_solve(lower, off)
@@ -34,7 +36,7 @@ def mixture_log_density_50(x, weights, means, covariances):
     with mpmath.workdps(50):
         parts = [
             mpmath.log(mpmath.mpf(float(w))) + log_density_50(x, m, c)
-            for w, m, c in zip(weights, means, covariances)
+            for w, m, c in zip(weights, means, covariances, strict=True)
             if w > 0
         ]
         top = max(parts)
@@ -102,7 +104,7 @@ def expectation(X, weights, means, covariances, pivot, w=None, plausibility=None
 
 
 def conditional(x, o, mean, covariance):
-    """A row completed by its conditional mean, and the conditional covariance of what was missing."""
+    """A row completed by its conditional mean, and the conditional covariance of the rest."""
     d = len(x)
     filled, spread = x.copy(), np.zeros((d, d))
     m = ~o
@@ -165,8 +167,10 @@ def maximization(family, sums, pivot, prior=None):
 
 def _full(scatter, n, d, prior):
     if prior is None:
-        return np.stack([s / m for s, m in zip(scatter, n)])
-    return np.stack([(prior.matrix + s) / (prior.dof + m + d + 2) for s, m in zip(scatter, n)])
+        return np.stack([s / m for s, m in zip(scatter, n, strict=True)])
+    return np.stack(
+        [(prior.matrix + s) / (prior.dof + m + d + 2) for s, m in zip(scatter, n, strict=True)]
+    )
 
 
 def _tied(scatter, n, d, prior):
@@ -180,19 +184,24 @@ def _tied(scatter, n, d, prior):
 
 def _diag(scatter, n, d, prior):
     if prior is None:
-        return np.stack([np.diag(np.diag(s)) / m for s, m in zip(scatter, n)])
+        return np.stack([np.diag(np.diag(s)) / m for s, m in zip(scatter, n, strict=True)])
     return np.stack(
-        [np.diag(prior.variance + np.diag(s)) / (prior.dof + m + 3) for s, m in zip(scatter, n)]
+        [
+            np.diag(prior.variance + np.diag(s)) / (prior.dof + m + 3)
+            for s, m in zip(scatter, n, strict=True)
+        ]
     )
 
 
 def _spherical(scatter, n, d, prior):
     if prior is None:
-        return np.stack([np.eye(d) * np.trace(s) / (d * m) for s, m in zip(scatter, n)])
+        return np.stack(
+            [np.eye(d) * np.trace(s) / (d * m) for s, m in zip(scatter, n, strict=True)]
+        )
     return np.stack(
         [
             np.eye(d) * (prior.variance + np.trace(s)) / (prior.dof + (m + 1) * d + 2)
-            for s, m in zip(scatter, n)
+            for s, m in zip(scatter, n, strict=True)
         ]
     )
 
@@ -230,9 +239,9 @@ def log_prior(family, prior, means, covariances):
     """The prior's log-density at a mixture, without its normalising constants."""
     if prior is None:
         return 0.0
-    k, d = means.shape
+    _k, d = means.shape
     total = 0.0
-    for mean, sigma in zip(means, covariances):
+    for mean, sigma in zip(means, covariances, strict=True):
         off = mean - prior.mean
         total -= 0.5 * np.linalg.slogdet(sigma)[1]
         total -= 0.5 * prior.shrinkage * off @ np.linalg.solve(sigma, off)
@@ -251,7 +260,7 @@ def log_prior(family, prior, means, covariances):
 def expected_objective(family, sums, pivot, weights, means, covariances, prior=None):
     """Q: what the M-step maximises, from the sums, up to a constant."""
     total = float(sums.mass @ np.log(weights))
-    for c, (mean, sigma) in enumerate(zip(means, covariances)):
+    for c, (mean, sigma) in enumerate(zip(means, covariances, strict=True)):
         shift = pivot[c] - mean
         cross = np.outer(sums.first[c], shift)
         about = sums.second[c] + cross + cross.T + sums.mass[c] * np.outer(shift, shift)

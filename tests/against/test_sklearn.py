@@ -66,13 +66,13 @@ def test_after_a_fit_with_the_same_start_and_floor(kind, iris):
         "diag": np.ones((3, 4)),
         "spherical": np.ones(3),
     }[kind]
-    given = dict(
-        covariance_type=kind,
-        weights_init=np.full(3, 1 / 3),
-        means_init=means,
-        precisions_init=precisions,
-        max_iter=5000,
-    )
+    given = {
+        "covariance_type": kind,
+        "weights_init": np.full(3, 1 / 3),
+        "means_init": means,
+        "precisions_init": precisions,
+        "max_iter": 5000,
+    }
     theirs = Sklearn(3, tol=1e-12, reg_covar=0.0, **given).fit(X)
     ours = GaussianMixture(3, tol=1e-13, **given).fit(X)
     # Their rule stops when a step gains less than 1e-12 nats a row.
@@ -97,13 +97,13 @@ def test_precisions_init_is_used(kind, faithful):
     array = covariance_array(kind, 2, 2, rng) * 10
     means = np.array([[2.0, 55.0], [4.3, 80.0]])
     mixture = Mixture([0.4, 0.6], means, array, covariance_type=kind)
-    given = dict(
-        covariance_type=kind,
-        weights_init=[0.4, 0.6],
-        means_init=means,
-        precisions_init=mixture.to_sklearn().precisions_,
-        max_iter=1,
-    )
+    given = {
+        "covariance_type": kind,
+        "weights_init": [0.4, 0.6],
+        "means_init": means,
+        "precisions_init": mixture.to_sklearn().precisions_,
+        "max_iter": 1,
+    }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         theirs = Sklearn(2, reg_covar=0.0, **given).fit(faithful)

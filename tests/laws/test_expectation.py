@@ -236,7 +236,7 @@ def test_known_labels_are_a_supervised_fit(family, kernel):
     sums = oracle_expectation(
         case.X, np.full(3, 1 / 3), zero, np.stack([np.eye(3)] * 3), zero, None, told
     )
-    weights, means, covariances = oracle_maximization(family, sums, zero)
+    weights, _means, covariances = oracle_maximization(family, sums, zero)
     close(after.weights, np.bincount(labels) / 80)
     close(after.means, np.stack([case.X[labels == c].mean(axis=0) for c in range(3)]))
     close(after.covariances, covariances)

@@ -38,7 +38,7 @@ def test_the_trace_never_falls(family, mode, accelerate, kernel):
 @pytest.mark.parametrize(("family", "mode"), PRODUCT)
 def test_acceleration_ends_where_plain_steps_end_or_higher(family, mode):
     case = make(family, mode, seed=32, n=150, spread=4.0)
-    fast, problem = climb(case, tol=1e-12, max_iter=5000)
+    fast, _problem = climb(case, tol=1e-12, max_iter=5000)
     slow, _ = climb(case, tol=1e-12, max_iter=5000, accelerate=False)
     assert fast.converged and slow.converged
     assert fast.value >= slow.value - 1e-8
@@ -214,7 +214,7 @@ def test_a_huge_shrinkage_gives_the_prior_mean(family):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_default_prior_keeps_thin_components_sound(family):
-    """k = n/4: without a prior components collapse; with it every covariance is well away from 0."""
+    """k = n/4: without a prior components collapse; with it every covariance is well above 0."""
     X = np.random.default_rng(0).normal(size=(40, 2))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

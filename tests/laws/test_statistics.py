@@ -1,5 +1,6 @@
 """Statistics are a vector space, and every cut of the rows gives the same sum."""
 
+import itertools
 from functools import partial
 
 import numpy as np
@@ -112,9 +113,7 @@ def test_any_cut_of_the_rows_gives_the_same_sum(case, cut):
     step = partial(expectation, case.mixture, moments=moments)
     whole = step(block)
     edges = [0, *sorted(cut), len(case.X)]
-    parts = [
-        step(block.take(slice(a, b))) for a, b in zip(edges[:-1], edges[1:], strict=True) if b > a
-    ]
+    parts = [step(block.take(slice(a, b))) for a, b in itertools.pairwise(edges) if b > a]
     close(tree_sum(parts), whole, rtol=1e-10)
 
 
@@ -143,7 +142,7 @@ def test_blocks_are_cut_by_row_number_alone():
     for n, d in ((1, 1), (1000, 3), (100_001, 8), (70_000, 300)):
         places = cuts(n, d)
         assert places[0].start == 0 and places[-1].stop == n
-        assert all(a.stop == b.start for a, b in zip(places[:-1], places[1:], strict=True))
+        assert all(a.stop == b.start for a, b in itertools.pairwise(places))
         assert all(place.stop > place.start for place in places)
 
 

@@ -117,7 +117,7 @@ def test_rows_like_reorders_by_name():
     np.testing.assert_array_equal(rows_like(frame, 2, ["a", "b"]), [[2.0, 1.0]])
     with pytest.raises(InputError, match="'c'"):
         rows_like(frame, 2, ["a", "c"])
-    with pytest.raises(InputError, match="1 features.*2 features"):
+    with pytest.raises(InputError, match=r"1 features.*2 features"):
         rows_like([[1.0]], 2)
 
 

@@ -385,7 +385,7 @@ def test_warm_start(faithful):
     assert model.n_iter_ <= first
     # It starts where it ended.
     assert model.lower_bounds_[0] == pytest.approx(reached, rel=1e-13)
-    model.fit(faithful + [0.1, 1.0])
+    model.fit(faithful + np.array([0.1, 1.0]))
     assert model.lower_bounds_[0] < reached
     model.set_params(n_components=3)
     with warnings.catch_warnings():
@@ -441,7 +441,7 @@ def test_verbose_prints(faithful, capsys):
 
 
 def test_scikit_learns_callbacks(faithful):
-    """scikit-learn 1.9: ``set_callbacks``; each step is a task, and the estimator can be rebuilt."""
+    """scikit-learn 1.9: ``set_callbacks``; each step is a task."""
     pytest.importorskip("sklearn.callback")
     from sklearn.callback import ScoringMonitor  # noqa: F401  the API is there
 

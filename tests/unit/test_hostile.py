@@ -245,7 +245,7 @@ def test_collinear_columns(family):
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("far", [1e3, 1e6, 1e12])
 def test_far_outlier(family, far):
-    X, labels = blobs()
+    X, _labels = blobs()
     X = np.concatenate([X, [[far, -far]]])
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -261,7 +261,7 @@ def test_far_outlier(family, far):
 @pytest.mark.parametrize("far", [1e4, 1e12])
 def test_empty_component_by_means_init(family, far):
     """Re-seeded or dropped, and said."""
-    X, labels = blobs()
+    X, _labels = blobs()
     start = np.array([[0.0, 0.0], [20.0, 20.0], [far, far]])
     model, texts = told(X, 3, family, means_init=start)
     check(model, X)
@@ -316,7 +316,7 @@ def test_any_scale(family, scale):
 @pytest.mark.parametrize("scale", [1e-300, 1e300])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_everything_works_at_any_scale(family, scale):
-    """Attributes, sampling and texts too; what cannot be a float64 is inf or 0, without a warning."""
+    """Attributes, sampling and texts too; what no float64 can hold is inf or 0, unwarned."""
     X, _ = blobs(gap=6.0)
     X = X * (scale / np.abs(X).max())
     model = GaussianMixture(2, covariance_type=family, random_state=0).fit(X)
@@ -474,14 +474,14 @@ def test_wrong_number_of_columns():
     X, _ = blobs(d=3)
     model = GaussianMixture(2, random_state=0).fit(X)
     for method in ("predict", "predict_proba", "score_samples", "score", "bic", "impute"):
-        with pytest.raises(ValueError, match="2 features.*3 features"):
+        with pytest.raises(ValueError, match=r"2 features.*3 features"):
             getattr(model, method)(X[:, :2])
-    with pytest.raises(InputError, match="2 features.*3"):
+    with pytest.raises(InputError, match=r"2 features.*3"):
         model.mixture_.logpdf(X[:, :2])
 
 
 def test_bad_weights_and_labels_are_refused():
-    X, labels = blobs(n=5)
+    X, _labels = blobs(n=5)
     bad = np.ones(10)
     bad[3] = -1.0
     nan = np.ones(10)

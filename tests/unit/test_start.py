@@ -1,5 +1,6 @@
 """Seeds, the tournament, rescue, and what a fit says of its starts."""
 
+import itertools
 import warnings
 
 import numpy as np
@@ -107,7 +108,7 @@ def test_finalists_are_ranked_and_distinct(family, iris):
     standing = tournament(small, 4, np.random.default_rng(0))
     values = [one.fit.value for one in standing if not one.degenerate]
     assert values == sorted(values, reverse=True)
-    assert all(a - b > 1e-7 for a, b in zip(values[:-1], values[1:], strict=True))
+    assert all(a - b > 1e-7 for a, b in itertools.pairwise(values))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -181,7 +182,7 @@ def test_starts_that_agree_are_quiet():
 @pytest.mark.parametrize("family", ["full", "diag", "spherical"])
 def test_a_collapsing_component_is_rescued(family):
     """A start on one row collapses onto it; a sound solution with as many components exists."""
-    X, labels = blobs(k=2, n=100, d=2)
+    X, _labels = blobs(k=2, n=100, d=2)
     start = np.zeros(len(X), int)
     start[5] = 1  # one row alone
     with warnings.catch_warnings(record=True) as caught:

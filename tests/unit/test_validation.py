@@ -52,7 +52,7 @@ def test_a_climb_cut_short_is_seen(iris):
 
 def test_other_data_are_seen(faithful):
     model = GaussianMixture(2, random_state=0).fit(faithful)
-    assert not model.validate(faithful + [0.5, 5.0])["the gradient vanishes"].holds
+    assert not model.validate(faithful + np.array([0.5, 5.0]))["the gradient vanishes"].holds
 
 
 def test_a_falling_trace_is_seen(faithful):

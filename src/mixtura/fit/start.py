@@ -23,6 +23,9 @@ _ROUNDS = (10, 20, 40)
 _BUDGET = 0.5
 """Seconds for the first round, about."""
 
+_MANY = 6
+"""Every so many components call for as many entrants again: optima multiply."""
+
 _AGREED = 3
 """So many starts at the same optimum end the tournament."""
 
@@ -70,7 +73,7 @@ def tournament(
     (Arthur & Vassilvitskii 2007), farthest point first, at random, and by Ward's tree. Where the
     first starts agree on an optimum, the rest need not run.
     """
-    field = _affordable(small, k)
+    field, fields = _affordable(small, k), fields * (1 + k // _MANY)
     standing: list[Finalist] = []
     for name, start in islice(_entrants(small, k, rng, fields), field * fields):
         standing.append(_climbed(small, name, start, min(_ROUNDS[0], stop.max_iter)))

@@ -102,13 +102,14 @@ class OneBlasThread:
         with self._lock:
             if self._inside == 0:
                 self._limit = _controller().limit(limits=1, user_api="blas")
+                self._limit.__enter__()
             self._inside += 1
 
     def __exit__(self, *error: object) -> None:
         with self._lock:
             self._inside -= 1
             if self._inside == 0:
-                self._limit.restore_original_limits()
+                self._limit.__exit__(None, None, None)
 
 
 _guard = OneBlasThread()
