@@ -66,7 +66,7 @@ def row_weights(sample_weight: Any, n: int) -> Array | None:
     """
     if sample_weight is None:
         return None
-    weights = np.array(_plain(sample_weight), dtype=np.float64)
+    weights = numbers(_plain(sample_weight), "sample_weight")
     if weights.ndim == 0:
         weights = np.full(n, float(weights))
     if weights.shape != (n,):
@@ -113,7 +113,7 @@ def plausibility(labels: Any, n: int, k: int) -> Array | None:
         raise InputError(
             f"labels have shape {given.shape}: ({n},) with -1 for unknown, or ({n}, {k})"
         )
-    soft = given.astype(np.float64)
+    soft = numbers(given, "labels")
     unknown = np.isnan(soft).all(axis=1)
     soft[unknown] = 1.0
     bad = np.flatnonzero(~((soft >= 0).all(axis=1) & (soft.max(axis=1) > 0)))
@@ -131,7 +131,7 @@ def partition(given: Any, n: int, k: int, where: str) -> Array:
     if values.shape == (n,):
         return np.asarray(np.exp(_hard_plausibility(values, k)))
     if values.shape == (n, k):
-        values = values.astype(np.float64)
+        values = numbers(values, where)
         total = values.sum(axis=1, keepdims=True)
         if np.isfinite(values).all() and (values >= 0).all() and (total > 0).all():
             return np.asarray(values / total)
@@ -199,17 +199,17 @@ def numbers(values: Any, what: str) -> Array:
 
 
 def _hard_plausibility(labels: Any, k: int) -> Array:
-    numbers = labels.astype(np.float64)
-    numbers = np.where(np.isnan(numbers), -1.0, numbers)
-    bad = np.flatnonzero((numbers != np.round(numbers)) | (numbers < -1) | (numbers >= k))
+    told = numbers(labels, "labels")
+    told = np.where(np.isnan(told), -1.0, told)
+    bad = np.flatnonzero((told != np.round(told)) | (told < -1) | (told >= k))
     if len(bad):
         raise InputError(
             f"labels must be 0..{k - 1}, or -1 for unknown; row {bad[0]} has {labels[bad[0]]}"
         )
-    out = np.zeros((len(numbers), k))
-    known = np.flatnonzero(numbers >= 0)
+    out = np.zeros((len(told), k))
+    known = np.flatnonzero(told >= 0)
     out[known] = -np.inf
-    out[known, numbers[known].astype(np.intp)] = 0.0
+    out[known, told[known].astype(np.intp)] = 0.0
     return out
 
 

@@ -12,6 +12,7 @@ from mixtura import GaussianMixture
 from mixtura._errors import DegenerateWarning, MixturaWarning, StartsDisagreeWarning
 from mixtura.covariance import FAMILIES as RULES
 from mixtura.fit import seeds
+from mixtura.fit.em import Stop
 from mixtura.fit.problem import state
 from mixtura.fit.sample import sample
 from mixtura.fit.start import tournament
@@ -105,7 +106,7 @@ def test_a_sample_of_many_rows_is_small_and_of_the_rows():
 def test_finalists_are_ranked_and_distinct(family, iris):
     problem = state(MemorySource(iris[0]), RULES[family])
     small = sample(problem, 4, np.random.default_rng(0))
-    standing = tournament(small, 4, np.random.default_rng(0))
+    standing = tournament(small, 4, np.random.default_rng(0), Stop())
     values = [one.fit.value for one in standing if not one.degenerate]
     assert values == sorted(values, reverse=True)
     assert all(a - b > 1e-7 for a, b in itertools.pairwise(values))

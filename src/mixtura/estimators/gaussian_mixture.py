@@ -55,7 +55,7 @@ class GaussianMixture(CallbackSupportMixin, DensityMixin, BaseEstimator):
     max_iter : int, default=1000
         E+M steps at most.
     n_init : int, default=1
-        Tournaments' worth of starts that compete.
+        Tournaments' worth of starts that compete; above one, none is spared because others agree.
     init_params : str, callable or array_like, default="auto"
         "auto" lets k-means++, farthest-point, random and hierarchical starts compete; "kmeans",
         "k-means++", "random" and "random_from_data" take that start alone, as in scikit-learn. A
@@ -203,6 +203,7 @@ class GaussianMixture(CallbackSupportMixin, DensityMixin, BaseEstimator):
         parameters.checked(self)
         read = _checks.table(X)
         validate_data(self, X, skip_check_array=True, reset=True)
+        self.n_features_in_ = read.rows.shape[1]
         if read.names is not None:
             self.feature_names_in_ = np.array(read.names, dtype=object)
         source = MemorySource(*_checks.weighted(read.rows, sample_weight))

@@ -65,19 +65,19 @@ class Finalist:
 
 
 def tournament(
-    small: Sample, k: int, rng: np.random.Generator, stop: Stop, fields: int = 1
+    small: Sample, k: int, rng: np.random.Generator, stop: Stop = Stop(), fields: int = 1
 ) -> list[Finalist]:
     """Let starts climb a few steps on the sample, keep the better half, and repeat; best first.
 
     Halving after short runs is emEM (Biernacki et al. 2003); seeds are drawn by squared distance
     (Arthur & Vassilvitskii 2007), farthest point first, at random, and by Ward's tree. Where the
-    first starts agree on an optimum, the rest need not run.
+    first starts agree on an optimum, the rest need not run, unless more `fields` are asked for.
     """
-    field, fields = _affordable(small, k), fields * (1 + k // _MANY)
+    field, rounds = _affordable(small, k), fields * (1 + k // _MANY)
     standing: list[Finalist] = []
-    for name, start in islice(_entrants(small, k, rng, fields), field * fields):
+    for name, start in islice(_entrants(small, k, rng, rounds), field * rounds):
         standing.append(_climbed(small, name, start, min(_ROUNDS[0], stop.max_iter)))
-        if _agreed(standing):
+        if fields == 1 and _agreed(standing):
             break
     standing = _better_half(standing)
     for steps in _ROUNDS[1:] if field == len(_FIELD) else ():
