@@ -38,6 +38,16 @@ def table(X: Any) -> Table:
     return Table(rows, names)
 
 
+def eager(X: Any) -> Any:
+    """X, read into memory where it is a lazy frame."""
+    if isinstance(X, (np.ndarray, list, tuple)):
+        return X
+    import narwhals as nw
+
+    frame = nw.from_native(X, pass_through=True, allow_series=True)
+    return frame.collect().to_native() if isinstance(frame, nw.LazyFrame) else X
+
+
 def rows_like(X: Any, features: int, names: Sequence[str] | None = None) -> Rows:
     """Rows for a model of `features` columns; a data frame is matched to `names` when it can be."""
     read = table(X)
@@ -114,6 +124,9 @@ def plausibility(labels: Any, n: int, k: int) -> Array | None:
             f"labels have shape {given.shape}: ({n},) with -1 for unknown, or ({n}, {k})"
         )
     soft = numbers(given, "labels")
+    if np.isinf(soft).any():
+        row = int(np.flatnonzero(np.isinf(soft).any(axis=1))[0])
+        raise InputError(f"soft labels must be finite; row {row} is {soft[row]}")
     unknown = np.isnan(soft).all(axis=1)
     soft[unknown] = 1.0
     bad = np.flatnonzero(~((soft >= 0).all(axis=1) & (soft.max(axis=1) > 0)))
@@ -224,9 +237,7 @@ def _data_frame(X: Any) -> Any:
         return None
     import narwhals as nw
 
-    frame = nw.from_native(X, pass_through=True, allow_series=True)
-    if isinstance(frame, nw.LazyFrame):
-        return frame.collect()
+    frame = nw.from_native(eager(X), pass_through=True, allow_series=True)
     if isinstance(frame, nw.Series):
         raise InputError(
             f"Expected 2D array, got 1D array instead: column {frame.name!r}. "

@@ -201,6 +201,7 @@ class GaussianMixture(CallbackSupportMixin, DensityMixin, BaseEstimator):
 
     def _fit(self, X: Any, sample_weight: Any, labels: Any) -> Self:
         parameters.checked(self)
+        X = _checks.eager(X)
         read = _checks.table(X)
         validate_data(self, X, skip_check_array=True, reset=True)
         self.n_features_in_ = read.rows.shape[1]
@@ -367,6 +368,7 @@ class GaussianMixture(CallbackSupportMixin, DensityMixin, BaseEstimator):
 
     def _rows(self, X: Any) -> Any:
         self._fitted()
+        X = _checks.eager(X)
         read = _checks.table(X)
         validate_data(self, X, skip_check_array=True, reset=False)
         if read.rows.shape[1] != self.n_features_in_:

@@ -8,7 +8,7 @@ from functools import cache, cached_property
 from threading import Lock
 from typing import Any, TypeVar
 
-from threadpoolctl import ThreadpoolController
+import threadpoolctl
 
 from mixtura._types import Array, Indices, Rows
 from mixtura.block import Block, cuts
@@ -109,7 +109,9 @@ class OneBlasThread:
         with self._lock:
             self._inside -= 1
             if self._inside == 0:
+                _let_any_thread_set_limits()
                 self._limit.__exit__(None, None, None)
+                _let_any_thread_set_limits()
 
 
 _guard = OneBlasThread()
@@ -120,6 +122,13 @@ def one_blas_thread() -> OneBlasThread:
     return _guard
 
 
+def _let_any_thread_set_limits() -> None:
+    """threadpoolctl from 3.8 on heeds only the thread that set a limit; ours may end in another."""
+    blas = getattr(threadpoolctl, "OpenBLASController", None)
+    if blas is not None and hasattr(blas, "clear_controlling_thread"):
+        blas.clear_controlling_thread(force=True)
+
+
 @cache
-def _controller() -> ThreadpoolController:
-    return ThreadpoolController()
+def _controller() -> threadpoolctl.ThreadpoolController:
+    return threadpoolctl.ThreadpoolController()
