@@ -166,7 +166,7 @@ def test_disagreeing_starts_are_told():
     X = (corners[:, None] + rng.normal(size=(4, 100, 2))).reshape(-1, 2)
     X = np.concatenate([X, X[:, ::-1]])  # exactly symmetric
     with pytest.warns(StartsDisagreeWarning, match="nats apart"):
-        GaussianMixture(2, covariance_type="spherical", random_state=0, n_init=3).fit(X)
+        GaussianMixture(2, covariance_type="equal-spherical", random_state=0, n_init=3).fit(X)
 
 
 def test_starts_that_agree_are_quiet():
