@@ -11,7 +11,8 @@ from mixtura._types import Array, Mask
 FLOOR = 1e-12
 """Smallest variance allowed, relative to that of the data's columns."""
 
-_EXACT_FEATURES = 32  # above, an eigendecomposition a step costs more than its exactness is worth
+EXACT_FEATURES = 32
+"""Above, an eigendecomposition a step costs more than its exactness is worth."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Guard:
 
     def _lifted(self, covariance: Array) -> Array:
         d = len(covariance)
-        if d > _EXACT_FEATURES:
+        if d > EXACT_FEATURES:
             lift = self.floor + 4 * d * np.finfo(float).eps * np.trace(covariance) / d
             return np.asarray(covariance + lift * np.eye(d))
         values, vectors = np.linalg.eigh(covariance)

@@ -9,8 +9,9 @@ import numpy as np
 from mixtura import kernels
 from mixtura._types import Array, Indices
 from mixtura.block import Block
-from mixtura.covariance import Guard
+from mixtura.covariance.guard import EXACT_FEATURES, Guard
 from mixtura.fit.problem import Problem
+from mixtura.kernels.layout import FULL
 from mixtura.mixture import Mixture
 from mixtura.source import MemorySource
 from mixtura.statistics import Statistics
@@ -70,9 +71,17 @@ def sample(problem: Problem, k: int, rng: np.random.Generator) -> Sample:
 
 
 def on_floor(mixture: Mixture, guard: Guard) -> Indices:
-    """How many eigenvalues of each component's covariance (k,) the guard holds up."""
+    """How many eigenvalues of each component's covariance (k,) the guard holds up.
+
+    Many features are judged by the squared pivots of the Cholesky factors instead, which are little
+    above the floor in the same directions and cost no eigendecomposition.
+    """
+    structure = mixture.structure
     limit = 4.0 * guard.floor + 1.01 * float(guard.ridge.min(initial=np.inf))
-    return np.asarray((mixture.structure.eigenvalues() <= limit).sum(axis=1))
+    if structure.shape == FULL and structure.d > EXACT_FEATURES:
+        pivots = structure.factors.diagonal(axis1=1, axis2=2) ** -2.0
+        return np.asarray((pivots <= 100.0 * limit).sum(axis=1))
+    return np.asarray((structure.eigenvalues() <= limit).sum(axis=1))
 
 
 def partitioned(small: Sample, seeds: Array, space: int = 0, rounds: int = 4) -> Mixture:

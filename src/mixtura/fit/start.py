@@ -75,8 +75,9 @@ def tournament(
     """
     field, rounds = _affordable(small, k), fields * (1 + k // _MANY)
     standing: list[Finalist] = []
+    steps = 0 if field * rounds == 1 else min(_ROUNDS[0], stop.max_iter)
     for name, start in islice(_entrants(small, k, rng, rounds), field * rounds):
-        standing.append(_climbed(small, name, start, min(_ROUNDS[0], stop.max_iter)))
+        standing.append(_climbed(small, name, start, steps))
         if fields == 1 and _agreed(standing):
             break
     standing = _better_half(standing)
