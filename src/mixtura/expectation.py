@@ -58,14 +58,16 @@ def expectation(
         About zero where the log-linear form is accurate enough, else about the mixture's means;
         the choice depends on the mixture alone, so that blocks can be added.
     """
-    pivot = np.zeros_like(mixture.location) if cancellation(mixture) <= LOSS else mixture.location
-    total = Statistics.zero(moments, pivot)
-    if assign in (soft, hard) and fits(mixture, moments):
-        plain, rest = block.halves
-        if plain is not None:
-            total = _by_kernel(mixture, plain, moments, assign is hard, pivot)
-    else:
-        rest = block
+    pivot = mixture.location
+    if cancellation(mixture) <= LOSS:
+        pivot = mixture.kept("origin", lambda m: np.zeros_like(m.location))
+    fast = assign in (soft, hard) and fits(mixture, moments)
+    plain, rest = block.halves if fast else (None, block)
+    total = (
+        Statistics.zero(moments, pivot)
+        if plain is None
+        else _by_kernel(mixture, plain, moments, assign is hard, pivot)
+    )
     if rest is None:
         return total
     for found in _others(mixture, rest, moments, assign):
@@ -101,13 +103,13 @@ def _others(
 
 def cancellation(mixture: Mixture) -> float:
     """Nats a row that the log-linear form may lose for this mixture, in float64."""
-    known = mixture.__dict__.get("_cancellation")
-    if known is None:
-        structure = mixture.structure
-        deviations = np.sqrt(structure.variances_by_column)
-        known = kernels.plain.cancellation(mixture.location, structure.precisions, deviations)
-        mixture.__dict__["_cancellation"] = known
-    return float(known)
+    return float(mixture.kept("cancellation", _cancellation))
+
+
+def _cancellation(mixture: Mixture) -> float:
+    structure = mixture.structure
+    deviations = np.sqrt(structure.variances_by_column)
+    return kernels.plain.cancellation(mixture.location, structure.precisions, deviations)
 
 
 def fits(mixture: Mixture, moments: Moments) -> bool:
@@ -140,7 +142,9 @@ def _by_kernel(
         )
         return Statistics.from_sums(sums, moments, pivot, value)
     shape = LINEAR if moments.pooled else moments.shape
-    value, sums = kernels.active().accumulate(*given, coefficients(mixture), shape, is_hard)
+    value, sums = kernels.active().accumulate(
+        *given, mixture.kept("coefficients", coefficients), shape, is_hard
+    )
     if not moments.pooled:
         return Statistics.from_sums(sums, moments, pivot, value)
     second = block.second(frame, moments)

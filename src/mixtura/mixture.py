@@ -222,6 +222,16 @@ class Mixture:
             self._seen[key] = seen_through(self.structure, observed)
         return self._seen[key]
 
+    def kept(self, name: str, make: Any) -> Any:
+        """``make(mixture)``, made once: what every block of rows needs of the mixture."""
+        if name not in self._kept:
+            self._kept[name] = make(self)
+        return self._kept[name]
+
+    @cached_property
+    def _kept(self) -> dict[str, Any]:
+        return {}
+
     @cached_property
     def _seen(self) -> dict[bytes, Observed]:
         return {}

@@ -61,8 +61,12 @@ class MemorySource:
         with one_blas_thread():
             if self.threads == 1 or len(self.blocks) == 1:
                 return [function(block) for block in self.blocks]
-            with ThreadPoolExecutor(self.threads) as pool:
-                return list(pool.map(function, self.blocks))
+            return list(self._pool.map(function, self.blocks))
+
+    @cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        """The threads, which end with the source."""
+        return ThreadPoolExecutor(self.threads)
 
     def each(self, function: Callable[[Block, slice], object]) -> None:
         """``function(block, place)`` of every block and where its rows stand."""
