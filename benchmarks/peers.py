@@ -57,12 +57,12 @@ class Task:
 
 @dataclass(frozen=True)
 class Library:
-    """A library, the module it needs, and whether it takes a given start."""
+    """A library, the module it needs, and how long to wait for it, relative to others."""
 
     name: str
     module: str
     make: Callable[[Task], Climber]
-    takes_start: bool = True
+    patience: float = 1.0
 
     @property
     def installed(self) -> bool:
@@ -230,6 +230,6 @@ SINGLE = Library("mixtura float32", "mixtura", mixtura_single)
 PEERS = (
     Library("scikit-learn", "sklearn", scikit_learn),
     Library("daal4py", "daal4py", daal),
-    Library("tgmm", "tgmm", tgmm),
-    Library("mlpack", "mlpack", mlpack, takes_start=False),
+    Library("tgmm", "tgmm", tgmm, patience=0.3),
+    Library("mlpack", "mlpack", mlpack, patience=0.3),
 )

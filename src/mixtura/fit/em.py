@@ -9,7 +9,7 @@ import numpy as np
 
 from mixtura import kernels
 from mixtura._types import Array
-from mixtura.expectation import fits, hard, soft
+from mixtura.expectation import LOSS, LOSS_SINGLE, fits, hard, soft
 from mixtura.fit.accelerate import Stride, leap, path
 from mixtura.fit.problem import Point, Problem
 from mixtura.kernels.layout import DIAGONAL, FULL
@@ -158,6 +158,7 @@ def _compiled(problem: Problem, start: Mixture, stop: Stop) -> Fit | None:
         prior=problem.pseudo_sums(*start.location.shape),
         ridge=problem.guard.ridge,
         floor=4.0 * problem.guard.floor,
+        loss=LOSS_SINGLE if block.rows.dtype == np.float32 else LOSS,
         noise=problem.noise(start),
         max_iter=stop.max_iter,
         tol=stop.tol,

@@ -81,12 +81,12 @@ class Problem:
     def noise(self, mixture: Mixture) -> float:
         """Nats a row by which rounding blurs the objective: for products in single precision.
 
-        A tenth of the bound on what cancels; over many terms and rows roundings average out.
+        A share of the bound on what cancels; over many terms and rows roundings average out.
         """
         single = any(self.source.map(lambda block: block.rows.dtype == np.float32))
         if not single or kernels.active() is kernels.plain:
             return 0.0
-        return 0.1 * min(cancellation(mixture) * 2.0**29, LOSS_SINGLE)
+        return min(cancellation(mixture) * 2.0**29, LOSS_SINGLE) / (2.0 * self.source.d)
 
     def maximized(self, data: Statistics, mixture: Mixture) -> Mixture:
         """The M-step; `mixture` says where an empty component stays."""
