@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from sklearn.mixture import GaussianMixture as SklearnMixture
 
 from mixtura._types import Array
 from mixtura.covariance import (
@@ -48,8 +49,10 @@ def rescaled(values: Array, structure: Covariances, scale: Array, power: int) ->
         return np.asarray(values * (scale if structure.shape == DIAGONAL else scale[0]) ** power)
 
 
-def to_sklearn(mixture: Mixture) -> SklearnMixture:
+def to_sklearn(mixture: Mixture) -> Any:
     """A fitted ``sklearn.mixture.GaussianMixture`` with the mixture's parameters."""
+    from sklearn.mixture import GaussianMixture as SklearnMixture  # takes a second to load
+
     with np.errstate(over="ignore", under="ignore"):
         unframed = mixture.unframed()
     structure, scale = mixture.structure, mixture.frame.scale
