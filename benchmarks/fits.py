@@ -16,11 +16,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from problems import Trial, trials
 from sklearn.mixture import GaussianMixture as Theirs
 
 from mixtura import GaussianMixture as Ours
 from mixtura import kernels
+from problems import Trial, trials
 
 
 def main() -> None:
