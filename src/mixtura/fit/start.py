@@ -20,11 +20,11 @@ Seeder = Callable[[Array, Array, int, np.random.Generator], Array]
 """Rows (m, d), weights (m,), k -> k seeds (k, d)."""
 
 _ROUNDS = (10, 20, 40)
-_BUDGET = 0.5
+_BUDGET = 0.15
 """Seconds for the first round, about."""
 
 _MANY = 6
-"""Every so many components call for as many entrants again: optima multiply."""
+"""So many components call for twice the entrants: optima multiply."""
 
 _AGREED = 3
 """So many starts at the same optimum end the tournament."""
@@ -73,7 +73,7 @@ def tournament(
     (Arthur & Vassilvitskii 2007), farthest point first, at random, and by Ward's tree. Where the
     first starts agree on an optimum, the rest need not run, unless more `fields` are asked for.
     """
-    field, rounds = _affordable(small, k), fields * (1 + k // _MANY)
+    field, rounds = _affordable(small, k), fields * (2 if k >= _MANY else 1)
     standing: list[Finalist] = []
     steps = 0 if field * rounds == 1 else min(_ROUNDS[0], stop.max_iter)
     for name, start in islice(_entrants(small, k, rng, rounds), field * rounds):
