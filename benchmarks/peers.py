@@ -20,6 +20,10 @@ REG_COVAR = 1e-6  # scikit-learn's default; data have variances of about one
 NEVER = 1e-300  # for libraries that want a tolerance above zero
 
 
+class EarlyStop(RuntimeError):
+    """A library took fewer iterations than it was asked for."""
+
+
 @dataclass(frozen=True)
 class Task:
     """Rows, a start, a family ("full" or "diag") and a number of threads.
@@ -218,7 +222,7 @@ def mlpack(task: Task) -> Climber:
 
 def _check(taken: int, asked: int) -> None:
     if taken != asked:
-        raise RuntimeError(f"stopped after {taken} of {asked} iterations")
+        raise EarlyStop(f"stopped after {taken} of {asked} iterations")
 
 
 def _matrices(variances: np.ndarray) -> np.ndarray:
