@@ -22,6 +22,25 @@ def compiled() -> ModuleType:
     return compiled
 
 
+def climb(
+    rows: np.ndarray,
+    pivot: np.ndarray,
+    scale: np.ndarray,
+    row_weights: np.ndarray,
+    *given: Any,
+    max_iter: int = 1000,
+    **options: Any,
+) -> Any:
+    """A race of one."""
+    from mixtura.kernels import compiled
+
+    *start, shape, pooled, hard = given
+    starts = tuple(part[None] for part in start)
+    most = np.array([max_iter])
+    frame = rows, pivot, scale, row_weights
+    return compiled.race(*frame, starts, shape, pooled, hard, most=most, **options)[0]
+
+
 def blobs(n: int = 400, d: int = 3, k: int = 3, apart: float = 2.0) -> tuple[np.ndarray, ...]:
     rng = np.random.default_rng(5)
     centres = apart * rng.normal(size=(k, d))
@@ -133,7 +152,7 @@ def test_plain_steps_are_em(
     row_weights = np.random.default_rng(1).random(len(rows)) if weighted else np.empty(0)
     prior, full = conjugate(k, d, shape) if informed else (None, None)
     point = np.full(k, 1 / k), centres, start(shape, k, d)
-    end = compiled.climb(
+    end = climb(
         *(rows, np.zeros(d), np.ones(d), row_weights, *point, shape, pooled, False),
         prior=prior,
         max_iter=7,
@@ -161,8 +180,8 @@ def test_leaps_reach_the_same_place_and_never_fall(
     k, d = centres.shape
     given = rows, np.zeros(d), np.ones(d), np.empty(0), np.full(k, 1 / k), centres
     given = *given, start(shape, k, d), shape, pooled, False
-    leaping = compiled.climb(*given, tol=1e-9, max_iter=20000)
-    walking = compiled.climb(*given, tol=1e-9, max_iter=20000, accelerate=False)
+    leaping = climb(*given, tol=1e-9, max_iter=20000)
+    walking = climb(*given, tol=1e-9, max_iter=20000, accelerate=False)
     assert leaping.status == walking.status == compiled.CONVERGED
     assert (np.diff(leaping.trace) >= -1e-13).all()
     assert (np.diff(walking.trace) >= -1e-13).all()
@@ -178,8 +197,8 @@ def test_leaps_cross_a_plateau(compiled: ModuleType) -> None:
     means = np.array([[-0.3, 0.02], [0.31, 0.03]])
     given = rows, np.zeros(2), np.ones(2), np.empty(0), np.full(2, 0.5), means
     given = *given, start(DIAGONAL, 2, 2), DIAGONAL, True, False
-    leaping = compiled.climb(*given, tol=1e-9, max_iter=100000)
-    walking = compiled.climb(*given, tol=1e-9, max_iter=100000, accelerate=False)
+    leaping = climb(*given, tol=1e-9, max_iter=100000)
+    walking = climb(*given, tol=1e-9, max_iter=100000, accelerate=False)
     assert leaping.trace[-1] == pytest.approx(walking.trace[-1], abs=1e-7)
     assert leaping.n_iter * 20 < walking.n_iter
 
@@ -188,7 +207,7 @@ def test_hard_assignment_is_k_means(compiled: ModuleType) -> None:
     rows, centres = blobs(apart=3.0)
     k, d = centres.shape
     means = centres + 0.5
-    end = compiled.climb(
+    end = climb(
         *(rows, np.zeros(d), np.ones(d), np.empty(0), np.full(k, 1 / k), means),
         *(start(SPHERICAL, k, d), SPHERICAL, True, True),
         max_iter=1,
@@ -205,8 +224,8 @@ def test_ridge_is_added_to_the_variances(compiled: ModuleType) -> None:
     for shape, expected in [(FULL, np.diag(ridge)), (DIAGONAL, ridge), (SPHERICAL, ridge.mean())]:
         given = rows, np.zeros(3), np.ones(3), np.empty(0), np.ones(1), np.zeros((1, 3))
         given = *given, start(shape, 1, 3), shape, False, False
-        bare = compiled.climb(*given, max_iter=1, tol=0.0)
-        more = compiled.climb(*given, max_iter=1, tol=0.0, ridge=ridge)
+        bare = climb(*given, max_iter=1, tol=0.0)
+        more = climb(*given, max_iter=1, tol=0.0, ridge=ridge)
         np.testing.assert_allclose(more.covariances[0] - bare.covariances[0], expected, atol=1e-12)
 
 
@@ -218,7 +237,7 @@ def test_collapse_is_handed_back(compiled: ModuleType, shape: int, pooled: bool)
     if pooled:
         rows = np.round(rows / 20)
     means = np.array([[0.0, 0.0], [30.0 if not pooled else 2.0, 30.0 if not pooled else 2.0]])
-    end = compiled.climb(
+    end = climb(
         *(rows, np.zeros(2), np.ones(2), np.empty(0), np.full(2, 0.5), means),
         *(start(shape, 2, 2), shape, pooled, False),
         floor=1e-9,
@@ -235,10 +254,10 @@ def test_lost_digits_are_handed_back(compiled: ModuleType) -> None:
     k, d = centres.shape
     given = np.zeros(d), np.ones(d), np.empty(0), np.full(k, 1 / k), centres + 1e5
     given = *given, start(FULL, k, d), FULL, False, False
-    end = compiled.climb(rows + 1e5, *given)
+    end = climb(rows + 1e5, *given)
     assert end.status == compiled.CARE
     assert len(end.trace) == 0
-    assert compiled.climb(rows + 1e5, *given, loss=1e-3).status == compiled.CONVERGED
+    assert climb(rows + 1e5, *given, loss=1e-3).status == compiled.CONVERGED
 
 
 def test_single_precision_rows(compiled: ModuleType) -> None:
@@ -246,10 +265,40 @@ def test_single_precision_rows(compiled: ModuleType) -> None:
     k, d = centres.shape
     given = np.zeros(d), np.ones(d), np.empty(0), np.full(k, 1 / k), centres
     given = *given, start(FULL, k, d), FULL, False, False
-    single, double = (compiled.climb(rows.astype(kind), *given) for kind in ("f4", "f8"))
+    single, double = (climb(rows.astype(kind), *given) for kind in ("f4", "f8"))
     assert single.status == double.status == compiled.CONVERGED
     assert single.trace[-1] == pytest.approx(double.trace[-1], abs=1e-5)
     np.testing.assert_allclose(single.means, double.means, atol=0.02)
+
+
+@pytest.mark.parametrize(("shape", "pooled"), CASES)
+def test_partitions_start_from_their_m_step(compiled: ModuleType, shape: int, pooled: bool) -> None:
+    rows, centres = blobs()
+    k, d = centres.shape
+    rng = np.random.default_rng(3)
+    labels = rng.integers(k, size=(2, len(rows)))
+    row_weights = rng.random(len(rows))
+    sizes = {FULL: (k, d, d), DIAGONAL: (k, d), SPHERICAL: (k,)}[shape]
+    nothing = np.empty((2, k)), np.empty((2, k, d)), np.empty((2, *sizes))
+    frame = rows, np.full(d, 0.25), np.full(d, 2.0), row_weights
+    ends = compiled.race(
+        *frame, nothing, shape, pooled, False, most=np.array([0, 3]), labels=labels, tol=0.0
+    )
+    assert [end.n_iter for end in ends] == [0, 3]
+    z = (rows - 0.25) * 2.0
+    for end, partition in zip(ends, labels, strict=True):
+        shares = np.eye(k)[partition] * row_weights[:, None]
+        mass = shares.sum(axis=0)
+        means = shares.T @ z / mass[:, None]
+        scatter = [((z - m).T * s) @ (z - m) for m, s in zip(means, shares.T, strict=True)]
+        whole = np.sum(scatter, axis=0) / mass.sum()
+        full = np.array([whole] * k) if pooled else np.array(scatter) / mass[:, None, None]
+        diagonal = full.diagonal(axis1=1, axis2=2)
+        covariances = {FULL: full, DIAGONAL: diagonal, SPHERICAL: diagonal.mean(axis=1)}[shape]
+        point = mass / mass.sum(), means, covariances
+        alone = climb(*frame, *point, shape, pooled, False, max_iter=end.n_iter, tol=0.0)
+        for found, expected in zip(end[:5], alone[:5], strict=True):
+            np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
 
 
 def test_width_of_prior_sums() -> None:

@@ -604,7 +604,8 @@ def test_score_takes_weights(faithful):
     model = GaussianMixture(2, random_state=0).fit(faithful)
     w = np.zeros(272)
     w[7] = 3.0
-    assert model.score(faithful, sample_weight=w) == model.score_samples(faithful)[7]
+    expected = model.score_samples(faithful)[7]
+    assert model.score(faithful, sample_weight=w) == pytest.approx(expected, rel=1e-14)
     with pytest.raises(InputError):
         model.score(faithful, sample_weight=-w)
 

@@ -292,3 +292,57 @@ def test_features_follow_the_layout(shape: int) -> None:
     expected = np.array([slow_features(row, shape) for row in z]).T
     np.testing.assert_allclose(plain.features(z, shape), expected)
     assert len(expected) == width(shape, 4) == second_width(shape, 4) + 5
+
+
+def either(name: str) -> ModuleType:
+    if name == "plain":
+        return plain
+    pytest.importorskip("numba")
+    from mixtura.kernels import compiled
+
+    return compiled
+
+
+@pytest.mark.parametrize("name", ["plain", "compiled"])
+def test_lloyd_is_k_means(name: str) -> None:
+    cluster = pytest.importorskip("sklearn.cluster")
+    rng = np.random.default_rng(0)
+    for n, d, k in [(300, 2, 4), (200, 9, 3), (5, 1, 5)]:
+        rows, weights = rng.normal(size=(n, d)), rng.random(n)
+        seeds = rows[:k].copy()
+        labels = either(name).lloyd(rows.T, weights, seeds, 300)
+        theirs = cluster.KMeans(k, init=seeds, n_init=1, tol=0.0).fit(rows, sample_weight=weights)
+        np.testing.assert_array_equal(labels, theirs.labels_)
+        np.testing.assert_array_equal(seeds, rows[:k])
+
+
+@pytest.mark.parametrize("name", ["plain", "compiled"])
+def test_an_empty_cluster_keeps_its_seed(name: str) -> None:
+    columns = np.array([[0.0, 1.0, 5.0, 6.0]])
+    seeds = np.array([[0.0], [100.0], [6.0]])
+    assert either(name).lloyd(columns, np.ones(4), seeds, 9).tolist() == [0, 0, 2, 2]
+
+
+@pytest.mark.parametrize("name", ["plain", "compiled"])
+def test_spread_draws_by_weighted_squared_distance(name: str) -> None:
+    columns, weights = np.array([[0.0, 1.0, 3.0]]), np.array([1.0, 4.0, 1.0])
+    rng = np.random.default_rng(1)
+    second = [
+        either(name).spread(columns, weights, np.array([0.0, draw]))[1] for draw in rng.random(4000)
+    ]
+    # From row 0 the chances are 0, 4 * 1, 1 * 9.
+    shares = np.bincount(second, minlength=3) / 4000
+    np.testing.assert_allclose(shares, [0.0, 4 / 13, 9 / 13], atol=0.03)
+    same = either(name).spread(np.ones((2, 4)), np.ones(4), np.array([0.1, 0.6, 0.99]))
+    assert len(same) == 3
+
+
+def test_seeds_are_the_same_compiled(compiled: ModuleType) -> None:
+    rng = np.random.default_rng(2)
+    for n, d, k in [(700, 3, 6), (50, 20, 4)]:
+        columns, weights, draws = rng.normal(size=(d, n)), rng.random(n), rng.random(k)
+        chosen = plain.spread(columns, weights, draws)
+        np.testing.assert_array_equal(compiled.spread(columns, weights, draws), chosen)
+        seeds = columns.T[chosen]
+        expected = plain.lloyd(columns, weights, seeds, 8)
+        np.testing.assert_array_equal(compiled.lloyd(columns, weights, seeds, 8), expected)

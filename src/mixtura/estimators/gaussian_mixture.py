@@ -31,6 +31,7 @@ from mixtura.fit.select import Selection, Task, counts, grid, n_parameters, rule
 from mixtura.inference.validation import Validation, validation
 from mixtura.mixture import Mixture
 from mixtura.source import MemorySource
+from mixtura.source.memory import one_blas_thread
 
 
 class GaussianMixture(CallbackSupportMixin, DensityMixin, BaseEstimator):
@@ -193,7 +194,8 @@ class GaussianMixture(CallbackSupportMixin, DensityMixin, BaseEstimator):
         """
         before = vars(self).copy()
         try:
-            return self._fit(X, sample_weight, labels)
+            with one_blas_thread():
+                return self._fit(X, sample_weight, labels)
         except BaseException:  # an interrupted or failed fit leaves everything as it was
             self.__dict__.clear()
             self.__dict__.update(before)

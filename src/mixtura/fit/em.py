@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from mixtura import kernels
-from mixtura._types import Array
+from mixtura._types import Array, Indices
 from mixtura.expectation import LOSS, LOSS_SINGLE, fits, hard, soft
 from mixtura.fit.accelerate import Stride, leap, path
 from mixtura.fit.problem import Point, Problem
@@ -77,7 +78,7 @@ class Fit:
 
 def run(problem: Problem, start: Mixture, stop: Stop = Stop(), follow: Follow | None = None) -> Fit:
     """Climb from `start` until `stop`; the last trace entry belongs to the returned mixture."""
-    begun = _compiled(problem, start, stop) if follow is None else None
+    begun = _compiled(problem, [start], stop)[0] if follow is None else None
     if begun is not None and (begun.converged or begun.n_iter >= stop.max_iter):
         return begun
     here = problem.at(start if begun is None else begun.mixture)
@@ -132,46 +133,103 @@ def gain_left(
     return max(second, 0.0) * rate / (1.0 - rate) if rate < 1.0 else float("inf")
 
 
-def _compiled(problem: Problem, start: Mixture, stop: Stop) -> Fit | None:
-    """The climb in one compiled call, as far as it goes; None where that is not possible.
+def race(problem: Problem, starts: Sequence[Mixture], stop: Stop) -> list[Fit]:
+    """Climb from several starts; in one compiled call where that is possible."""
+    if not starts:
+        return []
+    begun = _compiled(problem, starts, stop)
+    return [
+        fit if fit is not None and _over(fit, stop) else run(problem, start, stop)
+        for fit, start in zip(begun, starts, strict=True)
+    ]
 
-    It is for a single block of complete rows without labels, and families whose M-step is an
-    average. It hands over where a component empties or the covariances near the floor.
+
+def race_from_labels(problem: Problem, labels: Indices, k: int, stop: Stop) -> list[Fit | None]:
+    """Climb from the M-steps of partitions (E, n) of all rows; None where that takes more care."""
+    field, d, shape = len(labels), problem.source.d, problem.family.moments.shape
+    if not _able(problem, k):
+        return [None] * field
+    sizes = (k, d, d) if shape == FULL else (k, d) if shape == DIAGONAL else (k,)
+    nothing = np.empty((field, k)), np.empty((field, k, d)), np.empty((field, *sizes))
+    ends = _race(problem, nothing, stop, 0.0, labels)
+    return [fit if fit is not None and _over(fit, stop) else None for fit in ends]
+
+
+def _over(fit: Fit, stop: Stop) -> bool:
+    """Whether a compiled climb went all the way."""
+    return fit.converged or fit.n_iter >= stop.max_iter
+
+
+def _compiled(problem: Problem, starts: Sequence[Mixture], stop: Stop) -> Sequence[Fit | None]:
+    """Climbs in one compiled call, as far as they go; None where that is not possible.
+
+    They hand over where a component empties or the covariances near the floor.
     """
-    block, moments, family = problem.source.single(), problem.family.moments, problem.family
-    able = hasattr(kernels.active(), "climb") and family.averages and fits(start, moments)
-    if not able or block is None or block.plausibility is not None or not block.complete:
-        return None
-    if problem.assign not in (soft, hard) or problem.equal_weights:
-        return None
-    end = kernels.active().climb(
+    k = len(starts[0].weights)
+    if not _able(problem, k) or not all(fits(start, problem.family.moments) for start in starts):
+        return [None] * len(starts)
+    weights = np.stack([start.weights for start in starts])
+    location = np.stack([start.location for start in starts])
+    numbers = np.stack([_numbers(start) for start in starts])
+    noise = max(problem.noise(start) for start in starts)
+    return _race(problem, (weights, location, numbers), stop, noise, None)
+
+
+def _able(problem: Problem, k: int) -> bool:
+    """Whether whole climbs can be compiled.
+
+    That is for a single block of complete rows without labels, with not too many features, and
+    families whose M-step is an average.
+    """
+    if not hasattr(kernels.active(), "race") or not problem.family.averages:
+        return False
+    if problem.equal_weights or problem.assign not in (soft, hard):
+        return False
+    if kernels.active().is_wide(problem.family.moments.shape, problem.source.d, k):
+        return False
+    block = problem.source.single()
+    return block is not None and block.plausibility is None and block.complete
+
+
+def _race(
+    problem: Problem,
+    starts: tuple[Array, Array, Array],
+    stop: Stop,
+    noise: float,
+    labels: Indices | None,
+) -> list[Fit | None]:
+    block, moments = problem.source.single(), problem.family.moments
+    assert block is not None
+    ends = kernels.active().race(
         block.rows,
         problem.frame.pivot,
         problem.frame.scale,
         np.empty(0) if block.weights is None else block.weights,
-        start.weights,
-        start.location,
-        _numbers(start),
+        starts,
         moments.shape,
         moments.pooled,
         problem.assign is hard,
-        prior=problem.pseudo_sums(*start.location.shape),
+        prior=problem.pseudo_sums(*starts[1].shape[1:]),
         ridge=problem.guard.ridge,
         floor=4.0 * problem.guard.floor,
         loss=LOSS_SINGLE if block.rows.dtype == np.float32 else LOSS,
-        noise=problem.noise(start),
-        max_iter=stop.max_iter,
+        noise=noise,
+        most=np.full(len(starts[0]), stop.max_iter),
         tol=stop.tol,
         accelerate=stop.accelerate and problem.assign is soft,
+        labels=labels,
     )
-    if len(end.trace) == 0:
-        return None
+    return [_unpacked(problem, end) if len(end.trace) else None for end in ends]
+
+
+def _unpacked(problem: Problem, end: Any) -> Fit:
+    """What a compiled climb ended with, as values."""
+    moments = problem.family.moments
     first = end.covariances[0] if moments.pooled and moments.shape == FULL else end.covariances
-    structure = family.from_array(first, *end.means.shape)
+    structure = problem.family.from_array(first, *end.means.shape)
     mixture = Mixture.of(end.weights, end.means, structure, problem.frame)
     trace = tuple((end.trace + problem.volume).tolist())
-    done = end.status == 0
-    return Fit(mixture, trace, done, end.n_iter, end.remaining, end.counts)
+    return Fit(mixture, trace, end.status == 0, end.n_iter, end.remaining, end.counts)
 
 
 def _end(here: Point, trace: list[float], converged: bool, steps: int, remaining: float) -> Fit:

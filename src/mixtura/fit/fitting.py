@@ -18,7 +18,7 @@ from mixtura._types import Array, Mask
 from mixtura.fit.em import Fit, Follow, Stop, run
 from mixtura.fit.problem import Problem
 from mixtura.fit.sample import SIZE, Sample, sample
-from mixtura.fit.start import Finalist, agree, collapsed, partition, tournament
+from mixtura.fit.start import Finalist, agree, collapsed, met, partition, tournament
 from mixtura.mixture import Mixture
 from mixtura.source.memory import one_blas_thread
 
@@ -150,7 +150,7 @@ def _second_opinion(
     if gap > 1.0:
         return fit, []
     other = run(problem, finalists[1].fit.mixture, stop)
-    if collapsed(other, small).any():
+    if met(fit, other, 1e-6) or collapsed(other, small).any():
         return fit, []
     best, second = (fit, other) if fit.value >= other.value else (other, fit)
     agreement = agree(

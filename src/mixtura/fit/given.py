@@ -13,7 +13,7 @@ from mixtura._types import Array
 from mixtura.covariance import structure
 from mixtura.fit import seeds
 from mixtura.fit.problem import Problem
-from mixtura.fit.sample import from_shares, partitioned, sample
+from mixtura.fit.sample import Sample, from_labels, from_shares, partitioned, sample
 from mixtura.fit.start import Seeder
 from mixtura.mixture import Mixture
 
@@ -65,7 +65,7 @@ def given_start(problem: Problem, k: int, given: Start, rng: np.random.Generator
         return None
     if given.means is not None:
         means = _shaped(given.means, (k, problem.source.d), "means_init")
-        start = partitioned(sample(problem, k, rng), problem.frame.read(means), rounds=20)
+        start = _near(sample(problem, k, rng), problem.frame.read(means), 20)
     else:
         start = _asked(problem, k, given.how, rng)
     return _overridden(problem, start, given) if given.parameters else start
@@ -90,7 +90,11 @@ def _asked(problem: Problem, k: int, how: Any, rng: np.random.Generator) -> Mixt
         return from_shares(problem, whole, rng.dirichlet(np.ones(k), size=n))
     small = sample(problem, k, rng)
     places = _NAMED[how](small.spaces[0], small.weights, k, rng)
-    return partitioned(small, places, rounds=20 if how in ("auto", "kmeans") else 1)
+    return _near(small, places, 20 if how in ("auto", "kmeans") else 1)
+
+
+def _near(small: Sample, places: Array, rounds: int) -> Mixture:
+    return from_labels(small, partitioned(small, places, rounds=rounds), len(places))
 
 
 def _overridden(problem: Problem, start: Mixture, given: Start) -> Mixture:

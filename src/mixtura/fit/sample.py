@@ -19,6 +19,9 @@ from mixtura.statistics import Statistics
 SIZE = 2000
 """Rows in a sample, or more where the family has many parameters."""
 
+LLOYD = 8
+"""Lloyd's steps of a start."""
+
 
 @dataclass(frozen=True, eq=False)
 class Sample:
@@ -28,7 +31,7 @@ class Sample:
     ----------
     problem : Problem
         The same problem on the sample.
-    spaces : two of (m, d)
+    spaces : two of (m, d), one column after the other
         The rows in the frame, gaps filled with the mean; and these whitened by their covariance,
         where elongated clusters are round, however the axes are scaled, rotated or sheared.
     weights : (m,)
@@ -67,7 +70,8 @@ def sample(problem: Problem, k: int, rng: np.random.Generator) -> Sample:
     told = None if block.plausibility is None else np.exp(block.plausibility)
     whole = from_shares(small, Block(block.rows, weights), np.ones((len(z), 1)))
     flat = int(on_floor(whole, problem.guard)[0])
-    return Sample(small, (z, _whitened(z, weights)), weights, told, flat, n <= size)
+    spaces = np.asfortranarray(z), np.asfortranarray(_whitened(z, weights))
+    return Sample(small, spaces, weights, told, flat, n <= size)
 
 
 def on_floor(mixture: Mixture, guard: Guard) -> Indices:
@@ -84,29 +88,26 @@ def on_floor(mixture: Mixture, guard: Guard) -> Indices:
     return np.asarray((structure.eigenvalues() <= limit).sum(axis=1))
 
 
-def partitioned(small: Sample, seeds: Array, space: int = 0, rounds: int = 4) -> Mixture:
-    """Lloyd's steps from the seeds in a space of the sample, then one M-step in the family."""
-    k, rows = len(seeds), small.spaces[space]
-    labels = np.zeros(len(rows), dtype=np.intp)
-    for _ in range(rounds):
-        squared = (seeds**2).sum(axis=1) - 2.0 * rows @ seeds.T
-        labels = squared.argmin(axis=1)
-        shares = np.eye(k)[labels] * small.weights[:, None]
-        mass = shares.sum(axis=0)
-        means = shares.T @ rows / np.maximum(mass, 1e-300)[:, None]
-        seeds = np.where(mass[:, None] > 0, means, seeds)
+def partitioned(small: Sample, seeds: Array, space: int = 0, rounds: int = LLOYD) -> Indices:
+    """Labels (m,) after Lloyd's steps from the seeds in a space of the sample."""
+    rows, k = small.spaces[space], len(seeds)
+    labels = kernels.active().lloyd(rows.T, small.weights, seeds, rounds)
     if small.told is not None:
-        labels = _renamed(labels, small.told * small.weights[:, None])
-    block = small.problem.source.take(slice(None))
-    return from_shares(small.problem, block, np.eye(k)[labels])
+        labels = _renamed(labels, k, small.told * small.weights[:, None])
+    return np.asarray(labels)
 
 
-def _renamed(labels: Indices, told: Array) -> Indices:
+def _renamed(labels: Indices, k: int, told: Array) -> Indices:
     """Clusters numbered so that they agree best with what labels (m, k) tell."""
     from scipy.optimize import linear_sum_assignment
 
-    agreement = np.eye(told.shape[1])[labels].T @ told
+    agreement = np.eye(k)[labels].T @ told
     return np.asarray(linear_sum_assignment(-agreement)[1][labels])
+
+
+def from_labels(small: Sample, labels: Indices, k: int) -> Mixture:
+    """The M-step of a partition of the sample."""
+    return from_shares(small.problem, small.problem.source.take(slice(None)), np.eye(k)[labels])
 
 
 def from_shares(problem: Problem, block: Block, shares: Array) -> Mixture:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from mixtura import kernels
 from mixtura._types import Array
 
 WARD = 300
@@ -12,13 +13,7 @@ WARD = 300
 
 def plus_plus(rows: Array, weights: Array, k: int, rng: np.random.Generator) -> Array:
     """k-means++: each next seed drawn by weighted squared distance from the nearest so far."""
-    draws = rng.random(k)
-    chosen = [_pick(weights, draws[0])]
-    nearest = _distances(rows, rows[chosen[0]])
-    for draw in draws[1:]:
-        chosen.append(_pick(weights * nearest, draw))
-        nearest = np.minimum(nearest, _distances(rows, rows[chosen[-1]]))
-    return np.asarray(rows[chosen])
+    return np.asarray(rows[kernels.active().spread(rows.T, weights, rng.random(k))])
 
 
 def farthest(rows: Array, weights: Array, k: int, rng: np.random.Generator) -> Array:

@@ -9,36 +9,41 @@ from itertools import islice
 
 import numpy as np
 
-from mixtura._types import Array, Mask
+from mixtura._types import Array, Indices, Mask
 from mixtura.fit import seeds
-from mixtura.fit.em import Fit, Stop, run
-from mixtura.fit.sample import Sample, on_floor, partitioned
+from mixtura.fit.em import Fit, Stop, race, race_from_labels, run
+from mixtura.fit.sample import Sample, from_labels, on_floor, partitioned
 from mixtura.kernels.layout import FULL
 from mixtura.mixture import Mixture
 
 Seeder = Callable[[Array, Array, int, np.random.Generator], Array]
 """Rows (m, d), weights (m,), k -> k seeds (k, d)."""
 
-_ROUNDS = (10, 20, 40)
-_BUDGET = 0.15
-"""Seconds for the first round, about."""
+_FIRST, _LONG, _SHORT = 4, 10, 4
+"""The first few entrants climb long enough to tell whether they agree, the others a little."""
 
-_MANY = 6
-"""So many components call for twice the entrants: optima multiply."""
+_ROUNDS = (8, 16, 32)
+"""Steps more for the better half, for the better half of that, and so on."""
+
+_BUDGET = 0.01
+"""Seconds for the first round, about."""
 
 _AGREED = 3
 """So many starts at the same optimum end the tournament."""
+
+_HOPE = 10.0
+"""So many times the gain it expects itself a climb may lie behind the best."""
 
 _FIELD: tuple[tuple[str, Seeder, int], ...] = (
     ("k-means++", seeds.plus_plus, 0),
     ("k-means++, whitened", seeds.plus_plus, 1),
     ("k-means++", seeds.plus_plus, 0),
+    ("k-means++, whitened", seeds.plus_plus, 1),
     ("Ward", seeds.ward, 0),
     ("farthest point, whitened", seeds.farthest, 1),
     ("random rows", seeds.random, 0),
     ("k-means++", seeds.plus_plus, 0),
     ("k-means++, whitened", seeds.plus_plus, 1),
-    ("Ward, whitened", seeds.ward, 1),
     ("random rows, whitened", seeds.random, 1),
 )
 """The entrants: a name, a seeder, and the space it draws in (0 the frame, 1 whitened)."""
@@ -50,18 +55,12 @@ class Finalist:
 
     name: str
     fit: Fit
-    degenerate: bool
     small: Sample
 
     @cached_property
-    def labels(self) -> Array:
-        """The partition of the sample (m,)."""
-        return partition(self.fit.mixture, self.small)
-
-    @property
-    def rank(self) -> tuple[bool, float]:
-        """Sound ones first, then by objective."""
-        return (self.degenerate, -self.fit.value)
+    def degenerate(self) -> bool:
+        """Whether a component has collapsed."""
+        return bool(collapsed(self.fit, self.small).any())
 
 
 def tournament(
@@ -73,21 +72,18 @@ def tournament(
     (Arthur & Vassilvitskii 2007), farthest point first, at random, and by Ward's tree. Where the
     first starts agree on an optimum, the rest need not run, unless more `fields` are asked for.
     """
-    field, rounds = _affordable(small, k), fields * (2 if k >= _MANY else 1)
-    standing: list[Finalist] = []
-    steps = 0 if field * rounds == 1 else min(_ROUNDS[0], stop.max_iter)
-    for name, start in islice(_entrants(small, k, rng, rounds), field * rounds):
-        standing.append(_climbed(small, name, start, steps))
-        if fields == 1 and _agreed(standing):
-            break
-    standing = _better_half(standing)
-    for steps in _ROUNDS[1:] if field == len(_FIELD) else ():
-        if len(standing) > 1:
-            onward = [
-                _climbed(small, one.name, one.fit, min(steps, stop.max_iter - one.fit.n_iter))
-                for one in standing
-            ]
-            standing = _better_half(onward)
+    field = _affordable(small, k)
+    entrants = islice(_entrants(small, k, rng, fields), field * fields)
+    long, short = (min(steps, stop.max_iter) for steps in (_LONG, _SHORT))
+    first = list(islice(entrants, _FIRST))
+    standing = _begun(small, k, first, long if field == len(_FIELD) else short)
+    if fields == 1 and _agreed(standing):
+        return _better_half(standing)
+    standing = _better_half([*standing, *_begun(small, k, list(entrants), short)])
+    for steps in _ROUNDS if field == len(_FIELD) else ():
+        steps = min(steps, stop.max_iter - max(one.fit.n_iter for one in standing))
+        if len(standing) > 1 and steps > 0:
+            standing = _better_half(_onward(small, standing, steps))
     return standing
 
 
@@ -96,40 +92,70 @@ def _affordable(small: Sample, k: int) -> int:
     m, d = small.spaces[0].shape
     numbers = d * d if small.problem.family.moments.shape == FULL else d
     step = 1.3e-10 * m * k * (numbers + 20)  # seconds, at some thirty GFlop/s
-    return int(np.clip(_BUDGET / (_ROUNDS[0] * step), 3 if step < 0.1 else 1, len(_FIELD)))
+    return int(np.clip(_BUDGET / (10 * step), 3 if step < 0.1 else 1, len(_FIELD)))
 
 
-def _climbed(small: Sample, name: str, start: Mixture | Fit, steps: int) -> Finalist:
-    """Climb some steps from a mixture, or go on from a climb."""
-    if isinstance(start, Fit):
-        if start.converged or steps <= 0:
-            return Finalist(name, start, bool(collapsed(start, small).any()), small)
-        fit = run(small.problem, start.mixture, Stop(1e-7, steps)).after(start)
-    else:
-        fit = run(small.problem, start, Stop(1e-7, steps))
-    return Finalist(name, fit, bool(collapsed(fit, small).any()), small)
+def _begun(
+    small: Sample, k: int, entrants: list[tuple[str, Indices]], steps: int
+) -> list[Finalist]:
+    """Climb some steps from the M-steps of partitions."""
+    if not entrants:
+        return []
+    problem, stop = small.problem, Stop(1e-7, steps)
+    fits = race_from_labels(problem, np.stack([labels for _, labels in entrants]), k, stop)
+    return [
+        Finalist(name, fit or run(problem, from_labels(small, labels, k), stop), small)
+        for (name, labels), fit in zip(entrants, fits, strict=True)
+    ]
+
+
+def _onward(small: Sample, standing: list[Finalist], steps: int) -> list[Finalist]:
+    """Climb some steps more where there is anything left to gain."""
+    there = [one for one in standing if one.fit.converged]
+    moving = [one for one in standing if not one.fit.converged]
+    fits = race(small.problem, [one.fit.mixture for one in moving], Stop(1e-7, steps))
+    for one, fit in zip(moving, fits, strict=True):
+        there.append(Finalist(one.name, fit.after(one.fit), small))
+    return there
 
 
 def _agreed(standing: list[Finalist]) -> bool:
-    """Whether enough starts share the best objective and partition, all of them sound."""
-    best = min(standing, key=lambda one: one.rank)
-    near = [
-        one for one in standing if not one.degenerate and abs(best.fit.value - one.fit.value) < 1e-4
-    ]
-    if len(near) < _AGREED:
-        return False
-    met = [agree(best.labels, one.labels, best.small.weights) > 0.95 for one in near]
-    return sum(met) >= _AGREED
+    """Whether enough starts have met at the best optimum so far."""
+    best = max(standing, key=lambda one: one.fit.value)
+    together = sum(met(best.fit, one.fit, 1e-4) for one in standing)
+    return together >= _AGREED and not best.degenerate
 
 
 def _better_half(standing: list[Finalist]) -> list[Finalist]:
-    """The better half, best first; climbs that have met count once."""
-    kept: list[Finalist] = []
-    for one in sorted(standing, key=lambda one: one.rank):
-        close = [other for other in kept if abs(one.fit.value - other.fit.value) <= 1e-6]
-        if all(agree(one.labels, other.labels, one.small.weights) < 0.99 for other in close):
-            kept.append(one)
-    return kept[: max((len(standing) + 1) // 2, 2)]
+    """The better half, best first, sound ones before others.
+
+    Climbs that have met count once, and those too far behind the best do not count.
+    """
+    size = max((len(standing) + 1) // 2, 2)
+    sound: list[Finalist] = []
+    poor: list[Finalist] = []
+    for one in sorted(standing, key=lambda one: -one.fit.value):
+        if len(sound) < size and not any(met(one.fit, other.fit, 1e-6) for other in sound + poor):
+            (poor if one.degenerate else sound).append(one)
+    hopeful = [
+        one for one in sound if one.fit.value + _HOPE * one.fit.remaining >= sound[0].fit.value
+    ]
+    return [*hopeful, *poor][:size]
+
+
+def met(a: Fit, b: Fit, tol: float) -> bool:
+    """Whether two climbs are at the same point: objective, and component for component.
+
+    Means may differ by a tenth of a standard deviation and weights by a fiftieth.
+    """
+    if abs(a.value - b.value) > tol:
+        return False
+    deviations = np.sqrt(a.mixture.structure.variances_by_column)
+    apart = (a.mixture.location[:, None] - b.mixture.location) / deviations[:, None]
+    distance = np.abs(apart).max(axis=2) + 5.0 * np.abs(
+        a.mixture.weights[:, None] - b.mixture.weights
+    )
+    return bool((distance.min(axis=1) < 0.1).all() and (distance.min(axis=0) < 0.1).all())
 
 
 def partition(mixture: Mixture, small: Sample) -> Array:
@@ -155,9 +181,10 @@ def collapsed(fit: Fit, small: Sample) -> Mask:
 
 def _entrants(
     small: Sample, k: int, rng: np.random.Generator, fields: int
-) -> Iterator[tuple[str, Mixture]]:
+) -> Iterator[tuple[str, Indices]]:
+    """Starts by name, each a partition of the sample."""
     if k == 1:
-        yield "mean", partitioned(small, small.spaces[0][:1])
+        yield "mean", np.zeros(len(small.weights), dtype=np.intp)
         return
     if small.told is not None:
         places = seeds.labelled(small.spaces[0], small.weights, small.told, rng)

@@ -1,4 +1,4 @@
-"""The kernels compiled by Numba: the same names, arguments and results as `plain`, and `climb`.
+"""The kernels compiled by Numba: the same names, arguments and results as `plain`, and `race`.
 
 Importing this module compiles nothing. The first call for a type of rows compiles, or loads what
 an earlier process compiled. Several threads may run the functions at once, each on its own rows:
@@ -15,14 +15,16 @@ from numba import njit, typeof, types
 from numpy.typing import NDArray
 
 from mixtura.kernels.compiled_climb import CARE, CONVERGED, EXHAUSTED
-from mixtura.kernels.compiled_climb import climb as _climb
+from mixtura.kernels.compiled_climb import race as _race
 from mixtura.kernels.compiled_math import exp_constants
 from mixtura.kernels.compiled_observed import observed_sums
 from mixtura.kernels.compiled_products import lanes
+from mixtura.kernels.compiled_seeds import lloyd as _lloyd
+from mixtura.kernels.compiled_seeds import spread as _spread
 from mixtura.kernels.compiled_sweep import OPTIONS, pairs, sweep, tiling
 from mixtura.kernels.compiled_whiten import BAND, whitened_joint, whitened_sums
 from mixtura.kernels.compiled_wide import bands, wide_sweep
-from mixtura.kernels.layout import DIAGONAL, FULL, LINEAR, second_width, width
+from mixtura.kernels.layout import DIAGONAL, FULL, LINEAR, SPHERICAL, second_width, width
 
 __all__ = [
     "CARE",
@@ -32,14 +34,22 @@ __all__ = [
     "accumulate",
     "accumulate_centred",
     "accumulate_observed",
-    "climb",
+    "is_wide",
+    "lloyd",
     "log_joint",
+    "race",
+    "spread",
 ]
 
 Array = NDArray[Any]
 
-# From so many features, and so many for each component, a table of their products does not pay.
+# From so many features, and so many for each component, on.
 _WIDE, _WIDE_PER_COMPONENT = 48, 4
+
+
+def is_wide(shape: int, d: int, k: int) -> bool:
+    """Whether features are so many that a table of their products does not pay."""
+    return shape == FULL and d >= max(_WIDE, _WIDE_PER_COMPONENT * k)
 
 
 def accumulate(
@@ -54,7 +64,7 @@ def accumulate(
     """As `plain.accumulate`; for float32 rows the products are in float32, the sums in float64."""
     rows = _native(rows)
     k, p = theta.shape
-    if shape == FULL and rows.shape[1] >= max(_WIDE, _WIDE_PER_COMPONENT * k):
+    if is_wide(shape, rows.shape[1], k):
         return _accumulate_wide(rows, pivot, scale, weights, theta, hard)
     pair, constants, *tile = _plan(rows, k, shape)
     sums = np.zeros((k, pair.shape[1]))
@@ -100,7 +110,10 @@ def accumulate_centred(
     second = np.zeros((k, component[2].shape[1], -(-d // 4) * 4))
     given = _frozen(pivot), _frozen(scale), _frozen(weights), component, ends, bool(hard)
     log_likelihood = _call(whitened_sums, rows, *given, constants, b, step, first, second)
-    return log_likelihood, np.hstack([_packed(second[:, :, :d], shape), first])
+    moments = second[:, :, :d] if shape == FULL else second[:, 0, :d]
+    if shape == SPHERICAL:
+        moments = moments.sum(axis=1)
+    return log_likelihood, np.hstack([_packed(moments, shape), first])
 
 
 def accumulate_observed(
@@ -183,6 +196,21 @@ def log_joint(
     return out
 
 
+def spread(columns: Array, weights: Array, draws: Array) -> Array:
+    """As `plain.spread`."""
+    chosen = np.empty(len(draws), np.intp)
+    _call(_spread, np.ascontiguousarray(columns), _frozen(weights), _frozen(draws), chosen)
+    return chosen
+
+
+def lloyd(columns: Array, weights: Array, seeds: Array, rounds: int) -> Array:
+    """As `plain.lloyd`."""
+    labels = np.full(columns.shape[1], -1, np.int32)
+    moving = np.array(seeds, order="C")
+    _call(_lloyd, np.ascontiguousarray(columns), _frozen(weights), moving, int(rounds), labels)
+    return labels
+
+
 class Climb(NamedTuple):
     """The end of a compiled EM run, in frame coordinates.
 
@@ -216,36 +244,39 @@ class Climb(NamedTuple):
     status: int
 
 
-def climb(
+def race(
     rows: Array,
     pivot: Array,
     scale: Array,
     row_weights: Array,
-    weights: Array,
-    means: Array,
-    covariances: Array,
+    starts: tuple[Array, Array, Array],
     shape: int,
     pooled: bool,
     hard: bool,
     *,
+    most: Array,
+    labels: Array | None = None,
     prior: tuple[Array, Array, Array] | None = None,
     ridge: Array | None = None,
     floor: float = 0.0,
     loss: float | None = None,
     noise: float = 0.0,
-    max_iter: int = 1000,
     tol: float = 1e-6,
     accelerate: bool = True,
-) -> Climb:
-    """Run EM from given parameters until what is left to gain is below `tol`.
+) -> list[Climb]:
+    """Run EM from each of several starts until what is left to gain is below `tol`.
 
     Parameters
     ----------
     rows, pivot, scale, row_weights, hard
         As in `accumulate`.
-    weights, means, covariances, shape, pooled
-        The start in frame coordinates: (k,), (k, d) and (k, d, d), (k, d) or (k,) by `shape`;
-        `pooled` for one covariance common to all.
+    starts, shape, pooled
+        Weights (E, k), means (E, k, d) and covariances (E, k, d, d), (E, k, d) or (E, k) by
+        `shape`, in frame coordinates; `pooled` for one covariance common to all components.
+    most : (E,)
+        E+M steps at most, and exactly if `tol` is 0.
+    labels : (E, n), optional
+        Partitions whose M-steps are the starts instead; of `starts` only the shapes count.
     prior : (sums, dof, counts), optional
         Pseudo-sums (k, width(shape, d)) whose last column divides the means, what to add to the
         divisor of the scatters (k,), and to the counts that become weights (k,).
@@ -257,8 +288,6 @@ def climb(
         Nats a row that may be lost to rounding; 1e-9, or 1e-4 for float32 rows.
     noise : float
         Relative change of the objective that counts as rounding.
-    max_iter : int
-        E+M steps at most, and exactly if `tol` is 0.
     tol : float
         In nats per unit of row weight.
     accelerate : bool
@@ -269,21 +298,23 @@ def climb(
     --------
     >>> import numpy as np
     >>> rows = np.array([[-1.5], [-0.5], [9.5], [10.5]])
-    >>> start = np.full(2, 0.5), np.array([[0.0], [8.0]]), np.full((2, 1, 1), 4.0)
-    >>> end = climb(rows, np.zeros(1), np.ones(1), np.empty(0), *start, 0, False, False)
+    >>> nothing = np.empty((1, 2)), np.empty((1, 2, 1)), np.empty((1, 2, 1, 1))
+    >>> given = rows, np.zeros(1), np.ones(1), np.empty(0), nothing, 0, False, False
+    >>> (end,) = race(*given, most=np.array([100]), labels=np.array([[0, 0, 1, 1]]))
     >>> end.means.round(6).tolist(), end.status == CONVERGED
     ([[-1.0], [10.0]], True)
     """
     rows = _native(rows)
     n, d = rows.shape
-    k = len(means)
-    pair, constants, *tile = _plan(rows, k, LINEAR if pooled else shape)
+    k, field = starts[1].shape[1], len(most)
+    inner = LINEAR if pooled else shape
+    pair, constants, *tile = _plan(rows, k, inner)
     single = rows.dtype == np.float32
     total = _total(rows, pivot, scale, row_weights, shape) if pooled else np.empty(0)
     mass = float(row_weights.sum()) if len(row_weights) else float(n)
-    coefficients = width(LINEAR if pooled else shape, d)
-    start = weights, means, _packed(covariances, shape)
-    points = _points(start, coefficients, pair.shape[1])
+    coefficients = width(inner, d)
+    given = tuple(_frozen(part) for part in (*starts[:2], _packed(starts[2], shape)))
+    points = _points(given, coefficients, pair.shape[1])
     work = np.empty((k, coefficients), rows.dtype)
     data = _frozen(pivot), _frozen(scale), _frozen(row_weights), pair, constants, mass, total, *tile
     model = int(shape), bool(pooled), bool(hard), _frozen(np.zeros(d) if ridge is None else ridge)
@@ -291,32 +322,39 @@ def climb(
         prior = np.zeros((k, width(shape, d))), np.zeros(k), np.zeros(k)
     loss = (1e-4 if single else 1e-9) if loss is None else loss
     limits = float(floor), float(loss * (2.0**24 if single else 2.0**53))
-    trace = np.empty(max_iter + 1)
-    slot, entries, steps, remaining, status = _call(
-        _climb,
+    ends = tuple(np.empty(part.shape) for part in given)
+    counts, facts = np.empty((field, k)), np.empty((field, 4))
+    traces = np.empty((field, int(most.max()) + 1))
+    _call(
+        _race,
         rows,
+        given,
+        _frozen(np.empty((0, 0)) if labels is None else labels, np.int32),
         points,
         (*data, work),
         model,
         tuple(map(_frozen, prior)),
         limits,
-        int(max_iter),
+        _frozen(most, np.int64),
         float(tol),
         bool(accelerate),
         max(1e-9 if single else 1e-14, noise),
-        trace,
+        (*ends, counts, traces, facts),
     )
-    end = [values[slot] for values in points]
-    return Climb(
-        end[0],
-        end[1],
-        _unpacked(end[2], shape, d),
-        end[4][:, coefficients - 1],
-        trace[:entries],
-        steps,
-        remaining,
-        status,
-    )
+    dense = _unpacked(ends[2], shape, d)
+    return [
+        Climb(
+            ends[0][e],
+            ends[1][e],
+            dense[e],
+            counts[e],
+            traces[e, : int(fact[0])],
+            int(fact[1]),
+            float(fact[2]),
+            int(fact[3]),
+        )
+        for e, fact in enumerate(facts)
+    ]
 
 
 def _plan(rows: Array, k: int, shape: int) -> tuple[Array, Array, int, int, int]:
@@ -370,12 +408,16 @@ _compiling = Lock()
 
 
 def _call(function: Any, rows: Array, *given: Any) -> Any:
-    """Run a function, compiled once for float64 and once for float32 rows of any strides."""
+    """Run a function, compiled once for float64 and once for float32 rows of any strides.
+
+    Seeds are sought in columns, which are contiguous.
+    """
     known = _compiled.get((function, rows.dtype))
     if known is None:
         with _compiling:
             kind = types.float32 if rows.dtype == np.float32 else types.float64
-            signature = (types.Array(kind, 2, "A", readonly=True), *map(typeof, given))
+            layout = "C" if function in (_lloyd, _spread) else "A"
+            signature = (types.Array(kind, 2, layout, readonly=True), *map(typeof, given))
             known = _compile(function.py_func, signature)
             _compiled[function, rows.dtype] = known
     return known(rows, *given)
@@ -396,27 +438,24 @@ def _total(rows: Array, pivot: Array, scale: Array, weights: Array, shape: int) 
 
 
 def _packed(dense: Array, shape: int) -> Array:
-    """(k, d, d), or (k, 1, d), or (k, d) or (k,), as second moments are kept: (k, s)."""
+    """(..., k, d, d), (..., k, d) or (..., k) as second moments are kept: (..., k, s)."""
     if shape == FULL:
-        left, right = pairs(FULL, dense.shape[1])[:, : second_width(FULL, dense.shape[1])]
-        return dense[:, left, right]
-    flat = dense.reshape(len(dense), -1)
-    return flat if shape == DIAGONAL else flat.sum(axis=1, keepdims=True)
+        left, right = pairs(FULL, dense.shape[-1])[:, : second_width(FULL, dense.shape[-1])]
+        return dense[..., left, right]
+    return dense if shape == DIAGONAL else dense[..., None]
 
 
-def _points(start: tuple[Array, ...], coefficients: int, padded: int) -> tuple[Array, ...]:
-    """Four slots for parameters, coefficients, sums and objectives; the start in the first."""
-    k = len(start[0])
-    given = tuple(np.zeros((4, *values.shape)) for values in start)
-    for slots, values in zip(given, start, strict=True):
-        slots[0] = values
-    return *given, np.zeros((4, k, coefficients)), np.zeros((4, k, padded)), np.zeros(4)
+def _points(starts: tuple[Array, ...], coefficients: int, padded: int) -> tuple[Array, ...]:
+    """Four slots for parameters, coefficients, sums and objectives."""
+    k = starts[1].shape[1]
+    slots = tuple(np.zeros((4, *part.shape[1:])) for part in starts)
+    return *slots, np.zeros((4, k, coefficients)), np.zeros((4, k, padded)), np.zeros(4)
 
 
 def _unpacked(packed: Array, shape: int, d: int) -> Array:
     if shape == FULL:
         left, right = pairs(FULL, d)[:, : second_width(FULL, d)]
-        out = np.empty((len(packed), d, d))
-        out[:, left, right] = out[:, right, left] = packed
+        out = np.empty((*packed.shape[:-1], d, d))
+        out[..., left, right] = out[..., right, left] = packed
         return out
-    return packed if shape == DIAGONAL else packed[:, 0]
+    return packed if shape == DIAGONAL else packed[..., 0]

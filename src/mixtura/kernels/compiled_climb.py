@@ -10,10 +10,10 @@ import numpy as np
 from numba import njit
 
 from mixtura.kernels.compiled_solve import linearize, maximize
-from mixtura.kernels.compiled_sweep import OPTIONS, sweep
+from mixtura.kernels.compiled_sweep import OPTIONS, sums_of_labels, sweep
 from mixtura.kernels.compiled_vectors import keep_apart
 
-__all__ = ["CARE", "CONVERGED", "EXHAUSTED", "climb"]
+__all__ = ["CARE", "CONVERGED", "EXHAUSTED", "race"]
 
 CONVERGED, EXHAUSTED, CARE = 0, 1, 2
 
@@ -93,8 +93,10 @@ def _gain_left(before, middle, now, rate, noise):  # type: ignore[no-untyped-def
 
 
 @njit(**OPTIONS)
-def climb(rows, points, data, model, prior, limits, max_iter, tol, accelerate, noise, trace):  # type: ignore[no-untyped-def]
-    """Climb from the parameters in slot 0.
+def _climb(  # type: ignore[no-untyped-def]
+    rows, points, data, labels, model, prior, limits, max_iter, tol, accelerate, noise, trace
+):
+    """Climb from the parameters in slot 0, or from the M-step of `labels` if there are any.
 
     Returns the slot of the last good point, the length of the trace, the steps taken, the gain
     that remains and the status.
@@ -108,6 +110,12 @@ def climb(rows, points, data, model, prior, limits, max_iter, tol, accelerate, n
         np.intp(-1),
         np.intp(0),
     )  # which of the slots to fill, from which, and the last good one
+    if len(labels):
+        origin = slots[3]
+        _, _, _, _, given, _ = points
+        pivot, scale, row_weights, pair, _, _, _, b, q, step, _ = data
+        given[origin] = 0.0
+        sums_of_labels(rows, pivot, scale, row_weights, labels, pair, given[origin], b, q, step)
     entries, steps = 0, 0
     length, longest, left, reached = 1.0, 4.0, np.inf, -np.inf
     while True:
@@ -145,3 +153,37 @@ def climb(rows, points, data, model, prior, limits, max_iter, tol, accelerate, n
         steps += 1
         target += 1
         origin = slots[3] if target == 3 else slots[target - 1]
+
+
+@njit(**OPTIONS)
+def race(  # type: ignore[no-untyped-def]
+    rows, starts, labels, points, data, model, prior, limits, most, tol, accelerate, noise, ends
+):
+    """Climb from every start (E, ...), or every partition (E, n), at most `most` (E,) steps each.
+
+    Writes the end of each: weights, means, covariances, counts, the trace, and in `facts` (E, 4)
+    the length of the trace, the steps taken, the gain that remains and the status.
+    """
+    weights, means, covariances, theta, sums, _ = points
+    end_weights, end_means, end_covariances, counts, traces, facts = ends
+    last = theta.shape[2] - 1
+    for e in range(len(most)):
+        weights[0], means[0], covariances[0] = starts[0][e], starts[1][e], starts[2][e]
+        told = labels[e] if len(labels) else labels.reshape(-1)
+        slot, entries, steps, left, status = _climb(
+            rows,
+            points,
+            data,
+            told,
+            model,
+            prior,
+            limits,
+            most[e],
+            tol,
+            accelerate,
+            noise,
+            traces[e],
+        )
+        end_weights[e], end_means[e] = weights[slot], means[slot]
+        end_covariances[e], counts[e] = covariances[slot], sums[slot, :, last]
+        facts[e, 0], facts[e, 1], facts[e, 2], facts[e, 3] = entries, steps, left, status

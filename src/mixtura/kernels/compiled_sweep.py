@@ -19,7 +19,7 @@ from mixtura.kernels.compiled_products import add_logits, add_sums
 from mixtura.kernels.compiled_vectors import keep_apart
 from mixtura.kernels.layout import DIAGONAL, FULL, SPHERICAL
 
-__all__ = ["OPTIONS", "assign", "pairs", "read_tile", "sweep", "tiling"]
+__all__ = ["OPTIONS", "assign", "pairs", "read_tile", "sums_of_labels", "sweep", "tiling"]
 
 # Never nnan or ninf: data far out gives logits of -1e300. No reassociation of float sums but where
 # a function says so.
@@ -177,3 +177,30 @@ def sweep(  # type: ignore[no-untyped-def]
                 _expand(z, pair, lo, hi, table, wide)
             add_sums(logits, table, sums, lo, hi, wide)
     return log_likelihood
+
+
+@njit(**OPTIONS)
+def sums_of_labels(rows, pivot, scale, weights, labels, pair, sums, b, q, step):  # type: ignore[no-untyped-def]
+    """Add each row's weighted T(z) to the `sums` of its label alone."""
+    keep_apart()
+    n, d = rows.shape
+    k, p = len(sums), pair.shape[1]
+    stride = b + step
+    z = np.zeros((d + 3, stride))
+    for i in range(stride):
+        z[d, i] = 1.0
+    table, shares = np.empty((q, stride)), np.empty((k, stride))
+    w = np.empty(stride)
+    for start in range(0, n, b):
+        m = min(b, n - start)
+        wide = (m + step - 1) // step * step
+        read_tile(rows, start, m, wide, pivot, scale, weights, z, w)
+        for c in range(k):
+            for i in range(wide):
+                shares[c, i] = 0.0
+        for i in range(m):
+            shares[labels[start + i], i] = w[i]
+        for lo in range(0, p, q):
+            hi = min(lo + q, p)
+            _expand(z, pair, lo, hi, table, wide)
+            add_sums(shares, table, sums, lo, hi, wide)

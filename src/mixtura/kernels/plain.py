@@ -18,7 +18,9 @@ __all__ = [
     "accumulate_centred",
     "cancellation",
     "features",
+    "lloyd",
     "log_joint",
+    "spread",
     "weighted_sums",
 ]
 
@@ -180,6 +182,67 @@ def weighted_sums(rows: Array, pivot: Array, scale: Array, shares: Array, shape:
         sums += (features(z, shape) @ shares[start : start + len(z)]).T
         start += len(z)
     return sums
+
+
+def spread(columns: Array, weights: Array, draws: Array) -> Array:
+    """k-means++: rows (k,), each next one drawn by weighted squared distance from those so far.
+
+    Parameters
+    ----------
+    columns : (d, n)
+        The rows, feature-major.
+    weights : (n,)
+    draws : (k,)
+        Uniform numbers; a row is where the running sum of the chances passes its draw's share.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> spread(np.array([[0.0, 1.0, 9.0]]), np.ones(3), np.array([0.1, 0.9])).tolist()
+    [0, 2]
+    """
+    chosen = np.empty(len(draws), np.intp)
+    nearest = np.ones(columns.shape[1])
+    for place, draw in enumerate(draws):
+        running = np.cumsum(weights * nearest)
+        whole = running[-1]
+        spot = np.searchsorted(running, draw * whole, "right") if whole > 0 else draw * len(nearest)
+        chosen[place] = min(int(spot), len(nearest) - 1)
+        squared = ((columns - columns[:, chosen[place], None]) ** 2).sum(axis=0)
+        nearest = squared if place == 0 else np.minimum(nearest, squared)
+    return chosen
+
+
+def lloyd(columns: Array, weights: Array, seeds: Array, rounds: int) -> Array:
+    """Labels (n,) after so many of Lloyd's steps at most; an empty cluster keeps its seed.
+
+    Parameters
+    ----------
+    columns : (d, n)
+        The rows, feature-major.
+    weights : (n,)
+    seeds : (k, d)
+    rounds : int
+        At least 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> seeds = np.array([[0.0], [1.0]])
+    >>> lloyd(np.array([[0.0, 1.0, 9.0]]), np.ones(3), seeds, 5).tolist()
+    [0, 0, 1]
+    """
+    k, last = len(seeds), np.empty(0)
+    for _ in range(rounds):
+        labels = ((seeds**2).sum(axis=1)[:, None] - 2.0 * seeds @ columns).argmin(axis=0)
+        if np.array_equal(labels, last):
+            break
+        last = labels
+        mass = np.bincount(labels, weights, k)
+        sums = np.stack([np.bincount(labels, weights * column, k) for column in columns], axis=1)
+        means = sums / np.maximum(mass, 1e-300)[:, None]
+        seeds = np.where(mass[:, None] > 0, means, seeds)
+    return labels
 
 
 def cancellation(means: Array, precisions: Array, deviations: Array, unit: float = 2**-53) -> float:
