@@ -1,0 +1,144 @@
+"""What inference is about: a fitted mixture, and the problem it is the solution of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from mixtura import _checks
+from mixtura._errors import InputError, InputTypeError
+from mixtura._types import Array
+from mixtura.covariance import (
+    Covariances,
+    DiagonalCovariances,
+    FullCovariances,
+    SphericalCovariances,
+    TiedCovariances,
+    family,
+)
+from mixtura.expectation import hard, soft
+from mixtura.fit.em import Stop
+from mixtura.fit.problem import Problem, state, with_prior
+from mixtura.mixture import Mixture
+from mixtura.source import MemorySource
+
+_NAMES = {
+    FullCovariances: "full",
+    TiedCovariances: "tied",
+    DiagonalCovariances: "diag",
+    SphericalCovariances: "spherical",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A fitted mixture with its data.
+
+    Attributes
+    ----------
+    mixture : Mixture
+        In the frame of the problem, columns named.
+    problem : Problem
+        Rows, weights, family, prior and bounds.
+    stop : Stop
+        When refits stop.
+    """
+
+    mixture: Mixture
+    problem: Problem
+    stop: Stop
+
+    @property
+    def source(self) -> MemorySource:
+        """The rows in memory."""
+        source = self.problem.source
+        assert isinstance(source, MemorySource)
+        return source
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the columns, x0, x1, ... where they have none."""
+        d = self.mixture.n_features
+        return self.mixture.feature_names or tuple(f"x{i}" for i in range(d))
+
+
+def fitted_mixture(model: Any) -> Mixture:
+    """The mixture of a fitted estimator, or the mixture itself.
+
+    Raises
+    ------
+    InputTypeError
+        Neither a mixture nor a fitted estimator.
+    """
+    mixture = model if isinstance(model, Mixture) else getattr(model, "mixture_", None)
+    if not isinstance(mixture, Mixture):
+        raise InputTypeError(
+            f"{type(model).__name__} is neither a Mixture nor a fitted estimator: call fit first"
+        )
+    return mixture
+
+
+def subject(model: Any, X: Any, sample_weight: Any = None, labels: Any = None) -> Subject:
+    """The model and the data, weights and labels that it was fitted to.
+
+    Of an estimator, its prior, bounds, assignment and tolerance count as well.
+
+    Raises
+    ------
+    InputError, InputTypeError
+        Data that do not fit the model.
+    """
+    mixture = fitted_mixture(model)
+    options: Mapping[str, Any] = {} if model is mixture else model.get_params(deep=False)
+    rule = family(family_name(model))
+    k, d = mixture.location.shape
+    rows = _checks.rows_like(X, d, mixture.feature_names)
+    rows, weights = _checks.weighted(rows, sample_weight)
+    source = MemorySource(rows, weights, _checks.plausibility(labels, len(rows), k))
+    assign = hard if options.get("assignment") == "hard" else soft
+    ridge = options.get("reg_covar", "auto")
+    stated = state(
+        source,
+        rule,
+        reg_covar=None if isinstance(ridge, str) else float(ridge),
+        assign=assign,
+        names=mixture.feature_names,
+    )
+    equal = options.get("equal_weights", False)
+    if isinstance(equal, str):
+        equal = assign is hard and rule.name == "equal-spherical"
+    problem = with_prior(replace(stated, equal_weights=bool(equal)), options.get("prior"), k)
+    stop = Stop(min(float(options.get("tol", 1e-6)) or 1e-6, 1e-6), 1000)
+    return Subject(problem.adopted(mixture), problem, stop)
+
+
+def family_name(model: Any) -> str:
+    """The name of the family a model was fitted in."""
+    mixture = fitted_mixture(model)
+    if model is not mixture:
+        return str(model.covariance_type_)
+    return structure_name(mixture.structure)
+
+
+def structure_name(structure: Covariances) -> str:
+    """The name of the family whose structure it is."""
+    name = _NAMES.get(type(structure))
+    if name is None:
+        raise InputError(
+            f"the family of {type(structure).__name__} is not told by its numbers alone: "
+            "pass the fitted estimator instead of its mixture"
+        )
+    return "equal-spherical" if name == "spherical" and structure.shared else name
+
+
+def total_weight(subject: Subject) -> float:
+    """The total weight of the rows: their number where no weights were given."""
+    return float(subject.problem.summary.weight)
+
+
+def row_weights(subject: Subject) -> Array:
+    """The weights (n,) of the rows."""
+    return np.asarray(subject.source.whole.weight())
