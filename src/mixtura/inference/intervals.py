@@ -12,7 +12,7 @@ from scipy.special import ndtri
 from mixtura._errors import InputError
 from mixtura._types import Array
 from mixtura.inference.chart import Chart
-from mixtura.inference.tables import interval_table
+from mixtura.inference.tables import interval_table, parameter_table
 from mixtura.mixture import Mixture
 
 _STEP = 1e-2
@@ -59,7 +59,36 @@ class Intervals:
 
     def __str__(self) -> str:
         title = f"{100 * self.level:g} % confidence intervals ({self.estimator})"
-        return title + "\n" + interval_table(self.mixture, self.weights, self.means, self.covariances)
+        return (
+            title + "\n" + interval_table(self.mixture, self.weights, self.means, self.covariances)
+        )
+
+    __repr__ = __str__
+
+
+@dataclass(frozen=True, eq=False)
+class Deviations:
+    """Standard errors of all parameters.
+
+    Attributes
+    ----------
+    weights : (k,)
+    means : (k, d)
+    covariances : (k, d, d)
+    estimator : str
+        What they come from, in words.
+    mixture : Mixture
+        The estimates.
+    """
+
+    weights: Array
+    means: Array
+    covariances: Array
+    estimator: str
+    mixture: Mixture
+
+    def __str__(self) -> str:
+        return f"Standard errors by {self.estimator}\n" + parameter_table(self.mixture, self)
 
     __repr__ = __str__
 
@@ -100,9 +129,7 @@ def of_parameters(errors: Errors, level: float) -> Intervals:
     )
 
 
-def delta(
-    local: Chart, free: Array, f: Callable[[Mixture], Any], level: float
-) -> tuple[Any, Any]:
+def delta(local: Chart, free: Array, f: Callable[[Mixture], Any], level: float) -> tuple[Any, Any]:
     """``f ± z √(∇fᵀ V ∇f)``, the gradient along the axes of V by differences of fourth order."""
     z = quantile(level)
     centre = np.asarray(f(local.mixture), dtype=np.float64)

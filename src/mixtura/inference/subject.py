@@ -111,8 +111,7 @@ def subject(model: Any, X: Any, sample_weight: Any = None, labels: Any = None) -
     if isinstance(equal, str):
         equal = assign is hard and rule.name == "equal-spherical"
     problem = with_prior(replace(stated, equal_weights=bool(equal)), options.get("prior"), k)
-    stop = Stop(min(float(options.get("tol", 1e-6)) or 1e-6, 1e-6), 1000)
-    return Subject(problem.adopted(mixture), problem, stop)
+    return Subject(problem.adopted(mixture), problem, Stop())
 
 
 def family_name(model: Any) -> str:

@@ -1,0 +1,226 @@
+"""Many refits of a fitted mixture, each to its own rows or its own row weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from mixtura import kernels
+from mixtura._types import Array, Indices, Mask
+from mixtura.covariance import FullCovariances
+from mixtura.expectation import cancellation, fits, hard
+from mixtura.fit.em import run
+from mixtura.fit.fitting import seconds
+from mixtura.fit.problem import Problem
+from mixtura.fit.sample import on_floor
+from mixtura.inference.alignment import distances, orders
+from mixtura.inference.subject import Subject
+from mixtura.kernels.layout import DIAGONAL, FULL
+from mixtura.mixture import Mixture
+from mixtura.source import MemorySource
+from mixtura.source.memory import one_blas_thread
+
+CHUNK = 128
+"""Replicates drawn from one stream of random numbers and refitted in one compiled call."""
+
+NUMBERS = 1 << 22
+"""So many numbers of rows or weights are drawn at a time, at most, by each thread."""
+
+SAFE, LOSS = 1e-8, 1e-6
+"""Nats a row lost to rounding: a fit below SAFE stays far from LOSS unless a component collapses."""
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """The data of E replicates: other weights of the same rows, or other rows.
+
+    Attributes
+    ----------
+    rows : (E, n, d), or (1, n, d) the rows of the fit
+    weights : (E, n), or (0, n) for ones
+    plausibility : (n, k) or None
+    """
+
+    rows: Array
+    weights: Array
+    plausibility: Array | None = None
+
+    def __len__(self) -> int:
+        return max(len(self.rows), len(self.weights))
+
+    def source(self, index: int) -> MemorySource:
+        """One replicate."""
+        rows = self.rows[index if len(self.rows) > 1 else 0]
+        weights = self.weights[index] if len(self.weights) else None
+        if weights is not None and not weights.all():
+            kept = np.flatnonzero(weights)
+            told = None if self.plausibility is None else self.plausibility[kept]
+            return MemorySource(rows[kept], weights[kept], told)
+        return MemorySource(rows, weights, self.plausibility)
+
+
+@dataclass(frozen=True, eq=False)
+class Refits:
+    """Parameters of E refits in frame coordinates, components in the order of the fit's.
+
+    Attributes
+    ----------
+    weights : (E, k)
+    location : (E, k, d)
+    covariances : (E, k, d, d)
+    values : (E,)
+        Objective in nats per unit of row weight, in frame coordinates.
+    sound : (E,) bool
+        False where a component emptied or collapsed: the likelihood has no maximum there.
+    """
+
+    weights: Array
+    location: Array
+    covariances: Array
+    values: Array
+    sound: Mask
+
+    @classmethod
+    def joined(cls, parts: Sequence[Refits]) -> Refits:
+        """One after the other."""
+        names = cls.__dataclass_fields__
+        return cls(*(np.concatenate([getattr(one, name) for one in parts]) for name in names))
+
+    def mixture(self, index: int, like: Mixture) -> Mixture:
+        """One of them as a value."""
+        structure = FullCovariances(self.covariances[index])
+        return Mixture.of(
+            self.weights[index], self.location[index], structure, like.frame, like.feature_names
+        )
+
+
+def chunks(count: int, numbers: int) -> list[int]:
+    """Sizes of the chunks that `count` replicates of so many numbers are cut into."""
+    size = int(np.clip(NUMBERS // max(numbers, 1), 1, CHUNK))
+    return [min(size, count - start) for start in range(0, count, size)]
+
+
+def side_by_side(tasks: Sequence[Callable[[], Any]], threads: int) -> list[Any]:
+    """The results of some tasks, in order."""
+    with one_blas_thread():
+        if threads == 1 or len(tasks) == 1:
+            return [task() for task in tasks]
+        with ThreadPoolExecutor(threads) as pool:
+            return list(pool.map(lambda task: task(), tasks))
+
+
+def prepare(subject: Subject, count: int) -> None:
+    """Load the compiled kernels if so many refits make that pay."""
+    kernels.prepare(0.2 * count * seconds(subject.problem, subject.mixture.n_components))
+
+
+def refitted(subject: Subject, drawn: Drawn) -> Refits:
+    """Climb from the fit over each replicate; in one compiled call where that is possible."""
+    found = _compiled(subject, drawn) if _able(subject, drawn) else _one_by_one(subject, drawn)
+    return _aligned(subject.mixture, found)
+
+
+def _able(subject: Subject, drawn: Drawn) -> bool:
+    problem, mixture = subject.problem, subject.mixture
+    _, n, d = drawn.rows.shape
+    if not hasattr(kernels.active(), "race") or not problem.family.averages:
+        return False
+    if problem.equal_weights or problem.assign is hard or drawn.plausibility is not None:
+        return False
+    if kernels.active().is_wide(problem.family.moments.shape, d, mixture.n_components):
+        return False
+    if n * d > NUMBERS or not fits(mixture, problem.family.moments):
+        return False
+    return cancellation(mixture) <= SAFE and not np.isnan(drawn.rows).any()
+
+
+def _compiled(subject: Subject, drawn: Drawn) -> Refits:
+    problem, mixture, stop = subject.problem, subject.mixture, subject.stop
+    moments = problem.family.moments
+    ends = import_module("mixtura.kernels.compiled_replicates").replicates(
+        drawn.rows,
+        problem.frame.pivot,
+        problem.frame.scale,
+        drawn.weights,
+        (mixture.weights, mixture.location, _numbers(mixture)),
+        moments.shape,
+        moments.pooled,
+        most=stop.max_iter,
+        tol=stop.tol,
+        prior=problem.pseudo_sums(*mixture.location.shape),
+        ridge=problem.guard.ridge,
+        floor=4.0 * problem.guard.floor,
+        loss=LOSS,
+    )
+    d = mixture.n_features
+    dense = ends.covariances
+    if moments.shape != FULL:
+        columns = dense if moments.shape == DIAGONAL else dense[..., None]
+        dense = np.broadcast_to(columns, (*dense.shape[:2], d))[..., None] * np.eye(d)
+    return Refits(ends.weights, ends.means, dense, ends.values, ends.status != 2)
+
+
+def _numbers(mixture: Mixture) -> Array:
+    """Covariances as the kernels lay them out: (k, d, d), (k, d) or (k,)."""
+    structure = mixture.structure
+    if structure.shape == FULL:
+        return structure.dense()
+    columns = structure.variances_by_column
+    return columns if structure.shape == DIAGONAL else columns[:, 0]
+
+
+def _one_by_one(subject: Subject, drawn: Drawn) -> Refits:
+    problem, mixture = subject.problem, subject.mixture
+    before = on_floor(mixture, problem.guard)
+    parts = []
+    for index in range(len(drawn)):
+        source = drawn.source(index)
+        own = on(problem, source)
+        fit = run(own, mixture, subject.stop)
+        end = fit.mixture
+        empty = fit.counts < 1e-8 * fit.counts.sum()
+        sound = not (empty | (on_floor(end, problem.guard) > before)).any()
+        parts.append((end, fit.value - own.volume, sound))
+    return Refits(
+        np.stack([end.weights for end, _, _ in parts]),
+        np.stack([end.location for end, _, _ in parts]),
+        np.stack([end.structure.dense() for end, _, _ in parts]),
+        np.array([value for _, value, _ in parts]),
+        np.array([sound for _, _, sound in parts]),
+    )
+
+
+def on(problem: Problem, source: MemorySource) -> Problem:
+    """The problem over a replicate's rows."""
+    own = problem.on(source)
+    seen = source.whole.weight() @ ~np.isnan(source.whole.rows)
+    return replace(own, summary=replace(own.summary, observed=seen))
+
+
+def _aligned(mixture: Mixture, found: Refits) -> Refits:
+    """The components in the order that matches those of the fit."""
+    good = np.flatnonzero(found.sound)
+    if not len(good) or mixture.n_components == 1:
+        return found
+    distance = distances(
+        mixture.location,
+        mixture.structure.dense(),
+        found.location[good],
+        found.covariances[good],
+    )
+    order = orders(distance)
+    moved: Indices = np.flatnonzero((order != np.arange(order.shape[1])).any(axis=1))
+    if not len(moved):
+        return found
+    weights, location = found.weights.copy(), found.location.copy()
+    covariances = found.covariances.copy()
+    for index in moved:
+        at, own = good[index], order[index]
+        weights[at], location[at] = weights[at][own], location[at][own]
+        covariances[at] = covariances[at][own]
+    return replace(found, weights=weights, location=location, covariances=covariances)
