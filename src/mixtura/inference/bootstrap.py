@@ -94,23 +94,25 @@ class Bootstrap:
             Percentiles of the replicates, the default, or ``f ± z`` standard errors, the default
             (and the only choice) for the jackknife.
         """
-        low, high = self._bounds(self.of(f), np.asarray(f(self.mixture), float), level, kind)
+        values = self.of(f)
+        if self._kind(kind) == "normal":
+            half = quantile(level) * self._deviation(values)
+            centre = np.asarray(f(self.mixture), np.float64)
+            low, high = centre - half, centre + half
+        else:
+            low, high = _percentiles(values, level)
         return (low, high) if np.ndim(low) else (float(low), float(high))
 
     def confidence_intervals(self, level: float = 0.95, kind: str | None = None) -> Intervals:
         """Intervals of all parameters: percentiles, or normal on the scales of `Intervals`."""
         if self._kind(kind) == "normal":
             return of_parameters(self.standard_errors, level)
-        fit = self.mixture
-        pairs = (
-            (self.weights, fit.weights),
-            (self.means, fit.means),
-            (self.covariances, fit.covariances),
+        weights, means, covariances = (
+            np.moveaxis(_percentiles(values, level), 0, -1)
+            for values in (self.weights, self.means, self.covariances)
         )
-        bounds = [
-            np.stack(self._bounds(values, centre, level, kind), axis=-1) for values, centre in pairs
-        ]
-        return Intervals(*bounds, level, f"{self.estimator}, percentiles", fit)
+        estimator = f"{self.estimator}, percentiles"
+        return Intervals(weights, means, covariances, level, estimator, self.mixture)
 
     def _kind(self, kind: str | None) -> str:
         chosen = kind or ("normal" if self.method == "jackknife" else "percentile")
@@ -118,14 +120,6 @@ class Bootstrap:
         if chosen not in allowed:
             raise InputError(f"kind={kind!r}: the {self.method} offers {allowed}")
         return chosen
-
-    def _bounds(self, values: Array, centre: Array, level: float, kind: str | None) -> Any:
-        z = quantile(level)
-        if self._kind(kind) == "normal":
-            half = z * self._deviation(values)
-            return centre - half, centre + half
-        tail = 0.5 - level / 2.0
-        return tuple(np.quantile(values, [tail, 1.0 - tail], axis=0))
 
     def _deviation(self, values: Array) -> Array:
         """Over the replicates; for the jackknife ``√((n - 1)/n Σ (θ_i - θ̄)²)``."""
@@ -233,6 +227,13 @@ def replicated(
         return refitted(about, drawn(rng, int(firsts[index]), sizes[index]))
 
     return Refits.joined(side_by_side([partial(chunk, i) for i in range(len(sizes))], jobs))
+
+
+def _percentiles(values: Array, level: float) -> Array:
+    """Low and high (2, ...) of the middle share of the replicates."""
+    quantile(level)
+    tail = 0.5 - level / 2.0
+    return np.quantile(values, [tail, 1.0 - tail], axis=0)
 
 
 def _kept(about: Subject, found: Refits, method: str, counts: Array) -> Bootstrap:

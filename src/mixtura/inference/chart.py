@@ -22,16 +22,15 @@ from mixtura.mixture import Mixture
 
 
 class Moves(Protocol):
-    """How q free parameters move the entries of k covariances.
+    """How q free parameters move the entries of k covariances."""
 
-    Attributes
-    ----------
-    entries : the entries of Σ that move
-    jacobian : (k, len(entries), q)
-    """
+    @property
+    def entries(self) -> Entries:
+        """The entries of Σ that move."""
 
-    entries: Entries
-    jacobian: Array
+    @property
+    def jacobian(self) -> Array:
+        """(k, entries, q)"""
 
     def at(self, step: Array) -> Array:
         """The covariances (k, d, d) after a step (q,) of the parameters."""

@@ -80,7 +80,7 @@ def eigen_moves(name: str, covariances: Array) -> EigenMoves | None:
     """
     if len(name) != 3 or name[0] not in "EV" or set(name[1:]) - set("EVI"):
         return None
-    volume, shape, orientation = name
+    volume, shape, orientation = tuple(name)
     k, d = covariances.shape[:2]
     axes = _axes(covariances, orientation)
     values = np.einsum("kij,kil,klj->kj", axes, covariances, axes)

@@ -59,9 +59,8 @@ class Intervals:
 
     def __str__(self) -> str:
         title = f"{100 * self.level:g} % confidence intervals ({self.estimator})"
-        return (
-            title + "\n" + interval_table(self.mixture, self.weights, self.means, self.covariances)
-        )
+        values = self.weights, self.means, self.covariances
+        return title + "\n" + interval_table(self.mixture, *values)
 
     __repr__ = __str__
 

@@ -32,7 +32,7 @@ NUMBERS = 1 << 22
 """So many numbers of rows or weights are drawn at a time, at most, by each thread."""
 
 SAFE, LOSS = 1e-8, 1e-6
-"""Nats a row lost to rounding: a fit below SAFE stays far from LOSS unless a component collapses."""
+"""Nats a row lost to rounding: from below SAFE only a collapsing component comes near LOSS."""
 
 
 @dataclass(frozen=True, eq=False)

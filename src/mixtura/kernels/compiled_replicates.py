@@ -16,7 +16,7 @@ from mixtura.kernels.compiled import _call, _frozen, _packed, _plan, _points, _u
 from mixtura.kernels.compiled_climb import _climb
 from mixtura.kernels.compiled_sweep import OPTIONS
 from mixtura.kernels.compiled_vectors import keep_apart
-from mixtura.kernels.layout import DIAGONAL, FULL, LINEAR, SPHERICAL, second_width, width
+from mixtura.kernels.layout import FULL, LINEAR, SPHERICAL, second_width, width
 
 __all__ = ["Ends", "replicates"]
 
