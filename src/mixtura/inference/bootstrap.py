@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from mixtura._types import Array
 from mixtura.fit.select import threads
 from mixtura.inference.draws import METHODS, draw, jackknife_counts
 from mixtura.inference.intervals import Deviations, Intervals, of_parameters, quantile
-from mixtura.inference.refit import Drawn, Refits, chunks, prepare, refitted, side_by_side
+from mixtura.inference.refit import Refits, in_chunks, prepare, refitted
 from mixtura.inference.subject import Subject, subject
 from mixtura.inference.tables import parameter_table
 from mixtura.mixture import Mixture
@@ -203,30 +202,15 @@ def bootstrap(
     count = n_replicates if counts is None else len(counts)
     if count < 2:
         raise InputError(f"{count} replicates tell nothing of a spread: ask for at least 2")
-    prepare(about, count)
-    drawn = partial(draw, about, method)
-    found = replicated(about, drawn, count, threads(n_jobs), random_state)
-    return _kept(about, found, method, np.ones(count) if counts is None else counts)
+    batches = prepare(about.problem, about.mixture.n_components, count)
 
+    def chunk(rng: np.random.Generator, first: int, size: int) -> Refits:
+        return refitted(about, draw(about, method, rng, first, size), batches)
 
-def replicated(
-    about: Subject,
-    drawn: Callable[[np.random.Generator, int, int], Drawn],
-    count: int,
-    jobs: int,
-    random_state: Any,
-) -> Refits:
-    """Refits to `count` replicates: each chunk has its own stream of random numbers."""
-    n, d = about.source.n, about.source.d
-    sizes = chunks(count, n * d)
-    seeds = np.random.default_rng(random_state).integers(2**63, size=len(sizes))
-    firsts = np.concatenate([[0], np.cumsum(sizes)])
-
-    def chunk(index: int) -> Refits:
-        rng = np.random.default_rng(seeds[index])
-        return refitted(about, drawn(rng, int(firsts[index]), sizes[index]))
-
-    return Refits.joined(side_by_side([partial(chunk, i) for i in range(len(sizes))], jobs))
+    rng = np.random.default_rng(random_state)
+    parts = in_chunks(chunk, count, about.source.n * about.source.d, rng, threads(n_jobs))
+    ones = np.ones(count)
+    return _kept(about, Refits.joined(parts), method, ones if counts is None else counts)
 
 
 def _percentiles(values: Array, level: float) -> Array:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from mixtura import kernels
 from mixtura._types import Array, Indices, Mask
 from mixtura.covariance import FullCovariances
 from mixtura.expectation import cancellation, fits, hard
-from mixtura.fit.em import run
+from mixtura.fit.em import Stop, run
 from mixtura.fit.fitting import seconds
 from mixtura.fit.problem import Problem
 from mixtura.fit.sample import on_floor
@@ -30,6 +31,12 @@ CHUNK = 128
 
 NUMBERS = 1 << 22
 """So many numbers of rows or weights are drawn at a time, at most, by each thread."""
+
+COMPILING = 10.0
+"""Seconds of work on the plain kernels for which batches are compiled, once on a machine."""
+
+CARE = 2
+"""A compiled climb's status where a component emptied or collapsed."""
 
 SAFE, LOSS = 1e-8, 1e-6
 """Nats a row lost to rounding: from below SAFE only a collapsing component comes near LOSS."""
@@ -51,6 +58,7 @@ class Drawn:
     plausibility: Array | None = None
 
     def __len__(self) -> int:
+        """E."""
         return max(len(self.rows), len(self.weights))
 
     def source(self, index: int) -> MemorySource:
@@ -99,33 +107,54 @@ class Refits:
         )
 
 
-def chunks(count: int, numbers: int) -> list[int]:
-    """Sizes of the chunks that `count` replicates of so many numbers are cut into."""
+def in_chunks(
+    task: Callable[[np.random.Generator, int, int], Any],
+    count: int,
+    numbers: int,
+    rng: np.random.Generator,
+    threads: int,
+) -> list[Any]:
+    """``task(rng, first, size)`` of each chunk that `count` replicates are cut into, in order.
+
+    A chunk has its own stream of random numbers, and its size depends on the `numbers` of a
+    replicate alone: the results are the same for any number of threads.
+    """
     size = int(np.clip(NUMBERS // max(numbers, 1), 1, CHUNK))
-    return [min(size, count - start) for start in range(0, count, size)]
+    firsts = range(0, count, size)
+    seeds = rng.integers(2**63, size=len(firsts))
+
+    def chunk(index: int) -> Any:
+        first = firsts[index]
+        return task(np.random.default_rng(seeds[index]), first, min(size, count - first))
+
+    with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(chunk, range(len(firsts))))
 
 
-def side_by_side(tasks: Sequence[Callable[[], Any]], threads: int) -> list[Any]:
-    """The results of some tasks, in order."""
-    with one_blas_thread():
-        if threads == 1 or len(tasks) == 1:
-            return [task() for task in tasks]
-        with ThreadPoolExecutor(threads) as pool:
-            return list(pool.map(lambda task: task(), tasks))
+def prepare(problem: Problem, k: int, count: int) -> bool:
+    """Load the compiled kernels if so many fits make that pay; whether to climb in batches.
+
+    Where batches have not been compiled yet, few fits do not wait for that.
+    """
+    work = 0.2 * count * seconds(problem, k)
+    kernels.prepare(work)
+    folder = Path(kernels.__file__).parent / "__pycache__"
+    return work > COMPILING or any(folder.glob("compiled_replicates*.nbi"))
 
 
-def prepare(subject: Subject, count: int) -> None:
-    """Load the compiled kernels if so many refits make that pay."""
-    kernels.prepare(0.2 * count * seconds(subject.problem, subject.mixture.n_components))
-
-
-def refitted(subject: Subject, drawn: Drawn) -> Refits:
+def refitted(subject: Subject, drawn: Drawn, batches: bool = True) -> Refits:
     """Climb from the fit over each replicate; in one compiled call where that is possible."""
-    found = _compiled(subject, drawn) if _able(subject, drawn) else _one_by_one(subject, drawn)
+    batches = batches and able(subject, drawn)
+    found = _compiled(subject, drawn) if batches else _one_by_one(subject, drawn)
     return _aligned(subject.mixture, found)
 
 
-def _able(subject: Subject, drawn: Drawn) -> bool:
+def able(subject: Subject, drawn: Drawn) -> bool:
+    """Whether replicates can be climbed in one compiled call.
+
+    That is for complete rows without labels, not too many features, a family whose M-step is an
+    average, and covariances far enough from singular.
+    """
     problem, mixture = subject.problem, subject.mixture
     _, n, d = drawn.rows.shape
     if not hasattr(kernels.active(), "race") or not problem.family.averages:
@@ -140,29 +169,41 @@ def _able(subject: Subject, drawn: Drawn) -> bool:
 
 
 def _compiled(subject: Subject, drawn: Drawn) -> Refits:
-    problem, mixture, stop = subject.problem, subject.mixture, subject.stop
+    ends = batch(subject.problem, drawn, [subject.mixture], subject.stop)
+    dense, shape = ends.covariances, subject.problem.family.moments.shape
+    if shape != FULL:
+        d = subject.mixture.n_features
+        columns = dense if shape == DIAGONAL else dense[..., None]
+        dense = np.broadcast_to(columns, (*dense.shape[:2], d))[..., None] * np.eye(d)
+    return Refits(ends.weights, ends.means, dense, ends.values, ends.status != CARE)
+
+
+def batch(
+    problem: Problem, drawn: Drawn, starts: Sequence[Mixture], stop: Stop, **seeds: Any
+) -> Any:
+    """The ends of climbs from the best of some starts over each replicate, compiled."""
     moments = problem.family.moments
-    ends = import_module("mixtura.kernels.compiled_replicates").replicates(
+    numbers = (
+        np.stack([start.weights for start in starts]),
+        np.stack([start.location for start in starts]),
+        np.stack([_numbers(start) for start in starts]),
+    )
+    return import_module("mixtura.kernels.compiled_replicates").replicates(
         drawn.rows,
         problem.frame.pivot,
         problem.frame.scale,
         drawn.weights,
-        (mixture.weights, mixture.location, _numbers(mixture)),
+        numbers,
         moments.shape,
         moments.pooled,
         most=stop.max_iter,
         tol=stop.tol,
-        prior=problem.pseudo_sums(*mixture.location.shape),
+        prior=problem.pseudo_sums(*starts[0].location.shape),
         ridge=problem.guard.ridge,
         floor=4.0 * problem.guard.floor,
         loss=LOSS,
+        **seeds,
     )
-    d = mixture.n_features
-    dense = ends.covariances
-    if moments.shape != FULL:
-        columns = dense if moments.shape == DIAGONAL else dense[..., None]
-        dense = np.broadcast_to(columns, (*dense.shape[:2], d))[..., None] * np.eye(d)
-    return Refits(ends.weights, ends.means, dense, ends.values, ends.status != 2)
 
 
 def _numbers(mixture: Mixture) -> Array:

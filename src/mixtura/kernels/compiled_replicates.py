@@ -1,7 +1,8 @@
-"""Many climbs from one start, each over its own rows or its own row weights, in one compiled call.
+"""Climbs over many replicates of the data, each of its own rows or row weights, in one call.
 
 A bootstrap replicate is the same rows with other weights, many of them zero: the rows that count
-are gathered once, and the climb of `compiled_climb` runs over these alone.
+are gathered once, and the climb of `compiled_climb` runs over these alone. Where more than one
+start is given, or seeds are to be drawn, all climb a few steps and the best goes on.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from mixtura.kernels.compiled import _call, _frozen, _packed, _plan, _points, _unpacked
-from mixtura.kernels.compiled_climb import _climb
+from mixtura.kernels.compiled_climb import CARE, _climb
+from mixtura.kernels.compiled_seeds import lloyd, spread
 from mixtura.kernels.compiled_sweep import OPTIONS
 from mixtura.kernels.compiled_vectors import keep_apart
 from mixtura.kernels.layout import FULL, LINEAR, SPHERICAL, second_width, width
@@ -22,7 +24,8 @@ __all__ = ["Ends", "replicates"]
 
 Array = NDArray[Any]
 
-_FULL, _SPHERICAL = FULL, SPHERICAL
+_FULL, _SPHERICAL, _CARE = FULL, SPHERICAL, CARE
+_ROUNDS = 8  # of Lloyd's steps
 
 
 class Ends(NamedTuple):
@@ -85,33 +88,86 @@ def _total(some, w, m, pivot, scale, shape, total):  # type: ignore[no-untyped-d
 
 
 @njit(**OPTIONS)
+def _columns(some, m, pivot, scale, whitener, columns):  # type: ignore[no-untyped-def]
+    """Write ``whitener z`` of the rows, feature by feature."""
+    keep_apart()
+    d = len(pivot)
+    for a in range(d):
+        for r in range(m):
+            columns[a, r] = 0.0
+        for j in range(a + 1):
+            factor = whitener[a, j]
+            for r in range(m):
+                columns[a, r] += factor * (some[r, j] - pivot[j]) * scale[j]
+
+
+@njit(**OPTIONS)
+def _partitioned(some, w, m, frame, draws, labels):  # type: ignore[no-untyped-def]
+    """Write the labels of Lloyd's steps from seeds drawn by squared distance."""
+    pivot, scale, whitener = frame
+    d, k = len(pivot), len(draws)
+    columns = np.empty((d, m))
+    _columns(some, m, pivot, scale, whitener, columns)
+    chosen, seeds = np.empty(k, np.intp), np.empty((k, d))
+    spread(columns, w[:m], draws, chosen)
+    for c in range(k):
+        for j in range(d):
+            seeds[c, j] = columns[j, chosen[c]]
+    labels[:m] = -1
+    lloyd(columns, w[:m], seeds, _ROUNDS, labels[:m])
+
+
+@njit(**OPTIONS)
+def _keep(points, slot, best):  # type: ignore[no-untyped-def]
+    """Copy the parameters of a slot."""
+    best[0][0], best[1][0], best[2][0] = points[0][slot], points[1][slot], points[2][slot]
+
+
+@njit(**OPTIONS)
 def _replicates(  # type: ignore[no-untyped-def]
-    rows, row_weights, start, points, data, model, prior, limits, most, tol, noise, ends
+    rows, row_weights, starts, draws, best, points, data, model, prior, limits, stops, ends
 ):
-    """Climb from `start` over each n of the rows (n or E n, d) under the weights (0 or E, n)."""
+    """Climb over each n of the rows (n or E n, d) under the weights (0 or E, n).
+
+    From the best of the starts (S, ...) and of seeds drawn by `draws` (E, R, k).
+    """
     weights, means, covariances, _, _, values = points
-    pivot, scale, pair, constants, b, q, step, single, total, some, w, trace = data
-    end_weights, end_means, end_covariances, facts = ends
+    pivot, scale, whiteners, pair, constants, b, q, step, single, buffers = data
+    total, some, w, labels, trace = buffers
+    short, most, tol, noise = stops
     nothing = np.empty(0, np.int32)
-    n = len(w)
-    for e in range(len(facts)):
+    n, given, seeded = len(w), len(starts[0]), draws.shape[1]
+    for e in range(len(ends[3])):
         own = rows[e * n : e * n + n] if len(rows) > n else rows
         mine = row_weights[e] if len(row_weights) else row_weights.reshape(-1)
         m, mass = _gather(own, mine, some, w)
         if len(total):
             _total(some, w, m, pivot, scale, model[0], total)
-        weights[0], means[0], covariances[0] = start[0][0], start[1][0], start[2][0]
         here = pivot, scale, w[:m], pair, constants, mass, total, b, q, step, single
+        highest, spent = -np.inf, 0
+        best[0][0], best[1][0], best[2][0] = starts[0][0], starts[1][0], starts[2][0]
+        for s in range(given + seeded if given + seeded > 1 else 0):
+            told = nothing
+            if s < given:
+                weights[0], means[0], covariances[0] = starts[0][s], starts[1][s], starts[2][s]
+            else:
+                frame = pivot, scale, whiteners[s % 2]
+                _partitioned(some, w, m, frame, draws[e, s - given], labels)
+                told = labels[:m]
+            slot, entries, steps, _, status = _climb(
+                some[:m], points, here, told, model, prior, limits, short, tol, True, noise, trace
+            )
+            spent += steps
+            if entries and status != _CARE and values[slot] > highest:
+                highest = values[slot]
+                _keep(points, slot, best)
+        weights[0], means[0], covariances[0] = best[0][0], best[1][0], best[2][0]
         slot, _, steps, left, status = _climb(
             some[:m], points, here, nothing, model, prior, limits, most, tol, True, noise, trace
         )
-        end_weights[e], end_means[e], end_covariances[e] = (
-            weights[slot],
-            means[slot],
-            covariances[slot],
-        )
-        facts[e, 0], facts[e, 1] = values[slot], steps
-        facts[e, 2], facts[e, 3] = left, status
+        ends[0][e], ends[1][e], ends[2][e] = weights[slot], means[slot], covariances[slot]
+        ends[3][e, 0], ends[3][e, 1] = values[slot], steps + spent
+        ends[3][e, 2], ends[3][e, 3] = left, status
 
 
 def replicates(
@@ -119,18 +175,21 @@ def replicates(
     pivot: Array,
     scale: Array,
     row_weights: Array,
-    start: tuple[Array, Array, Array],
+    starts: tuple[Array, Array, Array],
     shape: int,
     pooled: bool,
     *,
-    most: int,
-    tol: float,
     prior: tuple[Array, Array, Array],
     ridge: Array,
     floor: float,
     loss: float,
+    most: int,
+    tol: float,
+    short: int = 0,
+    draws: Array | None = None,
+    whitener: Array | None = None,
 ) -> Ends:
-    """Run EM from one start over each replicate of the rows.
+    """Run EM over each replicate of the rows.
 
     Parameters
     ----------
@@ -138,17 +197,25 @@ def replicates(
     pivot, scale, shape, pooled, prior, ridge, floor, loss
         As in `compiled.race`.
     row_weights : (E, n), or (0, n) for ones
-    start : weights (k,), means (k, d), covariances (k, d, d), (k, d) or (k,)
+    starts : weights (S, k), means (S, k, d), covariances (S, k, d, d), (S, k, d) or (S, k)
+        Common to all replicates.
     most : int
         E+M steps at most, each.
     tol : float
         In nats per unit of row weight.
+    short : int
+        Steps that each start climbs before the best of them goes on.
+    draws : (E, R, k), optional
+        Uniform numbers; each k of them give one more start, the M-step of a partition by k-means++
+        and Lloyd's steps.
+    whitener : (d, d), optional
+        Lower triangular; every second of these partitions is made of the rows ``whitener z``.
 
     Examples
     --------
     >>> import numpy as np
     >>> rows = np.array([[[-1.5], [-0.5], [9.5], [10.5]]])
-    >>> start = np.full(2, 0.5), np.array([[0.0], [8.0]]), np.ones((2, 1, 1))
+    >>> start = np.full((1, 2), 0.5), np.array([[[0.0], [8.0]]]), np.ones((1, 2, 1, 1))
     >>> twice = np.array([[1.0, 1, 1, 1], [1, 1, 1, 3]])
     >>> nothing = np.zeros((2, 3)), np.zeros(2), np.zeros(2)
     >>> ends = replicates(rows, np.zeros(1), np.ones(1), twice, start, 0, False, most=99, tol=1e-9,
@@ -157,20 +224,16 @@ def replicates(
     [[-1.0, 10.0], [-1.0, 10.25]]
     """
     _, n, d = rows.shape
-    k, count = len(start[0]), max(len(rows), len(row_weights))
+    k, count = starts[0].shape[1], max(len(rows), len(row_weights))
     rows = np.require(rows, np.float64, ["C", "A"]).reshape(-1, d)
     inner = LINEAR if pooled else shape
     pair, constants, *tile = _plan(rows[:n], k, inner)
-    first = tuple(part[None] for part in start)
-    given = tuple(_frozen(part) for part in (*first[:2], _packed(first[2], shape)))
-    points = _points(given, width(inner, d), pair.shape[1])
-    buffers = (
-        np.empty((k, width(inner, d))),
-        np.empty(second_width(shape, d) if pooled else 0),
-        np.empty((n, d)),
-        np.empty(n),
-        np.empty(most + 1),
-    )
+    given = tuple(_frozen(part) for part in (*starts[:2], _packed(starts[2], shape)))
+    best = tuple(np.empty((1, *part.shape[1:])) for part in given)
+    total = np.empty(second_width(shape, d) if pooled else 0)
+    buffers = total, np.empty((n, d)), np.empty(n), np.empty(n, np.int32), np.empty(most + 1)
+    whiteners = np.stack([np.eye(d), np.eye(d) if whitener is None else whitener])
+    frame = _frozen(pivot), _frozen(scale), _frozen(whiteners)
     ends = tuple(np.empty((count, *part.shape[1:])) for part in given)
     facts = np.empty((count, 4))
     _call(
@@ -178,14 +241,14 @@ def replicates(
         rows,
         _frozen(row_weights),
         given,
-        points,
-        (_frozen(pivot), _frozen(scale), pair, constants, *tile, *buffers),
+        _frozen(np.empty((count, 0, k)) if draws is None else draws),
+        best,
+        _points(given, width(inner, d), pair.shape[1]),
+        (*frame, pair, constants, *tile, np.empty((k, width(inner, d))), buffers),
         (int(shape), bool(pooled), False, _frozen(ridge)),
         tuple(map(_frozen, prior)),
         (float(floor), float(loss * 2.0**53)),
-        int(most),
-        float(tol),
-        1e-14,
+        (int(short), int(most), float(tol), 1e-14),
         (*ends, facts),
     )
     dense = _unpacked(ends[2], shape, d)
