@@ -28,6 +28,7 @@ from mixtura.fit.em import Fit
 from mixtura.fit.fitting import Outcome, fitted, renamed
 from mixtura.fit.given import given_start
 from mixtura.fit.select import Selection, Task, counts, grid, n_parameters, rules, threads
+from mixtura.inference.summary import Summary, summary
 from mixtura.inference.validation import Validation, validation
 from mixtura.mixture import Mixture
 from mixtura.source import MemorySource
@@ -338,6 +339,10 @@ class GaussianMixture(CallbackSupportMixin, DensityMixin, BaseEstimator):
         rule = rules(self.covariance_type_)[0]
         problem = task.problem(rule, self.n_components_, task.told(self.n_components_))
         return validation(problem, self.mixture_, self.lower_bounds_)
+
+    def summary(self, X: Any = None, **options: Any) -> Summary:
+        """A printed account of the fit, with criteria and sizes if given X: `mixtura.summary`."""
+        return summary(self, X, **options)
 
     def save(self, path: Any) -> None:
         """Write the mixture to a model file ``*.mixtura``; read it with `mixtura.load`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from mixtura.fit.select import threads
 from mixtura.inference.draws import METHODS, draw, jackknife_counts
 from mixtura.inference.intervals import Deviations, Intervals, of_parameters, quantile
 from mixtura.inference.refit import Refits, in_chunks, prepare, refitted
-from mixtura.inference.subject import Subject, subject
+from mixtura.inference.subject import Subject, refits_stop, subject
 from mixtura.inference.tables import parameter_table
 from mixtura.mixture import Mixture
 
@@ -198,7 +198,10 @@ def bootstrap(
     if method not in METHODS:
         raise InputError(f"method={method!r} is unknown: use one of {tuple(METHODS)}")
     about = subject(model, X, sample_weight, labels)
-    counts = jackknife_counts(about) if method == "jackknife" else None
+    counts = None
+    if method == "jackknife":  # a row's pull is a 1/n of a standard error: climb to the very end
+        counts = jackknife_counts(about)
+        about = replace(about, stop=refits_stop(about.problem, 1e-6 / counts.sum()))
     count = n_replicates if counts is None else len(counts)
     if count < 2:
         raise InputError(f"{count} replicates tell nothing of a spread: ask for at least 2")

@@ -11,19 +11,19 @@ from mixtura import _checks
 from mixtura._errors import InputError
 from mixtura._types import Array
 from mixtura.covariance import Family, family
-from mixtura.fit.em import Stop, run
+from mixtura.fit.em import run
 from mixtura.fit.fitting import fitted, renamed
 from mixtura.fit.problem import Problem, state
 from mixtura.fit.select import threads
 from mixtura.inference.draws import simulated, whole_weights
 from mixtura.inference.refit import Drawn, able, batch, in_chunks, on, prepare
 from mixtura.inference.splits import doubled, splits
-from mixtura.inference.subject import Subject
+from mixtura.inference.subject import Subject, refits_stop
 from mixtura.inference.tables import aligned
 from mixtura.mixture import Mixture
 from mixtura.source import MemorySource
 
-SEEDED, SEEDED_NULL = 10, 4
+SEEDED, SEEDED_NULL = 20, 4
 """Starts from drawn seeds for each replicate, besides those that the null fit gives."""
 
 SHORT = 15
@@ -163,7 +163,7 @@ def likelihood_ratio_test(
     Notes
     -----
     A replicate's alternative climbs from the null fit with each of its components split along its
-    longest axes or given a broad double, and from ten seeded partitions; the best goes on to
+    longest axes or given a broad double, and from twenty seeded partitions; the best goes on to
     the end, and never ends below the replicate's null, which it contains. The statistic of the
     data is found in the same way, or by the tournament of an ordinary fit where that is better.
 
@@ -212,7 +212,7 @@ class _Search:
         """One test."""
         problem = self.problem
         null, alternative = (fitted(problem, k, rng).fit for k in (k0, k1))
-        about = Subject(null.mixture, problem, Stop())
+        about = Subject(null.mixture, problem, refits_stop(problem))
         whole_weights(about, "the bootstrap likelihood-ratio test")
         here = Drawn(problem.source.take(slice(None)).rows[None], _weights(problem))
         batches = prepare(problem, k1, 10 * self.count)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mixtura._errors import InputError
+from mixtura._errors import InputError, MixturaWarning, warn
 from mixtura._types import Array
 from mixtura.expectation import soft
 from mixtura.inference.chart import Chart, chart
@@ -24,6 +24,9 @@ METHODS = {
     "opg": "outer product of gradients",
     "sandwich": "sandwich",
 }
+
+SHORT = 0.02
+"""Nats short of the maximum from which a warning says so: a fifth of a standard error."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,10 +152,11 @@ def standard_errors(
             "hard assignment does not maximise the likelihood, so there is no information to "
             "invert: use mixtura.bootstrap"
         )
-    free = not about.problem.equal_weights
-    local = chart(about.mixture, family_name(model), free)
+    local = chart(about.mixture, family_name(model), not about.problem.equal_weights)
     found = _summed(about, local)
-    return _reported(about, local, _covariance(local, found, about, method), method)
+    free = _covariance(local, found, about, method)
+    _tell_if_short(about, local, found, free)
+    return _reported(about, local, free, method)
 
 
 def _summed(about: Subject, local: Chart) -> Derivatives:
@@ -171,6 +175,19 @@ def _covariance(local: Chart, found: Derivatives, about: Subject, method: str) -
     penalised = found + of_prior(about.problem, about.mixture, local.moves.entries)
     bread = _inverse(-local.hessian(penalised), "the observed information")
     return bread if method == "information" else np.asarray(bread @ outer @ bread)
+
+
+def _tell_if_short(about: Subject, local: Chart, found: Derivatives, free: Array) -> None:
+    """Warn where the gradient tells of a climb that ended ``½ gᵀ V g`` nats too early."""
+    penalised = found + of_prior(about.problem, about.mixture, local.moves.entries)
+    gradient = local.gradient(penalised)
+    short = 0.5 * float(gradient @ free @ gradient)
+    if short > SHORT:
+        warn(
+            f"the fit is about {short:.2g} nats short of the maximum: its parameters lie up to "
+            f"{np.sqrt(2.0 * short):.2g} standard errors off; fit with a lower tol, to these rows",
+            MixturaWarning,
+        )
 
 
 def _inverse(matrix: Array, what: str) -> Array:
@@ -262,7 +279,7 @@ def confidence_intervals(
     >>> X = np.random.default_rng(0).normal(size=(400, 1))
     >>> found = confidence_intervals(GaussianMixture(1).fit(X), X)
     >>> found.means.round(2).tolist()  # low and high of the mean
-    [[[-0.12, 0.07]]]
+    [[[-0.13, 0.06]]]
     """
     errors = standard_errors(model, X, method=method, sample_weight=sample_weight, labels=labels)
     return errors.confidence_intervals(level)

@@ -6,11 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from mixtura import _checks
 from mixtura._errors import InputError, InputTypeError
-from mixtura._types import Array
 from mixtura.covariance import (
     Covariances,
     DiagonalCovariances,
@@ -111,7 +108,16 @@ def subject(model: Any, X: Any, sample_weight: Any = None, labels: Any = None) -
     if isinstance(equal, str):
         equal = assign is hard and rule.name == "equal-spherical"
     problem = with_prior(replace(stated, equal_weights=bool(equal)), options.get("prior"), k)
-    return Subject(problem.adopted(mixture), problem, Stop())
+    return Subject(problem.adopted(mixture), problem, refits_stop(problem))
+
+
+def refits_stop(problem: Problem, left: float = 3e-5) -> Stop:
+    """When refits stop: with so many nats in all left to gain.
+
+    From there each parameter would move by less than ``√(2 left)`` standard errors, less than one
+    in a hundred by default, however many rows there are.
+    """
+    return Stop(min(1e-6, left / problem.summary.weight))
 
 
 def family_name(model: Any) -> str:
@@ -131,13 +137,3 @@ def structure_name(structure: Covariances) -> str:
             "pass the fitted estimator instead of its mixture"
         )
     return "equal-spherical" if name == "spherical" and structure.shared else name
-
-
-def total_weight(subject: Subject) -> float:
-    """The total weight of the rows: their number where no weights were given."""
-    return float(subject.problem.summary.weight)
-
-
-def row_weights(subject: Subject) -> Array:
-    """The weights (n,) of the rows."""
-    return np.asarray(subject.source.whole.weight())

@@ -31,6 +31,11 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
 
 def parameter_table(mixture: Mixture, errors: Any = None) -> str:
     """Weights, means and covariances of each component, each with its error if given."""
+    return aligned(parameter_rows(mixture, errors)) + _more(mixture)
+
+
+def parameter_rows(mixture: Mixture, errors: Any = None) -> list[list[str]]:
+    """The same as rows of cells, a header first; a column is a component."""
 
     def cell(value: float, error: Any) -> str:
         return f"{value:.5g}" if error is None else f"{value:.5g} ({error:.2g})"
@@ -53,7 +58,7 @@ def parameter_table(mixture: Mixture, errors: Any = None) -> str:
                 label = f"variance {names[i]}" if i == j else f"covariance {names[i]}, {names[j]}"
                 spread = errors and errors.covariances[:, i, j]
                 line(label, mixture.covariances[:, i, j], spread)
-    return aligned(rows) + _more(mixture)
+    return rows
 
 
 def interval_table(mixture: Mixture, weights: Array, means: Array, covariances: Array) -> str:
