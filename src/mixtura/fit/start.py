@@ -28,6 +28,9 @@ _ROUNDS = (8, 16, 32)
 _BUDGET = 0.01
 """Seconds for the first round, about."""
 
+_MANY = 6
+"""So many components call for twice the entrants: optima multiply."""
+
 _AGREED = 3
 """So many starts at the same optimum end the tournament."""
 
@@ -73,7 +76,8 @@ def tournament(
     first starts agree on an optimum, the rest need not run, unless more `fields` are asked for.
     """
     field = _affordable(small, k)
-    entrants = islice(_entrants(small, k, rng, fields), field * fields)
+    rounds = 2 * fields if k >= _MANY and field == len(_FIELD) else fields
+    entrants = islice(_entrants(small, k, rng, rounds), field * rounds)
     long, short = (min(steps, stop.max_iter) for steps in (_LONG, _SHORT))
     first = list(islice(entrants, _FIRST))
     standing = _begun(small, k, first, long if field == len(_FIELD) else short)
