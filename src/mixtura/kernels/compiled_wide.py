@@ -15,7 +15,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from mixtura.kernels.compiled_products import add_logits, add_sums
-from mixtura.kernels.compiled_sweep import OPTIONS, assign, read_tile
+from mixtura.kernels.compiled_sweep import OPTIONS, assign, in_bits, read_tile
 from mixtura.kernels.compiled_vectors import keep_apart
 
 __all__ = ["bands", "wide_sweep"]
@@ -50,7 +50,7 @@ def wide_sweep(  # type: ignore[no-untyped-def]
     w, level = np.empty(stride), np.empty(stride)
     for i in range(stride):
         z[d, i] = 1.0
-    log_likelihood = 0.0
+    bits, log_likelihood = in_bits(theta), 0.0
     for start in range(0, n, b):
         m = min(b, n - start)
         wide = (m + step - 1) // step * step
@@ -58,9 +58,10 @@ def wide_sweep(  # type: ignore[no-untyped-def]
         _clear(logits, wide)
         for a in range(d + 1):
             _clear(part, wide)
-            add_logits(theta, z[a:], part, starts[a], starts[a] + d + 1 - a, wide, step)
+            add_logits(bits, z[a:], part, starts[a], starts[a] + d + 1 - a, wide, step)
             _scale_all(part, z[a], logits, wide, True)
-        log_likelihood += assign(logits, w, hard, top, norm, level, constants, wide)
+        even = weights.size == 0 and m == wide
+        log_likelihood += assign(logits, w, even, hard, top, norm, level, constants, wide)
         for a in range(d + 1):
             _scale_all(logits, z[a], part, wide, False)
             add_sums(part, z[a:], sums, starts[a], starts[a + 1], wide)
