@@ -77,6 +77,11 @@ def read_tile(rows, start, m, wide, pivot, scale, weights, z, w):  # type: ignor
         w[i] = 0.0
         for j in range(d):
             z[j, i] = 0.0
+
+
+@njit(**OPTIONS)
+def _square(z, d, wide):  # type: ignore[no-untyped-def]
+    """Write |z|^2 into its row."""
     for i in range(wide):
         z[d + 2, i] = 0.0
     for j in range(d):
@@ -202,13 +207,12 @@ def sweep(  # type: ignore[no-untyped-def]
         m = min(b, n - start)
         wide = (m + step - 1) // step * step
         read_tile(rows, start, m, wide, pivot, scale, weights, z, w)
-        for c in range(k):
-            for i in range(wide):
-                logits[c, i] = bits[c, last]
+        if pair[0, 0] == d + 2:
+            _square(z, d, wide)
         for panel in range(panels):
             lo, hi = panel * q, min(panel * q + q, p)
             _expand(z, pair, lo, hi, table, wide)
-            add_logits(bits, table, logits, lo, min(hi, last), wide, step)
+            add_logits(bits, table, logits, last if lo == 0 else -1, lo, min(hi, last), wide, step)
         even = weights.size == 0 and m == wide
         log_likelihood += assign(logits, w, even, hard, top, norm, level, constants, wide)
         # Backwards: the last panel is still there.
@@ -216,5 +220,5 @@ def sweep(  # type: ignore[no-untyped-def]
             lo, hi = panel * q, min(panel * q + q, p)
             if panel < panels - 1:
                 _expand(z, pair, lo, hi, table, wide)
-            add_sums(logits, table, sums, lo, hi, wide)
+            add_sums(logits, table, sums, lo, min(hi, last + 1), wide)
     return log_likelihood

@@ -99,7 +99,7 @@ def _joint(z, component, ends, step, off, y, unit, logits, wide):  # type: ignor
                     y[j, i] = 0.0
             for band in range(ends.shape[1]):
                 lo, hi = band * _BAND, min(band * _BAND + _BAND, d)
-                add_logits(whiteners[c, lo:hi], off, y[lo:hi], 0, ends[c, band], wide, step)
+                add_logits(whiteners[c, lo:hi], off, y[lo:hi], -1, 0, ends[c, band], wide, step)
         for i in range(wide):
             logits[c, i] = 0.0
         for j in range(d):

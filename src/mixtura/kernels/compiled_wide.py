@@ -58,7 +58,7 @@ def wide_sweep(  # type: ignore[no-untyped-def]
         _clear(logits, wide)
         for a in range(d + 1):
             _clear(part, wide)
-            add_logits(bits, z[a:], part, starts[a], starts[a] + d + 1 - a, wide, step)
+            add_logits(bits, z[a:], part, -1, starts[a], starts[a] + d + 1 - a, wide, step)
             _scale_all(part, z[a], logits, wide, True)
         even = weights.size == 0 and m == wide
         log_likelihood += assign(logits, w, even, hard, top, norm, level, constants, wide)
