@@ -20,6 +20,10 @@ from mixtura.kernels.compiled_vectors import keep_apart
 
 __all__ = ["bands", "wide_sweep"]
 
+# Features after feature i that are multiplied by it before it is the turn of the next i: as i
+# grows, this window moves through z row by row and stays in the second-level cache.
+_WINDOW = 128
+
 
 @cache
 def bands(d: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -56,15 +60,19 @@ def wide_sweep(  # type: ignore[no-untyped-def]
         wide = (m + step - 1) // step * step
         read_tile(rows, start, m, wide, pivot, scale, weights, z, w)
         _clear(logits, wide)
-        for a in range(d + 1):
-            _clear(part, wide)
-            add_logits(bits, z[a:], part, -1, starts[a], starts[a] + d + 1 - a, wide, step)
-            _scale_all(part, z[a], logits, wide, True)
+        for near in range(0, d + 1, _WINDOW):
+            for a in range(d + 1 - near):
+                lo, end = starts[a] + near, starts[a] + d + 1 - a
+                _clear(part, wide)
+                add_logits(bits, z[a + near :], part, -1, lo, min(lo + _WINDOW, end), wide, step)
+                _scale_all(part, z[a], logits, wide, True)
         even = weights.size == 0 and m == wide
         log_likelihood += assign(logits, w, even, hard, top, norm, level, constants, wide)
-        for a in range(d + 1):
-            _scale_all(logits, z[a], part, wide, False)
-            add_sums(part, z[a:], sums, starts[a], starts[a + 1], wide)
+        for near in range(0, d + 1, _WINDOW):
+            for a in range(d + 1 - near):
+                lo = starts[a] + near
+                _scale_all(logits, z[a], part, wide, False)
+                add_sums(part, z[a + near :], sums, lo, min(lo + _WINDOW, starts[a + 1]), wide)
     return log_likelihood
 
 
