@@ -61,15 +61,8 @@ def _logits_block(height: int) -> Any:
             with cgutils.for_range_slice(builder, start, stop, step) as (i, _):
                 columns = [builder.add(i, constant(v * emit.count)) for v in range(_VECTORS)]
                 places = [emit.at(target, row, column) for row in rows for column in columns]
-                with builder.if_else(fresh) as (then, otherwise):
-                    with then:
-                        for r, row in enumerate(rows):
-                            value = emit.spread(emit.at(coefficients, row, origin))
-                            for v in range(_VECTORS):
-                                builder.store(value, sums[r * _VECTORS + v])
-                    with otherwise:
-                        for place, slot in zip(places, sums, strict=True):
-                            builder.store(emit.load(place), slot)
+                starts = [emit.at(coefficients, row, origin) for row in rows]
+                _begin(emit, fresh, starts, places, sums)
                 with cgutils.for_range_slice(builder, lo, hi, constant(1)) as (j, _):
                     feature = builder.sub(j, lo)
                     x = [emit.load(emit.at(source, feature, column)) for column in columns]
@@ -87,8 +80,22 @@ def _logits_block(height: int) -> Any:
     return block
 
 
+def _begin(emit: Vectors, fresh: Any, starts: Any, places: Any, sums: list[Any]) -> None:
+    """Fill the accumulators with one start for each row if `fresh`, else from the places."""
+    builder = emit.builder
+    with builder.if_else(fresh) as (then, otherwise):
+        with then:
+            for r, start in enumerate(starts):
+                value = emit.spread(start)
+                for v in range(_VECTORS):
+                    builder.store(value, sums[r * _VECTORS + v])
+        with otherwise:
+            for place, slot in zip(places, sums, strict=True):
+                builder.store(emit.load(place), slot)
+
+
 def _sums_block(height: int, features: int) -> Any:
-    """An intrinsic: sums[c:c+height, lo+j:...] += shares[c:c+height, :b] @ table[j:j+features, :b]'.
+    """An intrinsic: sums[c:c+height, lo+j:] += shares[c:c+height, :b] @ table[j:j+features, :b]'.
 
     Zeros are added up to the next multiple of four features.
     """
@@ -176,7 +183,7 @@ def add_logits(theta, table, logits, origin, lo, hi, b, step):  # type: ignore[n
 
 @njit(nogil=True)
 def add_sums(shares, table, sums, lo, hi, b):  # type: ignore[no-untyped-def]
-    """sums[:, lo:hi] += shares[:, :b] @ table[: hi - lo, :b].T; both are padded to four features."""
+    """sums[:, lo:hi] += shares[:, :b] @ table[: hi - lo, :b].T; both are padded to fours."""
     keep_apart()
     k = len(shares)
     blocks = (k + 2) // 3
