@@ -240,6 +240,8 @@ def sums_of_labels(rows, pivot, scale, weights, labels, pair, sums, b, q, step):
         m = min(b, n - start)
         wide = (m + step - 1) // step * step
         read_tile(rows, start, m, wide, pivot, scale, weights, z, w)
+        if pair[0, 0] == d + 2:
+            _square(z, d, wide)
         for c in range(k):
             for i in range(wide):
                 shares[c, i] = 0.0
