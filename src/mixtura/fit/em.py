@@ -185,6 +185,8 @@ def _able(problem: Problem, k: int) -> bool:
         return False
     if problem.equal_weights or problem.assign not in (soft, hard):
         return False
+    if problem.guard.ratio is not None:
+        return False
     if kernels.active().is_wide(problem.family.moments.shape, problem.source.d, k):
         return False
     block = problem.source.single()
