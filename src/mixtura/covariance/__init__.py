@@ -1,7 +1,7 @@
 """The shapes of covariances: one file a family, the value and the rule that estimates it."""
 
 from mixtura.covariance.diagonal import Diagonal, DiagonalCovariances, EqualDiagonal
-from mixtura.covariance.eigen import Parsimonious, common_axes
+from mixtura.covariance.eigen import Parsimonious, common_axes, with_axes
 from mixtura.covariance.full import Full, FullCovariances
 from mixtura.covariance.guard import FLOOR, Guard
 from mixtura.covariance.protocol import Covariances, Family
@@ -41,4 +41,5 @@ __all__ = [
     "common_axes",
     "family",
     "structure",
+    "with_axes",
 ]

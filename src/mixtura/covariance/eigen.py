@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -111,6 +111,13 @@ def common_axes(structure: Covariances) -> Array | None:
     ones = np.ones(structure.k)
     given = structure.covariances, ones, forms.VVE, Bounds(1e-300)
     return np.asarray(kernels.active().constrain(*given)[1])
+
+
+def with_axes(structure: Covariances, axes: Array) -> Covariances:
+    """The structure, told its common axes (d, d) if it is of a family that has them."""
+    if not isinstance(structure, FullCovariances) or structure.name not in _ORIENTED:
+        return structure
+    return replace(structure, axes=None if _round(structure.covariances) else axes)
 
 
 def _round(covariances: Array) -> bool:
