@@ -14,28 +14,32 @@ _TIE = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Elbow:
-    """Two straight lines that meet at one of the points of a curve.
+    """Two straight lines through the points of a curve on either side of one of them.
 
     Attributes
     ----------
     at : int
-        Index of the point at which they meet.
-    x : (3,) first point, meeting point, last point
-    y : (3,) heights of the lines there
-    bends_up : bool
-        Whether the second line is the steeper one.
+        Index of the point that both lines use.
+    x, y : (2, 2)
+        Ends of the first and of the second line.
     """
 
     at: int
     x: Array
     y: Array
-    bends_up: bool
+
+    @property
+    def bends_up(self) -> bool:
+        """Whether the second line is the steeper one."""
+        rises = np.diff(self.y, axis=1) / np.diff(self.x, axis=1)
+        return bool(rises[1, 0] > rises[0, 0])
 
 
 def elbow(x: Array, y: Array) -> Elbow | None:
-    """The continuous two-piece line closest to the points, by least squares; None below three.
+    """The two lines closest to the points, by least squares; None below three points.
 
-    Every inner point is tried as the meeting point; of equals, the one furthest right is taken.
+    Every inner point is tried as the one that both lines share (they need not meet there); of
+    equals, the one furthest right is taken.
 
     Parameters
     ----------
@@ -44,23 +48,18 @@ def elbow(x: Array, y: Array) -> Elbow | None:
     """
     if len(x) < 3:
         return None
-    fits = [_hinge(x, y, knot) for knot in range(1, len(x) - 1)]
-    errors = np.array([error for error, _ in fits])
+    sides = [(slice(0, at + 1), slice(at, None)) for at in range(1, len(x) - 1)]
+    fits = [[_line(x[side], y[side]) for side in pair] for pair in sides]
+    errors = np.array([first[0] + second[0] for first, second in fits])
     close = errors <= errors.min() + _TIE * float(((y - y.mean()) ** 2).sum())
     best = int(np.flatnonzero(close)[-1])
-    ends = x[[0, best + 1, -1]]
-    heights = _design(ends, x[best + 1]) @ fits[best][1]
-    rises = np.diff(heights) / np.diff(ends)
-    return Elbow(best + 1, ends, heights, bool(rises[1] > rises[0]))
+    ends = np.array([x[side][[0, -1]] for side in sides[best]])
+    return Elbow(best + 1, ends, np.array([heights for _, heights in fits[best]]))
 
 
-def _hinge(x: Array, y: Array, knot: int) -> tuple[float, Array]:
-    """Sum of squares and coefficients of ``a + b x + c max(x - x_knot, 0)``."""
-    design = _design(x, x[knot])
-    size = np.abs(design).max(axis=0)
-    coefficients = np.linalg.lstsq(design / size, y, rcond=None)[0] / size
-    return float(((y - design @ coefficients) ** 2).sum()), coefficients
-
-
-def _design(x: Array, knot: float) -> Array:
-    return np.column_stack([np.ones(len(x)), x, np.maximum(x - knot, 0.0)])
+def _line(x: Array, y: Array) -> tuple[float, Array]:
+    """Sum of squares of the regression of y on x, and its height at the ends of x."""
+    off = x - x.mean()
+    rise = float(off @ y) / float(off @ off)
+    heights = y.mean() + rise * off
+    return float(((y - heights) ** 2).sum()), heights[[0, -1]]

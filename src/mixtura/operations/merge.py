@@ -136,7 +136,9 @@ class Merging:
     def suggested_by_rows(self) -> int | None:
         """Where the entropy over `merged_rows` bends."""
         found = self.elbow_by_rows
-        return None if found is None else self.n_components - found.at
+        if found is None or not found.bends_up:
+            return None
+        return self.n_components - found.at
 
     @property
     def suggested(self) -> int:

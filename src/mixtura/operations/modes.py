@@ -104,8 +104,8 @@ def modes(mixture: Mixture) -> Modes:
     >>> from mixtura import Mixture
     >>> from mixtura.operations.modes import modes
     >>> modes(Mixture([0.5, 0.5], [[0.0], [3.0]], [[[1.0]], [[1.0]]])).points.round(4)
-    array([[0.0351],
-           [2.9649]])
+    array([[0.0368],
+           [2.9632]])
     """
     hill = Hill(mixture)
     if mixture.n_features == 1:

@@ -91,8 +91,8 @@ def quantile(mixture: Mixture, probability: Any) -> Array:
     --------
     >>> from mixtura import Mixture
     >>> mixture = Mixture([0.3, 0.7], [[0.0], [4.0]], [[[1.0]], [[0.25]]])
-    >>> mixture.quantile([0.15, 0.65]).round(6) + 0.0
-    array([0., 4.])
+    >>> mixture.cdf(mixture.quantile([0.1, 0.9])).round(12)
+    array([0.1, 0.9])
     """
     line = Line.of(mixture)
     return line.unread(solved(line, ndtri(probabilities(probability))))
