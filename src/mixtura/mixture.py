@@ -275,6 +275,26 @@ class Mixture:
             volume = self.frame.take(pattern.observed).log_volume
             out[pattern.rows] = finish(joint + volume)
 
+    # ---- one feature
+
+    def cdf(self, X: Any) -> Array:
+        """P(x' <= x) of each value, (n,); for one feature. See `operations.univariate`."""
+        from mixtura.operations import univariate
+
+        return univariate.cdf(self, X)
+
+    def sf(self, X: Any) -> Array:
+        """P(x' > x) of each value, (n,), exact where it is tiny; for one feature."""
+        from mixtura.operations import univariate
+
+        return univariate.sf(self, X)
+
+    def quantile(self, probability: Any) -> Array:
+        """Where the cdf reaches each probability, in the same shape; for one feature."""
+        from mixtura.operations import univariate
+
+        return univariate.quantile(self, probability)
+
     # ---- drawing
 
     def sample(
