@@ -13,9 +13,11 @@ from mixtura import _checks, kernels
 from mixtura._errors import InputError
 from mixtura._types import Array, Mask, Rows
 from mixtura.block import Block, Pattern, cuts
-from mixtura.conditioning import Observed, log_sums, seen_through, shares
+from mixtura.conditioning import Observed, labels, log_sums, seen_through, shares, spread
 from mixtura.covariance import Covariances, structure
 from mixtura.frame import Frame
+from mixtura.law import GAUSSIAN, Gaussian, Law
+from mixtura.noise import Noise
 
 _FAR = 1e140
 """Where coordinates are clipped if the squared distance would overflow."""
@@ -23,11 +25,12 @@ _FAR = 1e140
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
 class Mixture:
-    """A Gaussian mixture with k components in d dimensions.
+    """A mixture with k components in d dimensions, Gaussian unless `law` says otherwise.
 
     ``P(x) = Σ_k π_k N(x | μ_k, Σ_k)``. The value is frozen: every operation gives a new one.
     NaN in a row means that the coordinate was not observed; such rows are scored by their
-    marginal density.
+    marginal density. Fits with ``distribution="t"`` or ``noise`` give mixtures with heavier tails:
+    ``P(x) = (1 - share) Σ_k π_k t(x | μ_k, Σ_k, ν_k) + share / V``.
 
     Parameters
     ----------
@@ -52,6 +55,10 @@ class Mixture:
     frame : Frame
         Coordinates ``z = (x - pivot) * scale`` in which the numbers are kept.
     feature_names : tuple of str or None
+    law : Law
+        The components' shape: `mixtura.law.GAUSSIAN` or a `StudentT` with its degrees of freedom.
+    noise : Noise or None
+        A uniform component beside the k, with its share of the rows.
 
     Raises
     ------
@@ -75,6 +82,8 @@ class Mixture:
     structure: Covariances
     frame: Frame
     feature_names: tuple[str, ...] | None
+    law: Law
+    noise: Noise | None
 
     def __init__(
         self,
@@ -89,7 +98,7 @@ class Mixture:
         k, d = means.shape
         shape = structure(covariances, covariance_type, k, d)
         weights = _checks.mixing_weights(weights, k)
-        self._set(weights, means, shape, Frame.identity(d), feature_names)
+        self._set(weights, means, shape, Frame.identity(d), feature_names, GAUSSIAN, None)
 
     @classmethod
     def of(
@@ -99,11 +108,18 @@ class Mixture:
         structure: Covariances,
         frame: Frame,
         feature_names: Sequence[str] | None = None,
+        law: Law = GAUSSIAN,
+        noise: Noise | None = None,
     ) -> Mixture:
         """A mixture from numbers that are known to be valid, in frame coordinates."""
         mixture = object.__new__(cls)
-        mixture._set(weights, location, structure, frame, feature_names)
+        mixture._set(weights, location, structure, frame, feature_names, law, noise)
         return mixture
+
+    def changed(self, **fields: Any) -> Mixture:
+        """The mixture with other values for some of the fields, known to be valid."""
+        names = ("weights", "location", "structure", "frame", "feature_names", "law", "noise")
+        return Mixture.of(*(fields.get(name, getattr(self, name)) for name in names))
 
     def _set(
         self,
@@ -112,6 +128,8 @@ class Mixture:
         structure: Covariances,
         frame: Frame,
         names: Sequence[str] | None,
+        law: Law,
+        noise: Noise | None,
     ) -> None:
         if names is not None and len(names) != location.shape[1]:
             raise InputError(f"{len(names)} feature names for {location.shape[1]} features")
@@ -121,6 +139,8 @@ class Mixture:
             "structure": structure,
             "frame": frame,
             "feature_names": None if names is None else tuple(names),
+            "law": law,
+            "noise": noise,
         }
         self.__dict__.update(values)
 
@@ -143,7 +163,10 @@ class Mixture:
 
     @cached_property
     def covariances(self) -> Array:
-        """(k, d, d) covariance matrices, dense whatever the structure."""
+        """(k, d, d) matrices Σ_k, dense whatever the structure.
+
+        The components' covariances; for Student's t what ``ν / (ν - 2)`` multiplies to these.
+        """
         with np.errstate(over="ignore", under="ignore"):
             return _frozen(self.unframed().dense())
 
@@ -152,15 +175,31 @@ class Mixture:
         return self.structure.scaled(1.0 / self.frame.scale)
 
     def mean(self) -> Array:
-        """E[x] = Σ π_k μ_k, (d,)."""
-        return self.frame.unread(self.weights @ self.location)
+        """E[x] = Σ π_k μ_k, (d,), and the middle of the region by the share of noise."""
+        return self.frame.unread(self._centre())
+
+    def _centre(self) -> Array:
+        centre = self.weights @ self.location
+        if self.noise is None:
+            return np.asarray(centre)
+        return np.asarray(centre + self.noise.share * (self.noise.mean() - centre))
 
     def covariance(self) -> Array:
-        """Cov[x] = Σ π_k (Σ_k + (μ_k - m)(μ_k - m)ᵀ), (d, d)."""
-        spread = self.location - self.weights @ self.location
-        within = np.einsum("k,kij->ij", self.weights, self.structure.dense())
-        total = within + (self.weights * spread.T) @ spread
+        """Cov[x] = Σ π_k (Σ_k + (μ_k - m)(μ_k - m)ᵀ), (d, d).
+
+        With ``ν_k / (ν_k - 2)`` before Σ_k for Student's t: infinite for ν up to 2.
+        """
+        centre, noise = self._centre(), self.noise
+        total = spread(self.weights, self.location - centre, self._spreads())
+        if noise is not None:
+            off = noise.mean() - centre
+            even = noise.covariance() + np.outer(off, off)
+            total = (1.0 - noise.share) * total + noise.share * even
         return np.asarray(total / self.frame.scale[:, None] / self.frame.scale)
+
+    def _spreads(self) -> Array:
+        """(k, d, d) covariances of the components in frame coordinates."""
+        return self.structure.dense() * np.reshape(self.law.inflation, (-1, 1, 1))
 
     # ---- densities
 
@@ -173,19 +212,44 @@ class Mixture:
         return np.exp(self.logpdf(X))
 
     def component_logpdf(self, X: Any) -> Array:
-        """Log-density log N(x | μ_k, Σ_k) of each row in each component, (n, k)."""
-        with np.errstate(divide="ignore"):
-            free = Mixture.of(np.ones_like(self.weights), self.location, self.structure, self.frame)
+        """Log-density log p(x | μ_k, Σ_k) of each row in each component, (n, k)."""
+        free = self.changed(weights=np.ones_like(self.weights), noise=None)
         return free._by_rows(self._rows(X), lambda joint: joint, (self.n_components,))
 
     def responsibilities(self, X: Any) -> Array:
-        """Posterior probability of each component given the row, (n, k); rows sum to one."""
-        return self._by_rows(X, shares, (self.n_components,))
+        """Posterior probability of each component given the row, (n, k).
+
+        Rows sum to one, or with noise to one less the probability that the row is noise.
+        """
+        k = self.n_components
+        return self._by_rows(X, lambda joint: shares(joint)[:, :k], (k,))
 
     def predict(self, X: Any) -> Array:
-        """The most probable component of each row, (n,)."""
-        labels = self._by_rows(X, lambda joint: joint.argmax(axis=1), ())
-        return labels.astype(np.intp)
+        """The most probable component of each row, (n,); -1 where that is the noise."""
+        k = self.n_components
+        return self._by_rows(X, lambda joint: labels(joint, k), ()).astype(np.intp)
+
+    def outlier_probability(self, X: Any) -> Array:
+        """Probability that the row is noise, (n,); zero without a noise component."""
+        k = self.n_components
+        return self._by_rows(X, lambda joint: shares(joint)[:, k:].sum(axis=1), ())
+
+    def outlier_weights(self, X: Any) -> Array:
+        """How much each row counts in a fit, ``Σ_k r_ik u_ik``, (n,): near zero for outliers.
+
+        ``u = (ν + d)/(ν + δ²)`` for Student's t with d coordinates observed, one for a Gaussian;
+        the responsibilities r of a row that is probably noise sum to little.
+        """
+        rows = self._rows(X)
+        out = np.empty(len(rows))
+        for part in cuts(*rows.shape):
+            block = Block(rows[part])
+            for pattern in block.patterns:
+                squared = self.squared(block.rows[pattern.rows], pattern.observed)
+                share = shares(self.joint_at(squared, pattern.observed))[:, : self.n_components]
+                weights = self.law.row_weights(squared, int(pattern.observed.sum()))
+                out[part][pattern.rows] = (share * weights).sum(axis=1)
+        return out
 
     def mahalanobis(self, X: Any) -> Array:
         """Distance √((x - μ_k)ᵀ Σ_k⁻¹ (x - μ_k)) of each row to each component, (n, k).
@@ -194,14 +258,11 @@ class Mixture:
         """
         rows = self._rows(X)
         out = np.empty((len(rows), self.n_components))
-        nothing = np.zeros(self.n_components)
         for part in cuts(*rows.shape):
             block = Block(rows[part])
             for pattern in block.patterns:
-                some = block.rows[pattern.rows]
-                out[part][pattern.rows] = np.sqrt(
-                    -2.0 * self._logs(some, pattern.observed, nothing, nothing)
-                )
+                squared = self.squared(block.rows[pattern.rows], pattern.observed)
+                out[part][pattern.rows] = np.sqrt(squared)
         return out
 
     @cached_property
@@ -211,7 +272,10 @@ class Mixture:
             return np.log(self.weights)
 
     def log_joint(self, block: Block) -> Iterator[tuple[Pattern, Array]]:
-        """``log π_k + log N(z | k)`` (m, k) in frame coordinates, pattern by pattern."""
+        """``log π_k + log p(z | k)`` (m, k) in frame coordinates, pattern by pattern.
+
+        With noise, ``log (1 - share)`` is added and a last column holds the noise's.
+        """
         for pattern in block.patterns:
             yield pattern, self.joint(block.rows[pattern.rows], pattern.observed)
 
@@ -237,8 +301,31 @@ class Mixture:
         return {}
 
     def joint(self, rows: Rows, observed: Mask) -> Array:
-        """Log joint (m, k) of rows that have the coordinates `observed`."""
-        return self._logs(rows, observed, self.log_weights, self.observed(observed).log_norms)
+        """Log joint (m, k) of rows that have the coordinates `observed`; see `log_joint`."""
+        if self.plain:
+            return self._logs(rows, observed, self.log_weights, self.observed(observed).log_norms)
+        return self.joint_at(self.squared(rows, observed), observed)
+
+    @property
+    def plain(self) -> bool:
+        """Whether all components are Gaussian and there is no noise."""
+        return isinstance(self.law, Gaussian) and self.noise is None
+
+    def squared(self, rows: Rows, observed: Mask) -> Array:
+        """Squared Mahalanobis distances (m, k) over the observed coordinates."""
+        nothing = np.zeros(self.n_components)
+        return np.asarray(-2.0 * self._logs(rows, observed, nothing, nothing))
+
+    def joint_at(self, squared: Array, observed: Mask) -> Array:
+        """Log joint of rows at squared distances (m, k)."""
+        log_det = self.observed(observed).structure.log_det
+        logs = self.law.log_densities(squared, log_det, int(observed.sum())) + self.log_weights
+        if self.noise is None:
+            return np.asarray(logs)
+        with np.errstate(divide="ignore"):
+            beside, within = np.log1p(-self.noise.share), np.log(self.noise.share)
+        even = np.full((len(logs), 1), within + self.noise.log_density(observed))
+        return np.hstack([logs + beside, even])
 
     def _logs(self, rows: Rows, observed: Mask, log_weights: Array, log_norms: Array) -> Array:
         """``log_weights + log_norms - δ²/2`` (m, k) for the squared Mahalanobis distance δ²."""
@@ -299,7 +386,7 @@ class Mixture:
         Returns
         -------
         rows : (n, d)
-        labels : (n,), with `return_labels`
+        labels : (n,), with `return_labels`; -1 for noise
         """
         if n < 1 or (component is not None and not 0 <= component < self.n_components):
             raise InputError(f"n={n}, component={component}: n >= 1, 0 <= component < k are needed")
@@ -309,39 +396,51 @@ class Mixture:
         rows = rng.standard_normal((n, self.n_features))
         for index in range(self.n_components):
             mine = labels == index
-            rows[mine] = self.structure.colorize(rows[mine], index) + self.location[index]
+            coloured = self.structure.colorize(rows[mine], index)
+            coloured = coloured / self.law.shrunk(rng, len(coloured), index)
+            rows[mine] = coloured + self.location[index]
+        if self.noise is not None and component is None:
+            lost = rng.random(n) < self.noise.share
+            rows[lost], labels[lost] = self.noise.sample(int(lost.sum()), rng), -1
         rows = self.frame.unread(rows)
         return (rows, labels) if return_labels else rows
 
     # ---- closed operations
 
     def take(self, components: Any) -> Mixture:
-        """The mixture of some components, in the order asked for, with their weights made whole."""
-        weights = self.weights[components]
-        return Mixture.of(
-            weights / weights.sum(),
-            self.location[components],
-            self.structure.take(components),
-            self.frame,
-            self.feature_names,
+        """The mixture of some components, in the order asked for, with their weights made whole.
+
+        Noise stays, and weighs against these components what it did.
+        """
+        weights, noise = self.weights[components], self.noise
+        if noise is not None:
+            whole = noise.share + (1.0 - noise.share) * weights.sum()
+            noise = noise.sharing(noise.share / whole)
+        return self.changed(
+            weights=weights / weights.sum(),
+            location=self.location[components],
+            structure=self.structure.take(components),
+            law=self.law.take(components),
+            noise=noise,
         )
 
     def marginal(self, dims: Any) -> Mixture:
         """The mixture of some coordinates, by number or name, in the order asked for."""
         some = _checks.positions(dims, self.n_features, self.feature_names)
-        return Mixture.of(
-            self.weights,
-            self.location[:, some],
-            self.structure.marginal(some),
-            self.frame.take(some),
-            self._names(some),
+        return self.changed(
+            location=self.location[:, some],
+            structure=self.structure.marginal(some),
+            frame=self.frame.take(some),
+            feature_names=self._names(some),
+            noise=None if self.noise is None else self.noise.marginal(some),
         )
 
     def condition(self, given: Mapping[Any, float]) -> Mixture:
         """The mixture of the other coordinates given values of some.
 
-        ``π_k' ∝ π_k N(x_o | k)``, ``μ_k' = μ_m + Σ_mo Σ_oo⁻¹ (x_o - μ_o)``,
-        ``Σ_k' = Σ_mm - Σ_mo Σ_oo⁻¹ Σ_om``.
+        ``π_k' ∝ π_k p(x_o | k)``, ``μ_k' = μ_m + Σ_mo Σ_oo⁻¹ (x_o - μ_o)``,
+        ``Σ_k' = Σ_mm - Σ_mo Σ_oo⁻¹ Σ_om``. Student's t stays one, with ``ν' = ν + d_o`` and Σ'
+        times ``(ν + δ_o²)/(ν + d_o)`` (Ding 2016). Noise is judged by its box.
 
         Parameters
         ----------
@@ -359,12 +458,26 @@ class Mixture:
             raise InputError("condition needs finite values for some, not all, of the dimensions")
         observed = ~np.isnan(row[0])
         seen = self.observed(observed)
-        share = shares(self.joint(row, observed))[0]
+        squared = self.squared(row, observed)
+        share = shares(self.joint_at(squared, observed))[0]
+        law, factor = self.law.given(squared[0], len(dims))
         off = self.frame.read(row)[0, observed] - self.location[:, observed]
         rest = np.flatnonzero(~observed)
         location = self.location[:, rest] + np.einsum("kmo,ko->km", seen.coefficients, off)
-        shape = structure(seen.residual, "full", self.n_components, len(rest))
-        return Mixture.of(share, location, shape, self.frame.take(rest), self._names(rest))
+        residual = seen.residual * factor[:, None, None]
+        shape = structure(residual, "full", self.n_components, len(rest))
+        among, noise = share[: self.n_components], self.noise
+        if noise is not None:
+            noise = noise.marginal(rest).sharing(share[-1])
+        return Mixture.of(
+            among / among.sum(),
+            location,
+            shape,
+            self.frame.take(rest),
+            self._names(rest),
+            law,
+            noise,
+        )
 
     def impute(self, X: Any) -> Array:
         """Rows with each NaN replaced by its conditional mean given the row's observed values."""
@@ -386,6 +499,8 @@ class Mixture:
             off = z[:, o] - self.location[index, o]
             conditional = self.location[index, m] + off @ seen.coefficients[index].T
             guess += share[:, [index]] * conditional
+        if self.noise is not None:
+            guess += share[:, [-1]] * self.noise.marginal(m).mean()
         filled = np.array(rows, dtype=np.float64)
         filled[:, m] = self.frame.take(m).unread(guess)
         return filled
@@ -424,6 +539,8 @@ class Mixture:
             and np.array_equal(self.weights, other.weights)
             and np.array_equal(self.location, other.location)
             and np.array_equal(self.structure.array(), other.structure.array())
+            and self.law == other.law
+            and self.noise == other.noise
         )
 
     __hash__ = None  # type: ignore[assignment]
@@ -449,6 +566,8 @@ class Mixture:
 
 def _frozen(values: Array) -> Array:
     """A view that cannot be written to."""
+    if not values.flags.writeable:
+        return values
     view = values.view()
     view.flags.writeable = False
     return view

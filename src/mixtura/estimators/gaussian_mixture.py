@@ -13,9 +13,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from mixtura import _checks
 from mixtura._errors import InputError, warn
 from mixtura._types import Array
+from mixtura.conditioning import labels as best_labels
 from mixtura.conditioning import log_sums, shares
-from mixtura.estimators import parameters
-from mixtura.estimators.convert import laid_out, rescaled
+from mixtura.estimators import attributes, parameters
 from mixtura.estimators.following import (
     CallbackSupportMixin,
     counter,
@@ -76,6 +76,17 @@ class GaussianMixture(CallbackSupportMixin, DensityMixin, BaseEstimator):
     equal_weights : bool or "auto", default="auto"
         Hold all weights at 1/k. "auto" does so for hard assignment with equal-spherical
         covariances, which makes the fit k-means (Celeux & Govaert 1992).
+    distribution : {"gaussian", "t"}, default="gaussian"
+        "t" is Student's: rows far from a component count for less (Peel & McLachlan 2000).
+    dof : "common", "own" or float, default="common"
+        Degrees of freedom of "t": one estimate for all components, one for each, within 1 to 500;
+        or a number to hold.
+    noise : bool or float, default=False
+        Add a component that is uniform over the data (Banfield & Raftery 1993), its share
+        estimated; a number is the share to start from, True stands for 0.05.
+    trim : float, default=0.0
+        Share of the rows, those of least density, left out of the fit (García-Escudero et al.
+        2008). The objective is then that of the rows kept, in nats a row kept.
     n_jobs : int, optional
         Threads; all cores by default. The result does not depend on it.
     callback : callable, optional
@@ -87,6 +98,11 @@ class GaussianMixture(CallbackSupportMixin, DensityMixin, BaseEstimator):
         The fitted value, with densities, conditionals, marginals and sampling.
     weights_, means_, covariances_, precisions_, precisions_cholesky_ : ndarray
         As in scikit-learn.
+    dof_ : (k,) or None
+    noise_share_ : float
+        Share of the noise; `weights_` are those among the components and sum to one.
+    cut_ : float
+        Log-density below which rows were trimmed, -inf without trimming.
     converged_ : bool
     n_iter_ : int
     lower_bound_ : float
@@ -143,6 +159,10 @@ class GaussianMixture(CallbackSupportMixin, DensityMixin, BaseEstimator):
         prior: Any = None,
         assignment: str = "soft",
         equal_weights: Any = "auto",
+        distribution: str = "gaussian",
+        dof: Any = "common",
+        noise: Any = False,
+        trim: float = 0.0,
         n_jobs: int | None = None,
         callback: Any = None,
     ) -> None:
@@ -164,6 +184,10 @@ class GaussianMixture(CallbackSupportMixin, DensityMixin, BaseEstimator):
         self.prior = prior
         self.assignment = assignment
         self.equal_weights = equal_weights
+        self.distribution = distribution
+        self.dof = dof
+        self.noise = noise
+        self.trim = trim
         self.n_jobs = n_jobs
         self.callback = callback
 
@@ -274,12 +298,17 @@ class GaussianMixture(CallbackSupportMixin, DensityMixin, BaseEstimator):
     # ---- using the fit
 
     def predict(self, X: Any) -> Array:
-        """The most probable component of each row, (n,)."""
-        return self._map(X, lambda joint: joint.argmax(axis=1), ()).astype(np.intp)
+        """The most probable component of each row, (n,); -1 for noise and what is trimmed."""
+        k = self.mixture_.n_components if self._fitted() else 0
+        return self._map(X, lambda joint: best_labels(joint, k), ()).astype(np.intp)
 
     def predict_proba(self, X: Any) -> Array:
-        """Responsibilities (n, k): the posterior probability of each component."""
-        return self._map(X, shares, (self.mixture_.n_components,) if self._fitted() else ())
+        """Responsibilities (n, k): the posterior probability of each component.
+
+        Rows sum to one, or to one less the probability of noise.
+        """
+        k = self.mixture_.n_components if self._fitted() else 0
+        return self._map(X, lambda joint: shares(joint)[:, :k], (k,))
 
     def score_samples(self, X: Any) -> Array:
         """Log-density of each row, (n,), by its observed coordinates."""
@@ -392,58 +421,20 @@ class GaussianMixture(CallbackSupportMixin, DensityMixin, BaseEstimator):
         k, d = self.mixture_.location.shape
         rule = rules(self.covariance_type_)[0]
         task = parameters.task(self, MemorySource(np.empty((0, d))))
-        return n_parameters(rule, k, d, task.equally(rule))
+        return n_parameters(rule, k, d, task.equally(rule), task.outliers)
 
-    # ---- scikit-learn's names
+    # ---- what was fitted, by scikit-learn's names
 
-    @property
-    def n_components_(self) -> int:
-        """The number of components as chosen."""
-        return self._value.n_components
-
-    @property
-    def weights_(self) -> Array:
-        """(k,) mixing weights."""
-        return self._value.weights
-
-    @property
-    def means_(self) -> Array:
-        """(k, d) means."""
-        return self._value.means
-
-    @property
-    def covariances_(self) -> Array:
-        """Covariances as scikit-learn lays them out for the family."""
-        with np.errstate(over="ignore", under="ignore"):
-            return self._value.unframed().array()
-
-    @property
-    def precisions_(self) -> Array:
-        """Inverse covariances, laid out like the covariances."""
-        structure, scale = self._value.structure, self._value.frame.scale
-        return laid_out(rescaled(structure.precisions, structure, scale, 2), structure)
-
-    @property
-    def precisions_cholesky_(self) -> Array:
-        """Upper factors U with ``U Uᵀ = Σ⁻¹``, laid out like the covariances."""
-        structure, scale = self._value.structure, self._value.frame.scale
-        return laid_out(rescaled(structure.factors, structure, scale, 1), structure)
-
-    @property
-    def lower_bound_(self) -> float:
-        """The objective in nats a row at the solution."""
-        return self.lower_bounds_[-1] if self.lower_bounds_ else float("nan")
-
-    @property
-    def trace_(self) -> list[float]:
-        """The objective in nats a row after each accepted step."""
-        return self.lower_bounds_
-
-    @property
-    def _value(self) -> Mixture:
-        if "mixture_" not in self.__dict__:
-            raise AttributeError(f"this {type(self).__name__} is not fitted yet: call fit first")
-        return self.mixture_
+    n_components_ = attributes.n_components
+    weights_ = attributes.weights
+    means_ = attributes.means
+    covariances_ = attributes.covariances
+    precisions_ = attributes.precisions
+    precisions_cholesky_ = attributes.precisions_cholesky
+    dof_ = attributes.dof
+    noise_share_ = attributes.noise_share
+    lower_bound_ = attributes.lower_bound
+    trace_ = attributes.trace
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

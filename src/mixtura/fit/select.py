@@ -20,7 +20,8 @@ from mixtura.expectation import hard, soft
 from mixtura.fit.em import Fit, Stop
 from mixtura.fit.fitting import Note, fitted, renamed, seconds
 from mixtura.fit.given import Start, given_start
-from mixtura.fit.problem import Problem, state, with_prior
+from mixtura.fit.outliers import NONE, Outliers
+from mixtura.fit.problem import Problem, state, with_outliers, with_prior
 from mixtura.mixture import Mixture
 from mixtura.source import MemorySource
 
@@ -145,11 +146,12 @@ class Task:
     names: tuple[str, ...] | None = None
     labels: Any = None
     start: Start = Start()
+    outliers: Outliers = NONE
 
     def problem(self, rule: Family, k: int, source: MemorySource) -> Problem:
         """The problem of one cell."""
         stated = state(source, rule, reg_covar=self.reg_covar, assign=self.assign, names=self.names)
-        stated = replace(stated, equal_weights=self.equally(rule))
+        stated = with_outliers(replace(stated, equal_weights=self.equally(rule)), self.outliers)
         return with_prior(stated, self.prior, k)
 
     def equally(self, rule: Family) -> bool:
@@ -337,7 +339,7 @@ def judged(task: Task, problem: Problem, fit: Fit, rule: Family, degenerate: boo
     """The criteria of a fit."""
     k, d = fit.mixture.location.shape
     likelihood, sharpness = totals(fit.mixture, problem)
-    p = n_parameters(rule, k, d, task.equally(rule))
+    p = n_parameters(rule, k, d, task.equally(rule), task.outliers)
     n = problem.summary.weight
     bic = -2.0 * likelihood + p * float(np.log(n))
     scores = {
@@ -362,9 +364,12 @@ def judged(task: Task, problem: Problem, fit: Fit, rule: Family, degenerate: boo
     )
 
 
-def n_parameters(rule: Family, k: int, d: int, equal_weights: bool = False) -> int:
-    """Free parameters: covariances, means, and weights unless they are equal."""
-    return rule.n_parameters(k, d) + k * d + (0 if equal_weights else k - 1)
+def n_parameters(
+    rule: Family, k: int, d: int, equal_weights: bool = False, outliers: Outliers = NONE
+) -> int:
+    """Free parameters: covariances, means, weights unless they are equal, and those of outliers."""
+    weights = 0 if equal_weights else k - 1
+    return rule.n_parameters(k, d) + k * d + weights + outliers.n_parameters(k)
 
 
 def totals(mixture: Mixture, problem: Problem) -> tuple[float, float]:
