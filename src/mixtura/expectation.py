@@ -240,12 +240,12 @@ def assigned(
 
 
 def ranked(mixture: Mixture, block: Block, assign: Assign, trim: Trim) -> tuple[Array, Array]:
-    """What trimming ranks the rows of a block by, and their weights, (n,) each, in any order."""
-    parts = []
+    """What trimming ranks the rows of a block by, and their weights, (n,) each."""
+    keys = np.empty(len(block))
     for pattern, part in block.parts:
         _, joint = _joint(mixture, part, pattern, False)
-        parts.append((trim.keys(assign(joint)[1], pattern.observed), part.weight()))
-    return np.concatenate([keys for keys, _ in parts]), np.concatenate([w for _, w in parts])
+        keys[pattern.rows] = trim.keys(assign(joint)[1], pattern.observed)
+    return keys, block.weight()
 
 
 def _joint(mixture: Mixture, block: Block, pattern: Pattern, direct: bool) -> tuple[Array, Array]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mixtura._types import Array, Mask
+from mixtura._types import Array, Mask, Rows
 
 ENTROPY = 0.5 * (1.0 + float(np.log(2.0 * np.pi)))
 """Nats of a standard normal cell."""
@@ -25,18 +25,29 @@ class Trim:
         Of the rows' total weight.
     log_scale : (d,)
         Logarithms of the frame's scales.
-    deviation : (d,)
-        Deviations of the columns in frame coordinates.
+    absent : (d,)
+        Nats that a cell of average density would have taken from the row.
     """
 
     share: float
     log_scale: Array
-    deviation: Array
+    absent: Array
+
+    @classmethod
+    def of(cls, share: float, scale: Array, deviation: Array) -> Trim:
+        """For columns of these deviations in frame coordinates."""
+        log_scale = np.log(scale)
+        return cls(share, log_scale, ENTROPY + np.log(deviation) - log_scale)
 
     def keys(self, values: Array, observed: Mask) -> Array:
         """What rows are ranked by, (m,), for their log-densities in the frame."""
-        absent = np.log(self.deviation[~observed]) + ENTROPY - self.log_scale[~observed]
-        return np.asarray(values + (self.log_scale[observed].sum() - absent.sum()))
+        return np.asarray(
+            values + (self.log_scale[observed].sum() - self.absent[~observed].sum())
+        )
+
+    def ranking(self, values: Array, rows: Rows) -> Array:
+        """What rows (m, d) are ranked by for their log-densities in the units of the data."""
+        return np.asarray(values - np.isnan(rows) @ self.absent)
 
     def cut(self, keys: Array, weights: Array) -> Cut:
         """Where the ranking is cut so that exactly the share of the weight is left out."""

@@ -77,7 +77,7 @@ class Outliers:
         if not self.trim:
             return None
         spread = deviation * frame.scale
-        return Trim(self.trim, np.log(frame.scale), np.where(spread > 0, spread, 1.0))
+        return Trim.of(self.trim, frame.scale, np.where(spread > 0, spread, 1.0))
 
 
 NONE = Outliers()

@@ -93,6 +93,13 @@ class Problem:
         found = self.source.map(partial(ranked, mixture, assign=self.assign, trim=trim))
         return trim.cut(*(np.concatenate([one[i] for one in found]) for i in range(2)))
 
+    def kept(self, block: Block, mixture: Mixture, cut: Cut | None) -> Array:
+        """The weights (n,) of a block's rows as far as a cut keeps them."""
+        if cut is None:
+            return block.weight()
+        keys, weights = ranked(mixture, block, self.assign, cut.trim)
+        return weights * cut.kept(keys)
+
     def noise(self, mixture: Mixture) -> float:
         """Nats a row by which rounding blurs the objective: for products in single precision.
 

@@ -338,9 +338,8 @@ def _cell(task: Task, k: int, rule: Family) -> tuple[Candidate, Fit | None, tupl
 def judged(task: Task, problem: Problem, fit: Fit, rule: Family, degenerate: bool) -> Candidate:
     """The criteria of a fit."""
     k, d = fit.mixture.location.shape
-    likelihood, sharpness = totals(fit.mixture, problem)
+    likelihood, sharpness, n = totals(fit.mixture, problem)
     p = n_parameters(rule, k, d, task.equally(rule), task.outliers)
-    n = problem.summary.weight
     bic = -2.0 * likelihood + p * float(np.log(n))
     scores = {
         "bic": bic,
@@ -372,19 +371,21 @@ def n_parameters(
     return rule.n_parameters(k, d) + k * d + weights + outliers.n_parameters(k)
 
 
-def totals(mixture: Mixture, problem: Problem) -> tuple[float, float]:
-    """``Σ w log P(x)`` and ``Σ w log max_k r`` over the rows, in the data's units."""
+def totals(mixture: Mixture, problem: Problem) -> tuple[float, float, float]:
+    """``Σ w log P(x)``, ``Σ w log max_k r`` and Σ w over the rows kept, in the data's units."""
+    cut = problem.cut(mixture)
 
-    def both(block: Block) -> Array:
-        out = np.empty((len(block), 2))
-        mixture.fill(block, _value_and_sharpness, out)
-        return block.weight() @ out
+    def sums(block: Block) -> Array:
+        out = np.ones((len(block), 3))
+        mixture.fill(block, value_and_sharpness, out[:, :2])
+        return problem.kept(block, mixture, cut) @ out
 
-    value, sharpness = sum(problem.source.map(both))
-    return float(value), float(sharpness)
+    value, sharpness, weight = sum(problem.source.map(sums))
+    return float(value), float(sharpness), float(weight)
 
 
-def _value_and_sharpness(joint: Array) -> Array:
+def value_and_sharpness(joint: Array) -> Array:
+    """Log-density and the log of the largest responsibility of each row, (n, 2)."""
     top = joint.max(axis=1)
     norm = top + np.log(np.exp(joint - top[:, None]).sum(axis=1))
     return np.column_stack([norm, top - norm])
@@ -401,5 +402,6 @@ def held_out(task: Task, k: int, rule: Family) -> float:
         start = given_start(problem, k, replace(task.start, how=task.start.name()), task.rng(k))
         mixture = fitted(problem, k, task.rng(k), start=start, stop=task.stop).fit.mixture
         test = task.source.take(np.flatnonzero(fold == part))
-        total += float(mixture.logpdf(test.rows) @ test.weight())
+        rows = MemorySource(test.rows, test.weights)
+        total += totals(mixture, problem.on(rows))[0]
     return total
