@@ -65,8 +65,3 @@ def labels(joint: Array, k: int) -> Array:
     """The first best component of each row; -1 where that is the noise's column."""
     best = joint.argmax(axis=1)
     return np.where(best < k, best, -1)
-
-
-def spread(weights: Array, off: Array, within: Array) -> Array:
-    """``Σ π_k (Σ_k + off_k off_kᵀ)``, (d, d)."""
-    return np.asarray(np.einsum("k,kij->ij", weights, within) + (weights * off.T) @ off)

@@ -16,6 +16,7 @@ from mixtura.block import Block, Pattern
 from mixtura.kernels.layout import DIAGONAL, FULL, LINEAR, doubled
 from mixtura.law import log_norms
 from mixtura.mixture import Mixture
+from mixtura.scoring import joint_at, squared_distances
 from mixtura.statistics import Moments, Statistics, packed
 from mixtura.trimming import Cut, Trim
 
@@ -259,8 +260,8 @@ def _joint(mixture: Mixture, block: Block, pattern: Pattern, direct: bool) -> tu
         squared, joint = np.empty((0, 0)), mixture.joint(block.rows, observed)
     else:
         of = (mixture.location, mixture.structure)
-        squared = block.once(of, lambda: mixture.squared(block.rows, observed))
-        joint = mixture.joint_at(squared, observed)
+        squared = block.once(of, lambda: squared_distances(mixture, block.rows, observed))
+        joint = joint_at(mixture, squared, observed)
     told = block.plausibility
     if told is None:
         return squared, joint
@@ -287,9 +288,7 @@ def _by_row(mixture: Mixture, moments: Moments, found: Assigned) -> Statistics:
     else:
         first, second = _moments(mixture, found, moments, scaled)
     value = float(found.keys @ found.weights)
-    return Statistics(
-        moments, pivot, counts, mass, counts, first, second, value, noise=found.noise
-    )
+    return Statistics(moments, pivot, counts, mass, counts, first, second, value, noise=found.noise)
 
 
 def _moments(

@@ -36,6 +36,10 @@ class Law(Protocol):
         """Whether there is nothing to estimate."""
 
     @property
+    def wording(self) -> str:
+        """What follows the structure's name in a description."""
+
+    @property
     def inflation(self) -> Array:
         """What turns Σ_k into the covariance of component k, () or (k,)."""
 
@@ -64,6 +68,7 @@ class Gaussian:
 
     n_parameters = 0
     settled = True
+    wording = ""
     inflation = np.ones(())
 
     def log_densities(self, squared: Array, log_det: Array, features: int) -> Array:
@@ -120,6 +125,11 @@ class StudentT:
     @property
     def settled(self) -> bool:
         return self.tie == "fixed"
+
+    @property
+    def wording(self) -> str:
+        shown = dict.fromkeys(f"{dof:.3g}" for dof in self.dof[:12])
+        return f"; Student's t with {', '.join(shown)} degrees of freedom"
 
     @property
     def inflation(self) -> Array:

@@ -9,18 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from mixtura import _checks, kernels
+from mixtura import _checks
 from mixtura._errors import InputError
 from mixtura._types import Array, Mask, Rows
 from mixtura.block import Block, Pattern, cuts
-from mixtura.conditioning import Observed, labels, log_sums, seen_through, shares, spread
+from mixtura.conditioning import Observed, labels, log_sums, seen_through, shares
 from mixtura.covariance import Covariances, structure
+from mixtura.drawing import centre, drawn, total_covariance
 from mixtura.frame import Frame
 from mixtura.law import GAUSSIAN, Gaussian, Law
 from mixtura.noise import Noise
+from mixtura.scoring import filled, gaussian_joint, joint_at, squared_distances
+from mixtura.wording import described
 
-_FAR = 1e140
-"""Where coordinates are clipped if the squared distance would overflow."""
+_COMPARED = ("feature_names", "frame", "law", "noise")
+_FIELDS = ("weights", "location", "structure", "frame", "feature_names", "law", "noise")
 
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
@@ -118,31 +121,16 @@ class Mixture:
 
     def changed(self, **fields: Any) -> Mixture:
         """The mixture with other values for some of the fields, known to be valid."""
-        names = ("weights", "location", "structure", "frame", "feature_names", "law", "noise")
-        return Mixture.of(*(fields.get(name, getattr(self, name)) for name in names))
+        return Mixture.of(*(fields.get(name, getattr(self, name)) for name in _FIELDS))
 
-    def _set(
-        self,
-        weights: Array,
-        location: Array,
-        structure: Covariances,
-        frame: Frame,
-        names: Sequence[str] | None,
-        law: Law,
-        noise: Noise | None,
-    ) -> None:
-        if names is not None and len(names) != location.shape[1]:
-            raise InputError(f"{len(names)} feature names for {location.shape[1]} features")
-        values = {
-            "weights": _frozen(weights),
-            "location": _frozen(location),
-            "structure": structure,
-            "frame": frame,
-            "feature_names": None if names is None else tuple(names),
-            "law": law,
-            "noise": noise,
-        }
-        self.__dict__.update(values)
+    def _set(self, *values: Any) -> None:
+        fields = dict(zip(_FIELDS, values, strict=True))
+        names, d = fields["feature_names"], fields["location"].shape[1]
+        if names is not None and len(names) != d:
+            raise InputError(f"{len(names)} feature names for {d} features")
+        fields["feature_names"] = None if names is None else tuple(names)
+        fields["weights"], fields["location"] = map(_frozen, values[:2])
+        self.__dict__.update(fields)
 
     # ---- the numbers in the units of the data
 
@@ -175,31 +163,15 @@ class Mixture:
         return self.structure.scaled(1.0 / self.frame.scale)
 
     def mean(self) -> Array:
-        """E[x] = Σ π_k μ_k, (d,), and the middle of the region by the share of noise."""
-        return self.frame.unread(self._centre())
-
-    def _centre(self) -> Array:
-        centre = self.weights @ self.location
-        if self.noise is None:
-            return np.asarray(centre)
-        return np.asarray(centre + self.noise.share * (self.noise.mean() - centre))
+        """E[x] = Σ π_k μ_k, (d,), and the middle of the noise by its share."""
+        return self.frame.unread(centre(self))
 
     def covariance(self) -> Array:
-        """Cov[x] = Σ π_k (Σ_k + (μ_k - m)(μ_k - m)ᵀ), (d, d).
+        """Cov[x] = Σ π_k (Σ_k + (μ_k - m)(μ_k - m)ᵀ), (d, d), and that of noise by its share.
 
         With ``ν_k / (ν_k - 2)`` before Σ_k for Student's t: infinite for ν up to 2.
         """
-        centre, noise = self._centre(), self.noise
-        total = spread(self.weights, self.location - centre, self._spreads())
-        if noise is not None:
-            off = noise.mean() - centre
-            even = noise.covariance() + np.outer(off, off)
-            total = (1.0 - noise.share) * total + noise.share * even
-        return np.asarray(total / self.frame.scale[:, None] / self.frame.scale)
-
-    def _spreads(self) -> Array:
-        """(k, d, d) covariances of the components in frame coordinates."""
-        return self.structure.dense() * np.reshape(self.law.inflation, (-1, 1, 1))
+        return np.asarray(total_covariance(self) / self.frame.scale[:, None] / self.frame.scale)
 
     # ---- densities
 
@@ -240,30 +212,19 @@ class Mixture:
         ``u = (ν + d)/(ν + δ²)`` for Student's t with d coordinates observed, one for a Gaussian;
         the responsibilities r of a row that is probably noise sum to little.
         """
-        rows = self._rows(X)
-        out = np.empty(len(rows))
-        for part in cuts(*rows.shape):
-            block = Block(rows[part])
-            for pattern in block.patterns:
-                squared = self.squared(block.rows[pattern.rows], pattern.observed)
-                share = shares(self.joint_at(squared, pattern.observed))[:, : self.n_components]
-                weights = self.law.row_weights(squared, int(pattern.observed.sum()))
-                out[part][pattern.rows] = (share * weights).sum(axis=1)
-        return out
+
+        def weighed(squared: Array, observed: Mask) -> Array:
+            share = shares(joint_at(self, squared, observed))[:, : self.n_components]
+            return np.asarray(share * self.law.row_weights(squared, int(observed.sum())))
+
+        return self._by_distance(X, weighed).sum(axis=1)
 
     def mahalanobis(self, X: Any) -> Array:
         """Distance √((x - μ_k)ᵀ Σ_k⁻¹ (x - μ_k)) of each row to each component, (n, k).
 
         With gaps, that of the observed coordinates.
         """
-        rows = self._rows(X)
-        out = np.empty((len(rows), self.n_components))
-        for part in cuts(*rows.shape):
-            block = Block(rows[part])
-            for pattern in block.patterns:
-                squared = self.squared(block.rows[pattern.rows], pattern.observed)
-                out[part][pattern.rows] = np.sqrt(squared)
-        return out
+        return self._by_distance(X, lambda squared, observed: np.sqrt(squared))
 
     @cached_property
     def log_weights(self) -> Array:
@@ -303,47 +264,14 @@ class Mixture:
     def joint(self, rows: Rows, observed: Mask) -> Array:
         """Log joint (m, k) of rows that have the coordinates `observed`; see `log_joint`."""
         if self.plain:
-            return self._logs(rows, observed, self.log_weights, self.observed(observed).log_norms)
-        return self.joint_at(self.squared(rows, observed), observed)
+            norms = self.observed(observed).log_norms
+            return gaussian_joint(self, rows, observed, self.log_weights, norms)
+        return joint_at(self, squared_distances(self, rows, observed), observed)
 
     @property
     def plain(self) -> bool:
         """Whether all components are Gaussian and there is no noise."""
         return isinstance(self.law, Gaussian) and self.noise is None
-
-    def squared(self, rows: Rows, observed: Mask) -> Array:
-        """Squared Mahalanobis distances (m, k) over the observed coordinates."""
-        nothing = np.zeros(self.n_components)
-        return np.asarray(-2.0 * self._logs(rows, observed, nothing, nothing))
-
-    def joint_at(self, squared: Array, observed: Mask) -> Array:
-        """Log joint of rows at squared distances (m, k)."""
-        log_det = self.observed(observed).structure.log_det
-        logs = self.law.log_densities(squared, log_det, int(observed.sum())) + self.log_weights
-        if self.noise is None:
-            return np.asarray(logs)
-        with np.errstate(divide="ignore"):
-            beside, within = np.log1p(-self.noise.share), np.log(self.noise.share)
-        even = np.full((len(logs), 1), within + self.noise.log_density(observed))
-        return np.hstack([logs + beside, even])
-
-    def _logs(self, rows: Rows, observed: Mask, log_weights: Array, log_norms: Array) -> Array:
-        """``log_weights + log_norms - δ²/2`` (m, k) for the squared Mahalanobis distance δ²."""
-        if not observed.any():
-            return np.broadcast_to(log_weights, (len(rows), self.n_components))
-        structure = self.observed(observed).structure
-        some = slice(None) if observed.all() else observed
-        frame = self.frame.take(some)
-        numbers = (log_weights, self.location[:, some], structure.factors, log_norms)
-        kernel = kernels.active().log_joint
-        with np.errstate(over="ignore", invalid="ignore"):
-            logs = kernel(rows[:, some], frame.pivot, frame.scale, *numbers, structure.shape)
-        lost = np.flatnonzero(~np.isfinite(logs.max(axis=1)))
-        if len(lost):  # so far away that the square overflows: move in along the ray
-            with np.errstate(over="ignore"):
-                near = frame.unread(np.clip(frame.read(rows[lost][:, some]), -_FAR, _FAR))
-            logs[lost] = kernel(near, frame.pivot, frame.scale, *numbers, structure.shape)
-        return np.asarray(logs)
 
     def _rows(self, X: Any) -> Rows:
         return _checks.rows_like(X, self.n_features, self.feature_names)
@@ -354,6 +282,17 @@ class Mixture:
         out = np.empty((len(rows), *tail))
         for part in cuts(*rows.shape):
             self.fill(Block(rows[part]), finish, out[part])
+        return out
+
+    def _by_distance(self, X: Any, finish: Any) -> Array:
+        """``finish(squared distances, observed)``, (n, k), of every row."""
+        rows = self._rows(X)
+        out = np.empty((len(rows), self.n_components))
+        for part in cuts(*rows.shape):
+            block = Block(rows[part])
+            for pattern in block.patterns:
+                squared = squared_distances(self, block.rows[pattern.rows], pattern.observed)
+                out[part][pattern.rows] = finish(squared, pattern.observed)
         return out
 
     def fill(self, block: Block, finish: Any, out: Array) -> None:
@@ -390,19 +329,8 @@ class Mixture:
         """
         if n < 1 or (component is not None and not 0 <= component < self.n_components):
             raise InputError(f"n={n}, component={component}: n >= 1, 0 <= component < k are needed")
-        rng = np.random.default_rng(rng)
-        chances = self.weights if component is None else np.eye(self.n_components)[component]
-        labels = rng.choice(self.n_components, size=n, p=chances / chances.sum())
-        rows = rng.standard_normal((n, self.n_features))
-        for index in range(self.n_components):
-            mine = labels == index
-            coloured = self.structure.colorize(rows[mine], index)
-            coloured = coloured / self.law.shrunk(rng, len(coloured), index)
-            rows[mine] = coloured + self.location[index]
-        if self.noise is not None and component is None:
-            lost = rng.random(n) < self.noise.share
-            rows[lost], labels[lost] = self.noise.sample(int(lost.sum()), rng), -1
-        rows = self.frame.unread(rows)
+        z, labels = drawn(self, n, np.random.default_rng(rng), component)
+        rows = self.frame.unread(z)
         return (rows, labels) if return_labels else rows
 
     # ---- closed operations
@@ -457,26 +385,21 @@ class Mixture:
         if not np.isfinite(row[0, dims]).all() or len(dims) == self.n_features:
             raise InputError("condition needs finite values for some, not all, of the dimensions")
         observed = ~np.isnan(row[0])
-        seen = self.observed(observed)
-        squared = self.squared(row, observed)
-        share = shares(self.joint_at(squared, observed))[0]
+        rest, seen = np.flatnonzero(~observed), self.observed(observed)
+        squared = squared_distances(self, row, observed)
+        joint = joint_at(self, squared, observed)
         law, factor = self.law.given(squared[0], len(dims))
         off = self.frame.read(row)[0, observed] - self.location[:, observed]
-        rest = np.flatnonzero(~observed)
-        location = self.location[:, rest] + np.einsum("kmo,ko->km", seen.coefficients, off)
         residual = seen.residual * factor[:, None, None]
-        shape = structure(residual, "full", self.n_components, len(rest))
-        among, noise = share[: self.n_components], self.noise
-        if noise is not None:
-            noise = noise.marginal(rest).sharing(share[-1])
+        noise = None if self.noise is None else self.noise.marginal(rest)
         return Mixture.of(
-            among / among.sum(),
-            location,
-            shape,
+            shares(joint[:, : self.n_components])[0],
+            self.location[:, rest] + np.einsum("kmo,ko->km", seen.coefficients, off),
+            structure(residual, "full", self.n_components, len(rest)),
             self.frame.take(rest),
             self._names(rest),
             law,
-            noise,
+            None if noise is None else noise.sharing(shares(joint)[0, -1]),
         )
 
     def impute(self, X: Any) -> Array:
@@ -487,23 +410,8 @@ class Mixture:
             for pattern, joint in self.log_joint(block):
                 if not pattern.complete:
                     gappy = block.rows[pattern.rows]
-                    rows[part][pattern.rows] = self._filled(gappy, pattern, joint)
+                    rows[part][pattern.rows] = filled(self, gappy, pattern.observed, joint)
         return rows
-
-    def _filled(self, rows: Rows, pattern: Pattern, joint: Array) -> Array:
-        seen, o, m = self.observed(pattern.observed), pattern.observed, ~pattern.observed
-        z = self.frame.read(rows)
-        share = shares(joint)
-        guess = np.zeros((len(rows), int(m.sum())))
-        for index in range(self.n_components):
-            off = z[:, o] - self.location[index, o]
-            conditional = self.location[index, m] + off @ seen.coefficients[index].T
-            guess += share[:, [index]] * conditional
-        if self.noise is not None:
-            guess += share[:, [-1]] * self.noise.marginal(m).mean()
-        filled = np.array(rows, dtype=np.float64)
-        filled[:, m] = self.frame.take(m).unread(guess)
-        return filled
 
     def _names(self, some: Any) -> list[str] | None:
         return None if self.feature_names is None else [self.feature_names[i] for i in some]
@@ -534,34 +442,16 @@ class Mixture:
             return NotImplemented
         return (
             type(self.structure) is type(other.structure)
-            and self.feature_names == other.feature_names
-            and self.frame == other.frame
+            and all(getattr(self, name) == getattr(other, name) for name in _COMPARED)
             and np.array_equal(self.weights, other.weights)
             and np.array_equal(self.location, other.location)
             and np.array_equal(self.structure.array(), other.structure.array())
-            and self.law == other.law
-            and self.noise == other.noise
         )
 
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        kind = type(self.structure).__name__.removesuffix("Covariances").lower()
-        size = f"{self.n_components} component{'s' * (self.n_components > 1)} in "
-        size += f"{self.n_features} dimension{'s' * (self.n_features > 1)}"
-        lines = [f"Mixture of {size} ({kind})"]
-        deviations = np.sqrt(self.structure.variances_by_column) / self.frame.scale
-        names = self.feature_names or [f"x{i}" for i in range(self.n_features)]
-        for index in range(min(self.n_components, 12)):
-            cells = ", ".join(
-                f"{name} {self.means[index, i]:.4g} ± {deviations[index, i]:.2g}"
-                for i, name in list(enumerate(names))[:6]
-            )
-            more = ", …" if self.n_features > 6 else ""
-            lines.append(f"  {index}: weight {self.weights[index]:.3f}; {cells}{more}")
-        if self.n_components > 12:
-            lines.append(f"  … and {self.n_components - 12} more")
-        return "\n".join(lines)
+        return described(self)
 
 
 def _frozen(values: Array) -> Array:

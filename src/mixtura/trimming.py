@@ -41,9 +41,7 @@ class Trim:
 
     def keys(self, values: Array, observed: Mask) -> Array:
         """What rows are ranked by, (m,), for their log-densities in the frame."""
-        return np.asarray(
-            values + (self.log_scale[observed].sum() - self.absent[~observed].sum())
-        )
+        return np.asarray(values + (self.log_scale[observed].sum() - self.absent[~observed].sum()))
 
     def ranking(self, values: Array, rows: Rows) -> Array:
         """What rows (m, d) are ranked by for their log-densities in the units of the data."""

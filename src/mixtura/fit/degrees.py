@@ -17,8 +17,8 @@ from mixtura.mixture import Mixture
 from mixtura.source import Source
 from mixtura.trimming import Cut
 
-_ROUNDS, _NEAR = 60, 1e-6
-"""Newton's steps at most; the last one, in log ν, leaves an error of the order of its square."""
+_ROUNDS, _LONGEST, _NEAR = 60, 2.0, 1e-6
+"""Newton's steps at most; the longest, in log ν; and the last, whose square is the error left."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,9 +43,7 @@ class Evidence:
         value = weights @ constant - 0.5 * (self.weights @ ((dof + self.features) * logs))
         slope = weights @ (digamma(half) - digamma(0.5 * dof) - p / dof)
         slope += self.weights @ (near - logs)
-        bend = weights @ (
-            0.5 * polygamma(1, half) - 0.5 * polygamma(1, 0.5 * dof) + p / dof**2
-        )
+        bend = weights @ (0.5 * polygamma(1, half) - 0.5 * polygamma(1, 0.5 * dof) + p / dof**2)
         bend += self.weights @ (2.0 * far / dof - near * (2.0 - far) / dof)
         first = 0.5 * dof * slope
         return float(value), float(first), float(first + 0.5 * dof**2 * bend)
@@ -86,20 +84,21 @@ def solved(evidence: Evidence, start: float) -> float:
     Newton's method on log ν inside a bracket that every slope narrows.
     """
     ends, known = [float(np.log(LEAST)), float(np.log(MOST))], [False, False]
-    first = at = float(np.clip(np.log(start), *ends))
-    begun = None
+    first = at = min(max(float(np.log(start)), ends[0]), ends[1])
+    value, slope, bend = evidence.curve(at)
+    begun = value
     for _ in range(_ROUNDS):
-        value, slope, bend = evidence.curve(at)
-        begun = value if begun is None else begun
         side = 0 if slope > 0 else 1
         ends[side], known[side] = at, True
-        step = -slope / bend if bend < 0 else 2.0 * np.sign(slope)
-        last, at = at, float(np.clip(at + np.clip(step, -2.0, 2.0), *ends))
+        step = -slope / bend if bend < 0 else float(np.copysign(_LONGEST, slope))
+        last, at = at, at + min(max(step, -_LONGEST), _LONGEST)
+        at = min(max(at, ends[0]), ends[1])
+        if at != last and at == ends[1 - side] and known[1 - side]:
+            at = (ends[0] + ends[1]) / 2
+        value, slope, bend = evidence.curve(at)
         if abs(at - last) < _NEAR:
             break
-        if at == ends[1 - side] and known[1 - side]:
-            at = (ends[0] + ends[1]) / 2
-    return float(np.exp(at if evidence.curve(at)[0] >= begun else first))
+    return float(np.exp(at if value >= begun else first))
 
 
 def _told(

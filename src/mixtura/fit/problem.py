@@ -112,9 +112,7 @@ class Problem:
 
     def maximized(self, data: Statistics, mixture: Mixture) -> Mixture:
         """The M-step; `mixture` says where an empty component stays, and what law it has."""
-        found = maximization(
-            data, mixture, self.family, self.prior, self.guard, self.equal_weights
-        )
+        found = maximization(data, mixture, self.family, self.prior, self.guard, self.equal_weights)
         return found if found.law.settled else freed(found, self.source, self.assign, self.cut)
 
     @property

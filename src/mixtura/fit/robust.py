@@ -1,43 +1,70 @@
-"""Starts of fits that mind outliers: ordinary winners, with and without the loneliest rows."""
+"""Starts of fits that mind outliers: ordinary winners that climb on under their own law."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 
 from mixtura._types import Mask
-from mixtura.fit.em import Fit, Stop, run
+from mixtura.fit.em import Stop, run
 from mixtura.fit.problem import Problem
 from mixtura.fit.sample import Sample
-from mixtura.fit.start import Finalist, tournament
+from mixtura.fit.start import Finalist, better_half, tournament
+from mixtura.mixture import Mixture
 from mixtura.source import MemorySource
 
-_STEPS = 20
-"""Steps that each start climbs under its own law before the best goes on."""
+_ROUNDS = (8, 16)
+"""Steps that the entrants climb under their own law; the better half goes on after each round."""
 
 _LONELY = 0.1
-"""Share of the rows that is left out of the second tournament, or more where more is trimmed."""
+"""Share of the rows that the second tournament does without, or more where more is trimmed."""
+
+_SPARED = 3
+"""So many of the smallest components are left out in turn of a winner with one too many."""
 
 
 def hardened(
     problem: Problem, small: Sample, k: int, rng: np.random.Generator, stop: Stop, fields: int
 ) -> list[Finalist]:
-    """Climb some steps as the problem asks from the winners of two ordinary tournaments.
+    """Climb some steps as the problem asks from the winners of ordinary tournaments; best first.
 
-    One is on all rows of the sample, one without those whose neighbours are far: there no
-    component is lost to outliers.
+    Outliers draw components to them. So besides the winner on all rows there enter that on the
+    rows that have neighbours, and those of one component more with one of the smallest left out.
     """
-    begun = tournament(small, k, rng, stop, fields)
-    begun += tournament(_denser(small, problem.outliers.trim, k), k, rng, stop, fields)
     harder = replace(small.problem, outliers=problem.outliers)
-    steps = replace(stop, max_iter=min(stop.max_iter, _STEPS))
-    ends = [Finalist(one.name, _climbed(harder, one.fit, steps), small) for one in begun]
-    return sorted(ends, key=lambda one: (one.degenerate, -one.fit.value))
+    standing = [
+        Finalist(name, run(harder, harder.outliers.fitted_out(start), Stop(stop.tol, 1)), small)
+        for name, start in _entrants(small, problem.outliers.trim, k, rng, stop, fields)
+    ]
+    for steps in _ROUNDS:
+        steps = min(steps, stop.max_iter - max(one.fit.n_iter for one in standing))
+        if steps > 0:
+            standing = better_half([_onward(harder, one, replace(stop, max_iter=steps)) for one in standing])
+    return standing
 
 
-def _climbed(problem: Problem, fit: Fit, stop: Stop) -> Fit:
-    return run(problem, problem.outliers.fitted_out(fit.mixture), stop)
+def _onward(problem: Problem, one: Finalist, stop: Stop) -> Finalist:
+    if one.fit.converged:
+        return one
+    return Finalist(one.name, run(problem, one.fit.mixture, stop).after(one.fit), one.small)
+
+
+def _entrants(
+    small: Sample, trim: float, k: int, rng: np.random.Generator, stop: Stop, fields: int
+) -> Iterator[tuple[str, Mixture]]:
+    """Ordinary mixtures of k components."""
+    dense = _denser(small, trim, k)
+    for rows in (small, dense):
+        for one in tournament(rows, k, rng, stop, fields):
+            yield one.name, one.fit.mixture
+    if small.told is not None or len(small.weights) <= 4 * (k + 1):
+        return
+    more = tournament(small, k + 1, rng, stop, fields)[0]
+    for index in np.argsort(more.fit.mixture.weights, kind="stable")[:_SPARED]:
+        if more.fit.mixture.weights[index] < 1.0:
+            yield f"{more.name}, less one", more.fit.mixture.take(np.arange(k + 1) != index)
 
 
 def _denser(small: Sample, trim: float, k: int) -> Sample:
@@ -50,7 +77,8 @@ def _denser(small: Sample, trim: float, k: int) -> Sample:
         return small
     distance = cKDTree(rows).query(rows, [near + 1])[0][:, 0]
     order = np.argsort(distance, kind="stable")
-    inside = np.cumsum(small.weights[order]) <= (1.0 - max(_LONELY, 1.5 * trim)) * small.weights.sum()
+    running = np.cumsum(small.weights[order])
+    inside = running <= (1.0 - max(_LONELY, 1.5 * trim)) * running[-1]
     kept = np.zeros(len(rows), dtype=bool)
     kept[order[inside]] = True
     return _some(small, kept) if kept.sum() > 2 * k else small
