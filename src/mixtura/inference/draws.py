@@ -42,6 +42,11 @@ def simulated(about: Subject, rng: np.random.Generator, count: int) -> Drawn:
     told = None if block.plausibility is None else np.repeat(block.plausibility, times, axis=0)
     gaps = np.repeat(np.isnan(block.rows), times, axis=0)
     n, d = gaps.shape
+    if told is not None and not mixture.plain:
+        raise InputError(
+            "the parametric bootstrap knows labels of Gaussian components only: "
+            'use method="nonparametric" or "weighted"'
+        )
     if told is None:
         rows = mixture.sample(count * n, rng).reshape(count, n, d)
     else:

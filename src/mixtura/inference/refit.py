@@ -85,6 +85,8 @@ class Refits:
         Objective in nats per unit of row weight, in frame coordinates.
     sound : (E,) bool
         False where a component emptied or collapsed: the likelihood has no maximum there.
+    others : (E,) of Mixture or None
+        The refits themselves where these numbers do not say all: Student's t and noise.
     """
 
     weights: Array
@@ -92,6 +94,7 @@ class Refits:
     covariances: Array
     values: Array
     sound: Mask
+    others: Array
 
     @classmethod
     def joined(cls, parts: Sequence[Refits]) -> Refits:
@@ -101,6 +104,8 @@ class Refits:
 
     def mixture(self, index: int, like: Mixture) -> Mixture:
         """One of them as a value."""
+        if self.others[index] is not None:
+            return self.others[index]
         structure = FullCovariances(self.covariances[index])
         return Mixture.of(
             self.weights[index], self.location[index], structure, like.frame, like.feature_names
@@ -159,6 +164,8 @@ def able(subject: Subject, drawn: Drawn) -> bool:
     _, n, d = drawn.rows.shape
     if not hasattr(kernels.active(), "race") or not problem.family.averages:
         return False
+    if not problem.outliers.none or not mixture.plain:
+        return False
     if problem.equal_weights or problem.assign is hard or drawn.plausibility is not None:
         return False
     if kernels.active().is_wide(problem.family.moments.shape, d, mixture.n_components):
@@ -175,7 +182,8 @@ def _compiled(subject: Subject, drawn: Drawn) -> Refits:
         d = subject.mixture.n_features
         columns = dense if shape == DIAGONAL else dense[..., None]
         dense = np.broadcast_to(columns, (*dense.shape[:2], d))[..., None] * np.eye(d)
-    return Refits(ends.weights, ends.means, dense, ends.values, ends.status != CARE)
+    others = np.full(len(dense), None)
+    return Refits(ends.weights, ends.means, dense, ends.values, ends.status != CARE, others)
 
 
 def batch(
@@ -233,6 +241,7 @@ def _one_by_one(subject: Subject, drawn: Drawn) -> Refits:
         np.stack([end.structure.dense() for end, _, _ in parts]),
         np.array([value for _, value, _ in parts]),
         np.array([sound for _, _, sound in parts]),
+        np.array([None if mixture.plain else end for end, _, _ in parts], dtype=object),
     )
 
 
@@ -259,9 +268,10 @@ def _aligned(mixture: Mixture, found: Refits) -> Refits:
     if not len(moved):
         return found
     weights, location = found.weights.copy(), found.location.copy()
-    covariances = found.covariances.copy()
+    covariances, others = found.covariances.copy(), found.others.copy()
     for index in moved:
         at, own = good[index], order[index]
         weights[at], location[at] = weights[at][own], location[at][own]
         covariances[at] = covariances[at][own]
-    return replace(found, weights=weights, location=location, covariances=covariances)
+        others[at] = None if others[at] is None else others[at].take(own)
+    return Refits(weights, location, covariances, found.values, found.sound, others)

@@ -128,7 +128,7 @@ def standard_errors(
     ------
     InputError
         The information is singular (the fit is no maximum, or the parameters are not identified);
-        a family without parametrisation; hard assignment.
+        a family without parametrisation; hard assignment, trimming, Student's t or noise.
 
     Notes
     -----
@@ -147,16 +147,26 @@ def standard_errors(
     if method not in METHODS:
         raise InputError(f"method={method!r} is unknown: use one of {tuple(METHODS)}")
     about = subject(model, X, sample_weight, labels)
-    if about.problem.assign is not soft:
-        raise InputError(
-            "hard assignment does not maximise the likelihood, so there is no information to "
-            "invert: use mixtura.bootstrap"
-        )
+    _refuse_others(about)
     local = chart(about.mixture, family_name(model), not about.problem.equal_weights)
     found = _summed(about, local)
     free = _covariance(local, found, about, method)
     _tell_if_short(about, local, found, free)
     return _reported(about, local, free, method)
+
+
+def _refuse_others(about: Subject) -> None:
+    """Only Gaussian mixtures at a maximum of the likelihood have these formulas."""
+    if about.problem.assign is not soft or about.problem.outliers.trim:
+        raise InputError(
+            "hard assignment and trimming do not maximise the likelihood, so there is no "
+            "information to invert: use mixtura.bootstrap"
+        )
+    if not about.mixture.plain:
+        raise InputError(
+            "the information is known for Gaussian components without noise: "
+            "use mixtura.bootstrap, which takes Student's t and noise as well"
+        )
 
 
 def _summed(about: Subject, local: Chart) -> Derivatives:

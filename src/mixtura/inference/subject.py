@@ -11,6 +11,7 @@ from mixtura._errors import InputError, InputTypeError
 from mixtura.covariance import (
     Covariances,
     DiagonalCovariances,
+    Family,
     FullCovariances,
     SphericalCovariances,
     TiedCovariances,
@@ -18,7 +19,9 @@ from mixtura.covariance import (
 )
 from mixtura.expectation import hard, soft
 from mixtura.fit.em import Stop
-from mixtura.fit.problem import Problem, state, with_prior
+from mixtura.fit.outliers import Outliers
+from mixtura.fit.problem import Problem, state, with_outliers, with_prior
+from mixtura.law import StudentT
 from mixtura.mixture import Mixture
 from mixtura.source import MemorySource
 
@@ -78,37 +81,76 @@ def fitted_mixture(model: Any) -> Mixture:
     return mixture
 
 
+@dataclass(frozen=True, eq=False)
+class Traits:
+    """How a model was fitted, as far as the model tells.
+
+    Attributes
+    ----------
+    rule : Family
+    options : mapping
+        The estimator's parameters; none for a mixture.
+    equal_weights : bool
+    hard : bool
+        Whether rows were assigned to one component each.
+    outliers : Outliers
+    """
+
+    rule: Family
+    options: Mapping[str, Any]
+    equal_weights: bool
+    hard: bool
+    outliers: Outliers
+
+
+def traits(model: Any) -> Traits:
+    """How a mixture or a fitted estimator was fitted."""
+    mixture = fitted_mixture(model)
+    options: Mapping[str, Any] = {} if model is mixture else model.get_params(deep=False)
+    rule = family(family_name(model))
+    is_hard = options.get("assignment") == "hard"
+    equal = options.get("equal_weights", False)
+    if isinstance(equal, str):
+        equal = is_hard and rule.name == "equal-spherical"
+    outliers = _outliers(mixture, float(options.get("trim", 0.0)))
+    return Traits(rule, options, bool(equal), is_hard, outliers)
+
+
 def subject(model: Any, X: Any, sample_weight: Any = None, labels: Any = None) -> Subject:
     """The model and the data, weights and labels that it was fitted to.
 
-    Of an estimator, its prior, bounds, assignment and tolerance count as well.
+    Of an estimator, its prior, bounds, assignment and treatment of outliers count as well.
 
     Raises
     ------
     InputError, InputTypeError
         Data that do not fit the model.
     """
-    mixture = fitted_mixture(model)
-    options: Mapping[str, Any] = {} if model is mixture else model.get_params(deep=False)
-    rule = family(family_name(model))
+    mixture, known = fitted_mixture(model), traits(model)
     k, d = mixture.location.shape
     rows = _checks.rows_like(X, d, mixture.feature_names)
     rows, weights = _checks.weighted(rows, sample_weight)
     source = MemorySource(rows, weights, _checks.plausibility(labels, len(rows), k))
-    assign = hard if options.get("assignment") == "hard" else soft
-    ridge = options.get("reg_covar", "auto")
+    ridge = known.options.get("reg_covar", "auto")
     stated = state(
         source,
-        rule,
+        known.rule,
         reg_covar=None if isinstance(ridge, str) else float(ridge),
-        assign=assign,
+        assign=hard if known.hard else soft,
         names=mixture.feature_names,
     )
-    equal = options.get("equal_weights", False)
-    if isinstance(equal, str):
-        equal = assign is hard and rule.name == "equal-spherical"
-    problem = with_prior(replace(stated, equal_weights=bool(equal)), options.get("prior"), k)
+    stated = replace(stated, equal_weights=known.equal_weights)
+    stated = with_prior(stated, known.options.get("prior"), k)
+    problem = with_outliers(stated, known.outliers)
     return Subject(problem.adopted(mixture), problem, refits_stop(problem))
+
+
+def _outliers(mixture: Mixture, trim: float) -> Outliers:
+    """What a refit is to do about outliers: as the fit did."""
+    law, dof = mixture.law, None
+    if isinstance(law, StudentT):
+        dof = float(law.dof[0]) if law.tie == "fixed" else law.tie
+    return Outliers(dof, 0.0 if mixture.noise is None else mixture.noise.share, trim)
 
 
 def refits_stop(problem: Problem, left: float = 3e-5) -> Stop:

@@ -12,12 +12,13 @@ import numpy as np
 
 from mixtura._errors import InputTypeError
 from mixtura._types import Array
-from mixtura.covariance import ALIASES, family
+from mixtura.covariance import ALIASES
 from mixtura.fit.select import Selection, n_parameters, totals
 from mixtura.inference.bootstrap import Bootstrap
 from mixtura.inference.standard_errors import StandardErrors, standard_errors
-from mixtura.inference.subject import Subject, family_name, fitted_mixture, subject
+from mixtura.inference.subject import Subject, family_name, fitted_mixture, subject, traits
 from mixtura.inference.tables import aligned, parameter_rows
+from mixtura.law import Gaussian, StudentT
 from mixtura.mixture import Mixture
 
 SIGN = "BIC = -2 log L + df log n and ICL: smaller is better (mclust prints their negatives)"
@@ -129,6 +130,7 @@ def _summary(model: Any, X: Any, sample_weight: Any, errors: str | None) -> Summ
     if errors is not None and about is None:
         raise InputTypeError(f"errors={errors!r} needs the data: pass X")
     facts = [("covariance", _both_names(family_name(model)))]
+    facts += _law(mixture)
     facts += [("parameters, df", str(_df(model)))] if about is None else _facts(model, about)
     if model is not mixture:
         converged = "yes" if model.converged_ else "no"
@@ -193,7 +195,8 @@ def _of_errors(model: StandardErrors, X: Any, sample_weight: Any, errors: str | 
 
 def _title(mixture: Mixture) -> str:
     k, d = mixture.location.shape
-    return f"Gaussian mixture of {k} component{'s' * (k > 1)} in {d} dimension{'s' * (d > 1)}"
+    kind = "Gaussian" if isinstance(mixture.law, Gaussian) else "Student's t"
+    return f"{kind} mixture of {k} component{'s' * (k > 1)} in {d} dimension{'s' * (d > 1)}"
 
 
 def _both_names(name: str) -> str:
@@ -202,15 +205,25 @@ def _both_names(name: str) -> str:
     return f"{name} ({letters[0]})" if letters else name
 
 
-def _df(model: Any, equal_weights: bool = False) -> int:
+def _df(model: Any) -> int:
     k, d = fitted_mixture(model).location.shape
-    return n_parameters(family(family_name(model)), k, d, equal_weights)
+    known = traits(model)
+    return n_parameters(known.rule, k, d, known.equal_weights, known.outliers)
+
+
+def _law(mixture: Mixture) -> list[tuple[str, str]]:
+    """Degrees of freedom and the share of noise, where there are any."""
+    facts = []
+    if isinstance(mixture.law, StudentT):
+        facts.append(("degrees of freedom", " ".join(f"{dof:.4g}" for dof in mixture.law.dof)))
+    if mixture.noise is not None:
+        facts.append(("share of noise", f"{mixture.noise.share:.4g}"))
+    return facts
 
 
 def _facts(model: Any, about: Subject) -> list[tuple[str, str]]:
-    likelihood, sharpness = totals(about.mixture, about.problem)
-    n = about.problem.summary.weight
-    df = _df(model, about.problem.equal_weights)
+    likelihood, sharpness, n = totals(about.mixture, about.problem)
+    df = _df(model)
     bic = -2.0 * likelihood + df * float(np.log(n))
     facts = [
         ("rows, n", f"{n:g}"),
@@ -219,6 +232,9 @@ def _facts(model: Any, about: Subject) -> list[tuple[str, str]]:
         ("BIC", f"{bic:.6f}"),
         ("ICL", f"{bic - 2.0 * sharpness:.6f}"),
     ]
+    found = about.mixture.predict(about.source.whole.rows) < 0
+    if found.any():
+        facts.append(("rows that are noise", f"{about.source.whole.weight()[found].sum():g}"))
     missing = int(np.isnan(about.source.whole.rows).sum())
     return facts + ([("missing cells", str(missing))] if missing else [])
 
@@ -227,5 +243,6 @@ def _sizes(about: Subject) -> list[str]:
     """The weight of the rows that are put into each component."""
     labels: Array = about.mixture.predict(about.source.whole.rows)
     weights = about.source.whole.weight()
-    sizes = np.bincount(labels, weights, minlength=about.mixture.n_components)
+    kept = labels >= 0
+    sizes = np.bincount(labels[kept], weights[kept], minlength=about.mixture.n_components)
     return [f"{size:g}" for size in sizes]
