@@ -7,17 +7,19 @@ they share nothing but what they compile to, and call no library that starts thr
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Sequence
+from functools import cache
 from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit, typeof, types
+from numba import cfunc, njit, typeof, types
 from numpy.typing import NDArray
 
 from mixtura.kernels.compiled_climb import CARE, CONVERGED, EXHAUSTED
 from mixtura.kernels.compiled_climb import race as _race
-from mixtura.kernels.compiled_forms import holding
+from mixtura.kernels.compiled_forms import SIGNATURE, hold
 from mixtura.kernels.compiled_math import exp_constants
 from mixtura.kernels.compiled_observed import observed_sums
 from mixtura.kernels.compiled_products import lanes
@@ -48,6 +50,7 @@ __all__ = [
 ]
 
 Array = NDArray[Any]
+_POINTER = ctypes.POINTER(ctypes.c_double)
 
 # From so many features, and so many for each component, on.
 _WIDE, _WIDE_PER_COMPONENT = 48, 4
@@ -230,11 +233,24 @@ def constrain(
     k, d = averages.shape[:2]
     shape = FULL if averages.ndim == 3 else DIAGONAL
     begin = _axes(form, k, d, [axes])[0]
-    values, packed = np.empty((k, d)), np.empty((k, second_width(shape, d)))
-    given = _packed(averages, shape), _frozen(dof), int(form), begin, values, packed
-    if np.isinf(bounds.ratio) and _call(holding, *given) and values.min() >= bounds.floor:
-        return _unpacked(packed, shape, d), begin[0] if form in (EVE, VVE) else None
+    values = np.empty((k, d))
+    arrays = np.array(_packed(averages, shape), order="C"), _frozen(dof), begin, values
+    pointers = [part.ctypes.data_as(_POINTER) for part in arrays]
+    sizes = k, d, arrays[0].shape[1], len(begin), int(form)
+    if np.isinf(bounds.ratio) and _hold().ctypes(*pointers, *sizes):
+        if values.min() >= bounds.floor:
+            return _unpacked(arrays[0], shape, d), begin[0] if form in (EVE, VVE) else None
     return _bounded(averages, dof, form, bounds, axes=axes, volumes=volumes)
+
+
+@cache
+def _hold() -> Any:
+    """`hold` as a function in C, compiled when a form is first asked for."""
+    with _compiling:
+        try:
+            return cfunc(SIGNATURE, cache=True)(hold)
+        except RuntimeError:  # no folder may be written to: compile in every process
+            return cfunc(SIGNATURE)(hold)
 
 
 class Climb(NamedTuple):
@@ -356,7 +372,8 @@ def race(
     work = np.empty((k, coefficients), rows.dtype)
     data = _frozen(pivot), _frozen(scale), _frozen(row_weights), pair, constants, mass, total, *tile
     ridge = _frozen(np.zeros(d) if ridge is None else ridge)
-    model = int(shape), bool(pooled), bool(hard), ridge, int(form)
+    address = int(_hold().address) if form != FREE else 0
+    model = int(shape), bool(pooled), bool(hard), ridge, int(form), address
     if prior is None:
         prior = np.zeros((k, width(shape, d))), np.zeros(k), np.zeros(k)
     loss = (1e-4 if single else 1e-9) if loss is None else loss

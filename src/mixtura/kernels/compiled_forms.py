@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from numba import carray, njit, types
 
 from mixtura.kernels.compiled_orient import (
     along,
@@ -11,29 +11,33 @@ from mixtura.kernels.compiled_orient import (
     composed,
     diagonalize,
     equal_volumes,
+    total,
 )
 from mixtura.kernels.compiled_sweep import OPTIONS
 from mixtura.kernels.compiled_vectors import keep_apart
 from mixtura.kernels.forms import EEV, EVE, EVI, EVV, VEE, VEI, VVE
 from mixtura.kernels.plain_forms import ROUNDS, SETTLED
 
-__all__ = ["hold", "holding"]
+__all__ = ["SIGNATURE", "hold"]
 
 _VEI, _EVI, _VEE, _EVE, _VVE, _EEV, _EVV = VEI, EVI, VEE, EVE, VVE, EEV, EVV
 _ROUNDS, _SETTLED = ROUNDS, SETTLED
 
+_NUMBERS = types.CPointer(types.float64)
+SIGNATURE = types.int64(*[_NUMBERS] * 4, *[types.int64] * 5)
+"""Of `hold` as a function in C, which climbs call by its address: linked into them, it would be
+compiled again with each."""
+
+
+def hold(packed, dof, axes, values, k, d, s, m, form):  # type: ignore[no-untyped-def]
+    """`_hold` for a caller in C: pointers, and the sizes of the arrays; 0 for False."""
+    p, v = carray(packed, (k, s)), carray(dof, (k,))
+    sound = _hold(p, v, form, carray(axes, (m, d, d)), carray(values, (k, d)))
+    return 1 if sound else 0
+
 
 @njit(**OPTIONS)
-def holding(averages, dof, form, axes, values, packed):  # type: ignore[no-untyped-def]
-    """`hold` a copy of the averages (k, s), in `packed`."""
-    for c in range(averages.shape[0]):
-        for f in range(averages.shape[1]):
-            packed[c, f] = averages[c, f]
-    return hold(packed, dof, form, axes, values)
-
-
-@njit(**OPTIONS)
-def hold(packed, dof, form, axes, values):  # type: ignore[no-untyped-def]
+def _hold(packed, dof, form, axes, values):  # type: ignore[no-untyped-def]
     """Hold averages (k, s), packed as second moments, to a form in place.
 
     `axes` (k or 1, d, d) are where to begin, unless they begin with NaN, and where it ends;
@@ -78,7 +82,7 @@ def _own_axes(packed, full, dof, form, axes, values):  # type: ignore[no-untyped
     """EEV, VEV and EVV: every component along the axes of its average."""
     keep_apart()
     k, d = values.shape
-    turned, total = np.empty((d, d)), dof.sum()
+    turned, all_dof = np.empty((d, d)), total(dof)
     for c in range(k):
         if np.isnan(axes[c, 0, 0]):
             for i in range(d):
@@ -93,7 +97,7 @@ def _own_axes(packed, full, dof, form, axes, values):  # type: ignore[no-untyped
         for j in range(d):
             shape = 0.0
             for c in range(k):
-                shape += dof[c] * values[c, j] / total
+                shape += dof[c] / all_dof * values[c, j]
             for c in range(k):
                 values[c, j] = shape
     elif form == _EVV:
@@ -110,16 +114,16 @@ def _equal_shapes(values, dof):  # type: ignore[no-untyped-def]
     """Make eigenvalues (k, d) proportional from row to row, in place; False if one is zero."""
     keep_apart()
     k, d = values.shape
-    volumes, shape, total = np.empty(k), np.empty(d), dof.sum()
+    volumes, shape, all_dof = np.empty(k), np.empty(d), total(dof)
     for c in range(k):
-        volumes[c] = values[c].sum() / d
+        volumes[c] = total(values[c]) / d
         if not volumes[c] > 0.0:
             return False
     for _ in range(_ROUNDS + 1):
         for j in range(d):
             shape[j] = 0.0
             for c in range(k):
-                shape[j] += dof[c] / total * values[c, j] / volumes[c]
+                shape[j] += dof[c] / all_dof * values[c, j] / volumes[c]
             if not shape[j] > 0.0:
                 return False
         settled = True
@@ -144,10 +148,12 @@ def _proportional(packed, full, dof, values):  # type: ignore[no-untyped-def]
     """Make matrices proportional (VEE); False if together they are singular."""
     keep_apart()
     k, d = values.shape
-    volumes, total = np.empty(k), dof.sum()
+    volumes, all_dof = np.empty(k), total(dof)
     shape, inverse = np.empty((d, d)), np.empty((d, d))
     for c in range(k):
-        volumes[c] = np.trace(full[c]) / d
+        volumes[c] = 0.0
+        for i in range(d):
+            volumes[c] += full[c, i, i] / d
         if not volumes[c] > 0.0:
             return False
     for _ in range(_ROUNDS):
@@ -155,7 +161,7 @@ def _proportional(packed, full, dof, values):  # type: ignore[no-untyped-def]
             for j in range(d):
                 shape[i, j] = 0.0
                 for c in range(k):
-                    shape[i, j] += dof[c] / total / volumes[c] * full[c, i, j]
+                    shape[i, j] += dof[c] / all_dof / volumes[c] * full[c, i, j]
         if not _inverted(shape, inverse):
             return False
         settled = True
@@ -170,11 +176,14 @@ def _proportional(packed, full, dof, values):  # type: ignore[no-untyped-def]
             volumes[c] = volume
         if settled:
             break
-    least = 1.0 / np.sqrt((inverse * inverse).sum())
+    square = 0.0
+    for i in range(d):
+        for j in range(d):
+            square += inverse[i, j] ** 2
     for c in range(k):
         f = 0
         for i in range(d):
-            values[c, i] = volumes[c] * least
+            values[c, i] = volumes[c] / np.sqrt(square)
             for j in range(i, d):
                 packed[c, f] = volumes[c] * shape[i, j]
                 f += 1
@@ -205,8 +214,8 @@ def _inverted(matrix, inverse):  # type: ignore[no-untyped-def]
         white[i, i] = 1.0 / lower[i, i]
     for i in range(d):
         for j in range(i, d):
-            total = 0.0
+            product = 0.0
             for r in range(j, d):
-                total += white[r, i] * white[r, j]
-            inverse[i, j] = inverse[j, i] = total
+                product += white[r, i] * white[r, j]
+            inverse[i, j] = inverse[j, i] = product
     return True
