@@ -36,7 +36,8 @@ class Mixture:
     means : (k, d) array_like
     covariances : array_like
         Laid out for `covariance_type` as in scikit-learn: ``(k, d, d)`` full, ``(d, d)`` tied,
-        ``(k, d)`` diag, ``(k,)`` spherical and equal-spherical.
+        ``(k, d)`` diag, ``(k,)`` spherical and equal-spherical; ``(d,)`` for EEI, ``(k, d)`` for
+        VEI and EVI, ``(k, d, d)`` for the rest.
     covariance_type : str, default="full"
         A covariance family: full, tied, diag, spherical, equal-spherical, or its mclust name.
     feature_names : sequence of str, optional
@@ -429,10 +430,9 @@ class Mixture:
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        kind = type(self.structure).__name__.removesuffix("Covariances").lower()
         size = f"{self.n_components} component{'s' * (self.n_components > 1)} in "
         size += f"{self.n_features} dimension{'s' * (self.n_features > 1)}"
-        lines = [f"Mixture of {size} ({kind})"]
+        lines = [f"Mixture of {size} ({self.structure.name})"]
         deviations = np.sqrt(self.structure.variances_by_column) / self.frame.scale
         names = self.feature_names or [f"x{i}" for i in range(self.n_features)]
         for index in range(min(self.n_components, 12)):

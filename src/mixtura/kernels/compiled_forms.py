@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
+from collections.abc import Sequence
+from functools import cache
+from threading import Lock
+from typing import Any
+
 import numpy as np
-from numba import carray, njit, types
+from numba import carray, cfunc, njit, types
+from numpy.typing import NDArray
 
 from mixtura.kernels.compiled_orient import (
     along,
@@ -15,21 +22,82 @@ from mixtura.kernels.compiled_orient import (
 )
 from mixtura.kernels.compiled_sweep import OPTIONS
 from mixtura.kernels.compiled_vectors import keep_apart
-from mixtura.kernels.forms import EEV, EVE, EVI, EVV, VEE, VEI, VVE
-from mixtura.kernels.plain_forms import ROUNDS, SETTLED
+from mixtura.kernels.forms import COMMON_AXES, EEV, EVE, EVI, EVV, FREE, VEE, VEI, VEV, VVE
+from mixtura.kernels.layout import triangle
+from mixtura.kernels.plain_forms import ROUNDS, SETTLED, Bounds
+from mixtura.kernels.plain_forms import constrain as constrain_within
 
-__all__ = ["SIGNATURE", "hold"]
+__all__ = ["address", "constrain", "first_axes"]
+
+Array = NDArray[Any]
 
 _VEI, _EVI, _VEE, _EVE, _VVE, _EEV, _EVV = VEI, EVI, VEE, EVE, VVE, EEV, EVV
 _ROUNDS, _SETTLED = ROUNDS, SETTLED
 
 _NUMBERS = types.CPointer(types.float64)
-SIGNATURE = types.int64(*[_NUMBERS] * 4, *[types.int64] * 5)
-"""Of `hold` as a function in C, which climbs call by its address: linked into them, it would be
-compiled again with each."""
+_SIGNATURE = types.int64(*[_NUMBERS] * 4, *[types.int64] * 5)
+_POINTER = ctypes.POINTER(ctypes.c_double)
+_compiling = Lock()
 
 
-def hold(packed, dof, axes, values, k, d, s, m, form):  # type: ignore[no-untyped-def]
+def constrain(
+    averages: Array,
+    dof: Array,
+    form: int,
+    bounds: Bounds = Bounds(),
+    *,
+    axes: Array | None = None,
+    volumes: Array | None = None,
+) -> tuple[Array, Array | None]:
+    """As `plain.constrain`, which takes over where a bound holds."""
+    k, d = averages.shape[:2]
+    rows, columns = triangle(d)
+    packed = np.array(averages[:, rows, columns] if averages.ndim == 3 else averages, order="C")
+    begin, values = first_axes(form, k, d, [axes])[0], np.empty((k, d))
+    arrays = packed, np.array(dof, np.float64), begin, values
+    pointers = [part.ctypes.data_as(_POINTER) for part in arrays]
+    sound = np.isinf(bounds.ratio) and _compiled().ctypes(
+        *pointers, k, d, packed.shape[1], len(begin), int(form)
+    )
+    if not sound or not values.min() >= bounds.floor:
+        return constrain_within(averages, dof, form, bounds, axes=axes, volumes=volumes)
+    if averages.ndim == 2:
+        return packed, None
+    out = np.empty_like(averages)
+    out[:, rows, columns] = out[:, columns, rows] = packed
+    return out, begin[0] if form in COMMON_AXES else None
+
+
+def first_axes(form: int, k: int, d: int, given: Sequence[Array | None], field: int = 1) -> Array:
+    """Axes to begin from (E, k or 1, d, d), NaN where unknown; as small as can be if unused."""
+    own = form in (EEV, VEV, EVV)
+    sizes = (k if own else 1, d, d) if own or form in COMMON_AXES else (1, 1, 1)
+    axes = np.full((field, *sizes), np.nan)
+    for begin, known in zip(axes, given, strict=False):
+        if known is not None and form in COMMON_AXES:
+            begin[0] = known
+    return axes
+
+
+def address(form: int) -> int:
+    """Where climbs find the function that holds averages to the form; 0 if nothing is held."""
+    return 0 if form == FREE else int(_compiled().address)
+
+
+@cache
+def _compiled() -> Any:
+    """`_hold_at` as a function in C, compiled when a form is first asked for.
+
+    Climbs call it by its address: linked into them, it would be compiled again with each.
+    """
+    with _compiling:
+        try:
+            return cfunc(_SIGNATURE, cache=True)(_hold_at)
+        except RuntimeError:  # no folder may be written to: compile in every process
+            return cfunc(_SIGNATURE)(_hold_at)
+
+
+def _hold_at(packed, dof, axes, values, k, d, s, m, form):  # type: ignore[no-untyped-def]
     """`_hold` for a caller in C: pointers, and the sizes of the arrays; 0 for False."""
     p, v = carray(packed, (k, s)), carray(dof, (k,))
     sound = _hold(p, v, form, carray(axes, (m, d, d)), carray(values, (k, d)))
@@ -45,7 +113,7 @@ def _hold(packed, dof, form, axes, values):  # type: ignore[no-untyped-def]
     """
     keep_apart()
     k, d = values.shape
-    if form == _VEI or form == _EVI:
+    if form in (_VEI, _EVI):
         for c in range(k):
             for j in range(d):
                 values[c, j] = packed[c, j]
@@ -59,7 +127,7 @@ def _hold(packed, dof, form, axes, values):  # type: ignore[no-untyped-def]
         _unpack(packed[c], full[c])
     if form == _VEE:
         return _proportional(packed, full, dof, values)
-    if form == _EVE or form == _VVE:
+    if form in (_EVE, _VVE):
         if not axes_in_common(full, dof, form == _EVE, axes[0], values):
             return False
         for c in range(k):

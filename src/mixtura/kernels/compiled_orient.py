@@ -10,11 +10,12 @@ from numba import njit
 
 from mixtura.kernels.compiled_sweep import OPTIONS
 from mixtura.kernels.compiled_vectors import keep_apart
-from mixtura.kernels.plain_forms import GAIN, SWEEPS
+from mixtura.kernels.plain_forms import GAIN, SWEEPS, TURNS
 
 __all__ = ["along", "axes_in_common", "composed", "diagonalize", "equal_volumes", "total"]
 
-_GAIN, _SWEEPS, _TURNS = GAIN, SWEEPS, 40
+_GAIN, _SWEEPS, _TURNS = GAIN, SWEEPS, TURNS
+_JACOBI = 40  # sweeps at most; from five to ten are usual
 
 
 @njit(**OPTIONS)
@@ -25,7 +26,7 @@ def diagonalize(matrix, axes):  # type: ignore[no-untyped-def]
     """
     keep_apart()
     d = len(matrix)
-    for _ in range(_TURNS):
+    for _ in range(_JACOBI):
         done = True
         for p in range(d - 1):
             for q in range(p + 1, d):
@@ -203,15 +204,18 @@ def axes_in_common(averages, dof, equal, axes, values):  # type: ignore[no-untyp
     """
     keep_apart()
     k, d = values.shape
-    if np.isnan(axes[0, 0]) and not _begin(averages, dof, equal, axes, values):
-        return False
+    sweeps = _SWEEPS
+    if np.isnan(axes[0, 0]):
+        sweeps = max(_SWEEPS, _TURNS // d)
+        if not _begin(averages, dof, equal, axes, values):
+            return False
     turned, nothing = np.empty((k, d, d)), np.empty((0, 0))
     for c in range(k):
         along(averages[c], axes, turned[c])
     if not _held(turned, dof, equal, values):
         return False
     least, even = _GAIN * total(dof), d + d % 2
-    for _ in range(_SWEEPS):
+    for _ in range(sweeps):
         moved = False
         for turning in range(even - 1):
             any_moved = False
