@@ -42,7 +42,8 @@ class Mixture:
     means : (k, d) array_like
     covariances : array_like
         Laid out for `covariance_type` as in scikit-learn: ``(k, d, d)`` full, ``(d, d)`` tied,
-        ``(k, d)`` diag, ``(k,)`` spherical and equal-spherical.
+        ``(k, d)`` diag, ``(k,)`` spherical and equal-spherical; ``(d,)`` for EEI, ``(k, d)`` for
+        VEI and EVI, ``(k, d, d)`` for the rest.
     covariance_type : str, default="full"
         A covariance family: full, tied, diag, spherical, equal-spherical, or its mclust name.
     feature_names : sequence of str, optional

@@ -15,7 +15,7 @@ from mixtura import _checks, kernels
 from mixtura._errors import InputError, InputTypeError, MixturaError, MixturaWarning
 from mixtura._types import Array, Indices
 from mixtura.block import Block
-from mixtura.covariance import FAMILIES, Family, family
+from mixtura.covariance import FAMILIES, UNIVARIATE, Family, family
 from mixtura.expectation import hard, soft
 from mixtura.fit.em import Fit, Stop
 from mixtura.fit.fitting import Note, fitted, renamed, seconds
@@ -233,7 +233,7 @@ def select(
         names=read.names,
         labels=labels,
     )
-    return grid(task, counts(components), rules(families), n_jobs, progress)
+    return grid(task, counts(components), rules(families, read.rows.shape[1]), n_jobs, progress)
 
 
 def grid(
@@ -303,13 +303,16 @@ def counts(components: Any) -> list[int]:
     return sorted({int(k) for k in listed})
 
 
-def rules(families: Any) -> list[Family]:
-    """Families from "all", a name, or names."""
-    if isinstance(families, str):
-        return list(FAMILIES.values()) if families == "all" else [family(families)]
+def rules(families: Any, d: int | None = None) -> list[Family]:
+    """Families from "all", a name, or names; for one column, "all" are the two that differ."""
+    if isinstance(families, str) and families != "all":
+        return [family(families, d)]
     if families is None or not hasattr(families, "__iter__") or not list(families):
         raise InputTypeError(f'covariance_type={families!r}: use a name, names or "all"')
-    return [family(name) for name in families]
+    names = list(FAMILIES) if isinstance(families, str) else list(families)
+    if d == 1 and names == list(FAMILIES):
+        names = list(UNIVARIATE)
+    return [family(name, d) for name in names]
 
 
 def threads(n_jobs: int | None) -> int:
