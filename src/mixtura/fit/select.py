@@ -20,7 +20,7 @@ from mixtura.expectation import hard, soft
 from mixtura.fit.em import Fit, Stop
 from mixtura.fit.fitting import Note, fitted, renamed, seconds
 from mixtura.fit.given import Start, given_start
-from mixtura.fit.outliers import NONE, Outliers
+from mixtura.fit.outliers import NONE, Outliers, asked
 from mixtura.fit.problem import Problem, state, with_outliers, with_prior
 from mixtura.mixture import Mixture
 from mixtura.source import MemorySource
@@ -181,6 +181,10 @@ def select(
     sample_weight: Any = None,
     labels: Any = None,
     prior: Any = None,
+    distribution: str = "gaussian",
+    dof: Any = "common",
+    noise: Any = False,
+    trim: float = 0.0,
     tol: float = 1e-6,
     max_iter: int = 1000,
     random_state: int = 0,
@@ -202,7 +206,7 @@ def select(
     labels : (n,) or (n, k) array_like, optional
         Known components, -1 for unknown.
     prior : None, "fraley-raftery" or Conjugate
-    tol, max_iter
+    distribution, dof, noise, trim, tol, max_iter
         As in `GaussianMixture`.
     random_state : int, default=0
     n_jobs : int, optional
@@ -232,6 +236,7 @@ def select(
         prior,
         names=read.names,
         labels=labels,
+        outliers=asked(distribution, dof, noise, trim),
     )
     return grid(task, counts(components), rules(families, read.rows.shape[1]), n_jobs, progress)
 
