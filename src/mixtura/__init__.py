@@ -9,6 +9,7 @@ _HOMES = {
     "Candidate": "mixtura.fit.select",
     "Conjugate": "mixtura.prior",
     "DegenerateWarning": "mixtura._errors",
+    "Directions": "mixtura.inference.directions",
     "GaussianMixture": "mixtura.estimators",
     "InputError": "mixtura._errors",
     "InputTypeError": "mixtura._errors",
@@ -20,17 +21,21 @@ _HOMES = {
     "ModelFileError": "mixtura._errors",
     "Selection": "mixtura.fit.select",
     "StartsDisagreeWarning": "mixtura._errors",
+    "Tree": "mixtura.fit.hierarchical",
+    "hierarchical": "mixtura.fit.hierarchical",
     "load": "mixtura.io.model_file",
     "load_metadata": "mixtura.io.model_file",
     "plot": "mixtura.plot",
     "save": "mixtura.io.model_file",
     "select": "mixtura.fit.select",
+    "separating_directions": "mixtura.inference.directions",
 }
 
 __all__ = [
     "Candidate",
     "Conjugate",
     "DegenerateWarning",
+    "Directions",
     "GaussianMixture",
     "InputError",
     "InputTypeError",
@@ -42,11 +47,14 @@ __all__ = [
     "ModelFileError",
     "Selection",
     "StartsDisagreeWarning",
+    "Tree",
+    "hierarchical",
     "load",
     "load_metadata",
     "plot",
     "save",
     "select",
+    "separating_directions",
 ]
 __version__ = "0.1.0"
 

@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixtura.kernels.layout import DIAGONAL, FULL, LINEAR, SPHERICAL, width
+from mixtura.kernels.plain_hierarchy import agglomerate
 
 __all__ = [
     "accumulate",
     "accumulate_centred",
+    "agglomerate",
     "cancellation",
     "features",
     "lloyd",
