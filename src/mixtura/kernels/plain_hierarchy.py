@@ -7,33 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["EEE", "EII", "VII", "VVV", "agglomerate", "criterion"]
+__all__ = ["EEE", "EII", "VII", "VVV", "agglomerate"]
 
 Array = NDArray[Any]
 
 EII, VII, EEE, VVV = 0, 1, 2, 3
-
-
-def criterion(mass: Array, scatter: Array, ridge: float, model: int) -> Array:
-    """What a cluster of so much mass and scatter (..., d, d) adds to the criterion; not for EEE.
-
-    ``tr W`` for EII, ``n d log((tr W / d + r) / n)`` for VII, ``n log det((W + r 1) / n)`` for VVV:
-    twice the negative log-likelihood of its rows but for a constant (Fraley 1998), with `ridge` r
-    in place of what a single row does not tell.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> criterion(np.array(2.0), np.diag([1.0, 3.0]), 1.0, VVV).round(6)
-    np.float64(1.386294)
-    """
-    d = scatter.shape[-1]
-    trace = np.trace(scatter, axis1=-2, axis2=-1)
-    if model == EII:
-        return np.asarray(trace)
-    if model == VII:
-        return np.asarray(mass * d * np.log((trace / d + ridge) / mass))
-    return np.asarray(mass * (np.linalg.slogdet(scatter + ridge * np.eye(d))[1] - d * np.log(mass)))
 
 
 def agglomerate(rows: Array, weights: Array, ridge: float, model: int) -> tuple[Array, Array]:
@@ -46,10 +24,11 @@ def agglomerate(rows: Array, weights: Array, ridge: float, model: int) -> tuple[
     weights : (m,)
         Positive.
     ridge : float
-        Positive, in squared units of the rows; without effect for EII.
+        r, positive, in squared units of the rows; without effect for EII.
     model : int
-        EII, VII, EEE or VVV. For EEE, whose clusters share one covariance, the criterion is
-        ``N log det(Σ W + r 1)``.
+        The criterion, with n rows and scatter W in a cluster and N rows in all (Fraley 1998):
+        EII ``Σ tr W``; VII ``Σ n d log((tr W / d + r) / n)``; VVV ``Σ n log det((W + r 1) / n)``;
+        EEE ``N log det(Σ W + r 1)``.
 
     Returns
     -------
@@ -66,48 +45,58 @@ def agglomerate(rows: Array, weights: Array, ridge: float, model: int) -> tuple[
     """
     m, d = rows.shape
     means, mass = np.array(rows, dtype=np.float64), np.array(weights, dtype=np.float64)
-    scatter, pooled = np.zeros((m, d, d)), ridge * np.eye(d)
+    scatter = np.zeros((m, d, d) if model == VVV else m)
+    own = _alone(mass, scatter, d, ridge, model)
+    pooled, active = ridge * np.eye(d), np.ones(m, dtype=bool)
     merges, costs = np.empty((m - 1, 2), np.intp), np.empty(m - 1)
     table = np.full((m, m), np.inf)
-    active = np.ones(m, dtype=bool)
     for i in range(m - 1 if model != EEE else 0):
-        table[i, i + 1 :] = _rises((means, mass, scatter), i, np.arange(i + 1, m), ridge, model)
+        rest = np.arange(i + 1, m)
+        table[i, rest] = _rises((means, mass, scatter, own), i, rest, ridge, model)
     for step in range(m - 1):
         if model == EEE:
             table = _pooled_rises(means, mass, pooled, active)
-        first, second = np.unravel_index(int(table.argmin()), table.shape)
-        i, j = int(min(first, second)), int(max(first, second))
-        merges[step], costs[step] = (i, j), table[first, second]
+        pair = divmod(int(table.argmin()), m)
+        i, j = min(pair), max(pair)
+        merges[step], costs[step] = (i, j), table[pair]
         off = means[i] - means[j]
         share = mass[j] / (mass[i] + mass[j])
-        spread = mass[i] * share * np.outer(off, off)
-        scatter[i] += scatter[j] + spread
-        pooled = pooled + spread
+        scatter[i] += scatter[j] + mass[i] * share * (np.outer(off, off) if model == VVV else off @ off)
+        pooled = pooled + mass[i] * share * np.outer(off, off)
         means[i] -= share * off
         mass[i] += mass[j]
         active[j] = False
-        table[j], table[:, j], table[i], table[:, i] = np.inf, np.inf, np.inf, np.inf
-        others = np.flatnonzero(active)
-        others = others[others != i]
-        if model != EEE and len(others):
-            table[i, others] = _rises((means, mass, scatter), i, others, ridge, model)
+        if model != EEE:
+            own[i] += own[j] + costs[step]
+            table[j], table[:, j], table[i], table[:, i] = np.inf, np.inf, np.inf, np.inf
+            others = np.flatnonzero(active)
+            others = others[others != i]
+            table[i, others] = _rises((means, mass, scatter, own), i, others, ridge, model)
     return merges, costs
 
 
+def _alone(mass: Array, scatter: Array, d: int, ridge: float, model: int) -> Array:
+    """What clusters add to the criterion, from their scatter (n, d, d) or its trace (n,)."""
+    if model == VVV:
+        shape = np.linalg.slogdet(scatter + ridge * np.eye(d))[1]
+        return np.asarray(mass * (shape - d * np.log(mass)))
+    return np.asarray(scatter if model == EII else mass * d * np.log((scatter / d + ridge) / mass))
+
+
 def _rises(
-    clusters: tuple[Array, Array, Array], i: int, others: Array, ridge: float, model: int
+    clusters: tuple[Array, Array, Array, Array], i: int, others: Array, ridge: float, model: int
 ) -> Array:
     """By how much the criterion rises if cluster i joins each of the others."""
-    means, mass, scatter = clusters
+    means, mass, scatter, own = clusters
     off = means[others] - means[i]
     both = mass[others] + mass[i]
     factor = mass[others] * mass[i] / both
-    if model == EII:
-        return np.asarray(factor * np.einsum("ni,ni->n", off, off))
-    spread = np.einsum("n,ni,nj->nij", factor, off, off)
-    union = criterion(both, scatter[others] + scatter[i] + spread, ridge, model)
-    apart = criterion(mass[others], scatter[others], ridge, model)
-    return np.asarray(union - apart - criterion(mass[i], scatter[i], ridge, model))
+    if model == VVV:
+        spread = factor[:, None, None] * off[:, :, None] * off[:, None, :]
+    else:
+        spread = factor * np.einsum("ni,ni->n", off, off)
+    union = _alone(both, scatter[others] + scatter[i] + spread, off.shape[1], ridge, model)
+    return np.asarray(union - own[others] - own[i])
 
 
 def _pooled_rises(means: Array, mass: Array, pooled: Array, active: Array) -> Array:
