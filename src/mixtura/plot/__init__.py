@@ -15,6 +15,7 @@ from mixtura.plot.cluster import ClusterDisplay
 from mixtura.plot.density import DensityDisplay
 from mixtura.plot.directions import DirectionsDisplay
 from mixtura.plot.histogram import HistogramDisplay
+from mixtura.plot.merge import MergeDisplay
 from mixtura.plot.pairs import PairsDisplay
 from mixtura.plot.save import save_figures
 from mixtura.plot.selection import SelectionDisplay
@@ -26,6 +27,7 @@ __all__ = [
     "DensityDisplay",
     "DirectionsDisplay",
     "HistogramDisplay",
+    "MergeDisplay",
     "PairsDisplay",
     "SelectionDisplay",
     "TraceDisplay",
