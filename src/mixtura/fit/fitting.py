@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from mixtura._errors import (
 from mixtura._types import Array, Mask
 from mixtura.fit.em import Fit, Follow, Stop, run
 from mixtura.fit.problem import Problem
+from mixtura.fit.robust import hardened
 from mixtura.fit.sample import SIZE, Sample, sample
 from mixtura.fit.start import Finalist, agree, collapsed, met, partition, tournament
 from mixtura.mixture import Mixture
@@ -68,14 +70,15 @@ def fitted(
     _check_rows(problem, k)
     kernels.prepare(seconds(problem, k))
     with one_blas_thread():
-        small = sample(problem, k, rng)
+        small = sample(problem.ordinary, k, rng)
         finalists: list[Finalist] = []
         start_given = start is not None
         if start is None:
-            finalists = tournament(small, k, rng, stop, fields)
+            enter = tournament if problem.outliers.none else partial(hardened, problem)
+            finalists = enter(small, k, rng, stop, fields)
             fit = _onward(problem, finalists[0].fit, small.whole, stop, follow)
         else:
-            fit = run(problem, start, stop, follow)
+            fit = run(problem, problem.outliers.fitted_out(start), stop, follow)
         fit, rescued = _rescued(problem, small, fit, stop, follow)
         fit, disagreement = _second_opinion(problem, small, fit, finalists, stop)
     if finalists and small.told is None:
@@ -131,11 +134,11 @@ def _reseeded(small: Sample, fit: Fit, bad: Array) -> Mixture:
     spots = order[np.linspace(0, len(order) // 10, int(bad.sum())).astype(int)]
     location = mixture.location.copy()
     location[bad] = np.nan_to_num(mixture.frame.read(block.rows[spots]), nan=0.0)
-    flat = problem.isotropic(location)
-    start = problem.maximized(problem.at(flat).data, flat)
+    flat, easy = problem.isotropic(location), problem.ordinary
+    start = easy.maximized(easy.at(flat).data, flat)
     weights = np.where(bad, 1.0 / k, mixture.weights)
-    return Mixture.of(
-        weights / weights.sum(), location, start.structure, mixture.frame, mixture.feature_names
+    return mixture.changed(
+        weights=weights / weights.sum(), location=location, structure=start.structure
     )
 
 
@@ -220,5 +223,4 @@ def ordered(fit: Fit) -> Fit:
 
 def renamed(fit: Fit, names: tuple[str, ...] | None) -> Fit:
     """The fit with its mixture's columns named."""
-    m = fit.mixture
-    return replace(fit, mixture=Mixture.of(m.weights, m.location, m.structure, m.frame, names))
+    return replace(fit, mixture=fit.mixture.changed(feature_names=names))

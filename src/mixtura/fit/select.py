@@ -20,7 +20,8 @@ from mixtura.expectation import hard, soft
 from mixtura.fit.em import Fit, Stop
 from mixtura.fit.fitting import Note, fitted, renamed, seconds
 from mixtura.fit.given import Start, given_start
-from mixtura.fit.problem import Problem, state, with_prior
+from mixtura.fit.outliers import NONE, Outliers
+from mixtura.fit.problem import Problem, state, with_outliers, with_prior
 from mixtura.mixture import Mixture
 from mixtura.source import MemorySource
 
@@ -145,11 +146,12 @@ class Task:
     names: tuple[str, ...] | None = None
     labels: Any = None
     start: Start = Start()
+    outliers: Outliers = NONE
 
     def problem(self, rule: Family, k: int, source: MemorySource) -> Problem:
         """The problem of one cell."""
         stated = state(source, rule, reg_covar=self.reg_covar, assign=self.assign, names=self.names)
-        stated = replace(stated, equal_weights=self.equally(rule))
+        stated = with_outliers(replace(stated, equal_weights=self.equally(rule)), self.outliers)
         return with_prior(stated, self.prior, k)
 
     def equally(self, rule: Family) -> bool:
@@ -336,9 +338,8 @@ def _cell(task: Task, k: int, rule: Family) -> tuple[Candidate, Fit | None, tupl
 def judged(task: Task, problem: Problem, fit: Fit, rule: Family, degenerate: bool) -> Candidate:
     """The criteria of a fit."""
     k, d = fit.mixture.location.shape
-    likelihood, sharpness = totals(fit.mixture, problem)
-    p = n_parameters(rule, k, d, task.equally(rule))
-    n = problem.summary.weight
+    likelihood, sharpness, n = totals(fit.mixture, problem)
+    p = n_parameters(rule, k, d, task.equally(rule), task.outliers)
     bic = -2.0 * likelihood + p * float(np.log(n))
     scores = {
         "bic": bic,
@@ -362,24 +363,29 @@ def judged(task: Task, problem: Problem, fit: Fit, rule: Family, degenerate: boo
     )
 
 
-def n_parameters(rule: Family, k: int, d: int, equal_weights: bool = False) -> int:
-    """Free parameters: covariances, means, and weights unless they are equal."""
-    return rule.n_parameters(k, d) + k * d + (0 if equal_weights else k - 1)
+def n_parameters(
+    rule: Family, k: int, d: int, equal_weights: bool = False, outliers: Outliers = NONE
+) -> int:
+    """Free parameters: covariances, means, weights unless they are equal, and those of outliers."""
+    weights = 0 if equal_weights else k - 1
+    return rule.n_parameters(k, d) + k * d + weights + outliers.n_parameters(k)
 
 
-def totals(mixture: Mixture, problem: Problem) -> tuple[float, float]:
-    """``Σ w log P(x)`` and ``Σ w log max_k r`` over the rows, in the data's units."""
+def totals(mixture: Mixture, problem: Problem) -> tuple[float, float, float]:
+    """``Σ w log P(x)``, ``Σ w log max_k r`` and Σ w over the rows kept, in the data's units."""
+    cut = problem.cut(mixture)
 
-    def both(block: Block) -> Array:
-        out = np.empty((len(block), 2))
-        mixture.fill(block, _value_and_sharpness, out)
-        return block.weight() @ out
+    def sums(block: Block) -> Array:
+        out = np.ones((len(block), 3))
+        mixture.fill(block, value_and_sharpness, out[:, :2])
+        return problem.kept(block, mixture, cut) @ out
 
-    value, sharpness = sum(problem.source.map(both))
-    return float(value), float(sharpness)
+    value, sharpness, weight = sum(problem.source.map(sums))
+    return float(value), float(sharpness), float(weight)
 
 
-def _value_and_sharpness(joint: Array) -> Array:
+def value_and_sharpness(joint: Array) -> Array:
+    """Log-density and the log of the largest responsibility of each row, (n, 2)."""
     top = joint.max(axis=1)
     norm = top + np.log(np.exp(joint - top[:, None]).sum(axis=1))
     return np.column_stack([norm, top - norm])
@@ -396,5 +402,6 @@ def held_out(task: Task, k: int, rule: Family) -> float:
         start = given_start(problem, k, replace(task.start, how=task.start.name()), task.rng(k))
         mixture = fitted(problem, k, task.rng(k), start=start, stop=task.stop).fit.mixture
         test = task.source.take(np.flatnonzero(fold == part))
-        total += float(mixture.logpdf(test.rows) @ test.weight())
+        rows = MemorySource(test.rows, test.weights)
+        total += totals(mixture, problem.on(rows))[0]
     return total

@@ -28,6 +28,9 @@ _ROUNDS = (8, 16, 32)
 _BUDGET = 0.01
 """Seconds for the first round, about."""
 
+_MANY = 6
+"""So many components call for twice the entrants: optima multiply."""
+
 _AGREED = 3
 """So many starts at the same optimum end the tournament."""
 
@@ -73,17 +76,18 @@ def tournament(
     first starts agree on an optimum, the rest need not run, unless more `fields` are asked for.
     """
     field = _affordable(small, k)
-    entrants = islice(_entrants(small, k, rng, fields), field * fields)
+    rounds = 2 * fields if k >= _MANY and field == len(_FIELD) else fields
+    entrants = islice(_entrants(small, k, rng, rounds), field * rounds)
     long, short = (min(steps, stop.max_iter) for steps in (_LONG, _SHORT))
     first = list(islice(entrants, _FIRST))
     standing = _begun(small, k, first, long if field == len(_FIELD) else short)
     if fields == 1 and _agreed(standing):
-        return _better_half(standing)
-    standing = _better_half([*standing, *_begun(small, k, list(entrants), short)])
+        return better_half(standing)
+    standing = better_half([*standing, *_begun(small, k, list(entrants), short)])
     for steps in _ROUNDS if field == len(_FIELD) else ():
         steps = min(steps, stop.max_iter - max(one.fit.n_iter for one in standing))
         if len(standing) > 1 and steps > 0:
-            standing = _better_half(_onward(small, standing, steps))
+            standing = better_half(_onward(small, standing, steps))
     return standing
 
 
@@ -126,7 +130,7 @@ def _agreed(standing: list[Finalist]) -> bool:
     return together >= _AGREED and not best.degenerate
 
 
-def _better_half(standing: list[Finalist]) -> list[Finalist]:
+def better_half(standing: list[Finalist]) -> list[Finalist]:
     """The better half, best first, sound ones before others.
 
     Climbs that have met count once, and those too far behind the best do not count.
