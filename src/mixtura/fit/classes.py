@@ -157,7 +157,8 @@ class ClassFit:
         best = self.best * len(names) if shared else self.best
         wide = max(5, *map(len, names))
         lines = [
-            "Mixture classifier: " + ("one family for all classes" if shared else "a mixture a class"),
+            "Mixture classifier: "
+            + ("one family for all classes" if shared else "a mixture a class"),
             f"log-likelihood {self.log_likelihood:.3f}, {self.weight:g} rows, "
             f"{self.n_parameters} parameters, BIC {self.bic:.3f} (smaller is better)",
             f"{'class':<{wide}}  {'rows':>8}  {'prior':>6}  {'k':>2}  covariance",
@@ -375,7 +376,9 @@ def climb(
     """
     stop, rows = plan.task.stop, plan.source.whole.rows
     problems = [
-        plan.task.problem(family(one.covariance_type), one.n_components, plan.of(c, mass[:, c])[0].source)
+        plan.task.problem(
+            family(one.covariance_type), one.n_components, plan.of(c, mass[:, c])[0].source
+        )
         for c, one in enumerate(best)
     ]
     trace: list[float] = []
