@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from scipy.special import betaln, gammaln
 
+from mixtura._errors import InputError
 from mixtura._types import Array
 
 LOG_2PI = float(np.log(2.0 * np.pi))
@@ -49,6 +50,9 @@ class Law(Protocol):
     def row_weights(self, squared: Array, features: int) -> Array:
         """Expected weight u (m, k) with which a row enters the moments of each component."""
 
+    def check(self, k: int) -> None:
+        """Refuse a law that is not one of k components."""
+
     def expanded(self, counts: Array, mass: Array) -> Array:
         """What divides the scatter (k,), given ``Σ r`` and ``Σ r u``."""
 
@@ -76,6 +80,9 @@ class Gaussian:
 
     def row_weights(self, squared: Array, features: int) -> Array:
         return np.ones_like(squared)
+
+    def check(self, k: int) -> None:
+        return
 
     def expanded(self, counts: Array, mass: Array) -> Array:
         return counts
@@ -145,6 +152,11 @@ class StudentT:
 
     def row_weights(self, squared: Array, features: int) -> Array:
         return np.asarray((self.dof + features) / (self.dof + squared))
+
+    def check(self, k: int) -> None:
+        dof = np.asarray(self.dof)
+        if dof.shape != (k,) or not (np.isfinite(dof) & (dof > 0)).all():
+            raise InputError(f"dof={dof}: {k} components need {k} finite numbers above 0")
 
     def expanded(self, counts: Array, mass: Array) -> Array:
         """Counts times the estimate α of a scale common to all u: ``Σ ν r u / Σ ν r``.

@@ -13,7 +13,7 @@ import numpy as np
 
 from mixtura import kernels
 from mixtura._types import Array, Indices, Mask
-from mixtura.covariance import FullCovariances
+from mixtura.covariance import FullCovariances, common_axes
 from mixtura.expectation import cancellation, fits, hard
 from mixtura.fit.em import Stop, run
 from mixtura.fit.fitting import seconds
@@ -164,7 +164,7 @@ def able(subject: Subject, drawn: Drawn) -> bool:
     _, n, d = drawn.rows.shape
     if not hasattr(kernels.active(), "race") or not problem.family.averages:
         return False
-    if not problem.outliers.none or not mixture.plain:
+    if not problem.outliers.none or not mixture.plain or problem.guard.ratio is not None:
         return False
     if problem.equal_weights or problem.assign is hard or drawn.plausibility is not None:
         return False
@@ -210,6 +210,8 @@ def batch(
         ridge=problem.guard.ridge,
         floor=4.0 * problem.guard.floor,
         loss=LOSS,
+        form=problem.family.form,
+        axes=[common_axes(start.structure) for start in starts],
         **seeds,
     )
 

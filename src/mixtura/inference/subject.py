@@ -7,16 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mixtura import _checks
-from mixtura._errors import InputError, InputTypeError
-from mixtura.covariance import (
-    Covariances,
-    DiagonalCovariances,
-    Family,
-    FullCovariances,
-    SphericalCovariances,
-    TiedCovariances,
-    family,
-)
+from mixtura._errors import InputTypeError
+from mixtura.covariance import Family, family
 from mixtura.expectation import hard, soft
 from mixtura.fit.em import Stop
 from mixtura.fit.outliers import Outliers
@@ -24,13 +16,6 @@ from mixtura.fit.problem import Problem, state, with_outliers, with_prior
 from mixtura.law import StudentT
 from mixtura.mixture import Mixture
 from mixtura.source import MemorySource
-
-_NAMES = {
-    FullCovariances: "full",
-    TiedCovariances: "tied",
-    DiagonalCovariances: "diag",
-    SphericalCovariances: "spherical",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +92,7 @@ def traits(model: Any) -> Traits:
     """How a mixture or a fitted estimator was fitted."""
     mixture = fitted_mixture(model)
     options: Mapping[str, Any] = {} if model is mixture else model.get_params(deep=False)
-    rule = family(family_name(model))
+    rule = family(family_name(model), mixture.n_features)
     is_hard = options.get("assignment") == "hard"
     equal = options.get("equal_weights", False)
     if isinstance(equal, str):
@@ -136,6 +121,7 @@ def subject(model: Any, X: Any, sample_weight: Any = None, labels: Any = None) -
         source,
         known.rule,
         reg_covar=None if isinstance(ridge, str) else float(ridge),
+        max_ratio=known.options.get("max_ratio"),
         assign=hard if known.hard else soft,
         names=mixture.feature_names,
     )
@@ -167,15 +153,4 @@ def family_name(model: Any) -> str:
     mixture = fitted_mixture(model)
     if model is not mixture:
         return str(model.covariance_type_)
-    return structure_name(mixture.structure)
-
-
-def structure_name(structure: Covariances) -> str:
-    """The name of the family whose structure it is."""
-    name = _NAMES.get(type(structure))
-    if name is None:
-        raise InputError(
-            f"the family of {type(structure).__name__} is not told by its numbers alone: "
-            "pass the fitted estimator instead of its mixture"
-        )
-    return "equal-spherical" if name == "spherical" and structure.shared else name
+    return mixture.structure.name

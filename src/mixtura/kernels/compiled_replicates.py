@@ -7,6 +7,7 @@ start is given, or seeds are to be drawn, all climb a few steps and the best goe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,9 +16,11 @@ from numpy.typing import NDArray
 
 from mixtura.kernels.compiled import _call, _frozen, _packed, _plan, _points, _unpacked
 from mixtura.kernels.compiled_climb import CARE, _climb
+from mixtura.kernels.compiled_forms import address, first_axes
 from mixtura.kernels.compiled_seeds import lloyd, spread
 from mixtura.kernels.compiled_sweep import OPTIONS
 from mixtura.kernels.compiled_vectors import keep_apart
+from mixtura.kernels.forms import FREE
 from mixtura.kernels.layout import FULL, LINEAR, SPHERICAL, second_width, width
 
 __all__ = ["Ends", "replicates"]
@@ -121,6 +124,7 @@ def _partitioned(some, w, m, frame, draws, labels):  # type: ignore[no-untyped-d
 def _keep(points, slot, best):  # type: ignore[no-untyped-def]
     """Copy the parameters of a slot."""
     best[0][0], best[1][0], best[2][0] = points[0][slot], points[1][slot], points[2][slot]
+    best[3][0] = points[6][slot]
 
 
 @njit(**OPTIONS)
@@ -131,13 +135,14 @@ def _replicates(  # type: ignore[no-untyped-def]
 
     From the best of the starts (S, ...) and of seeds drawn by `draws` (E, R, k).
     """
-    weights, means, covariances, _, _, values = points
+    weights, means, covariances, _, _, values, axes = points
     pivot, scale, whiteners, pair, constants, b, q, step, single, buffers = data
     total, some, w, labels, trace = buffers
     short, most, tol, noise = stops
     nothing = np.empty(0, np.int32)
     n, given, seeded = len(w), len(starts[0]), draws.shape[1]
-    for e in range(len(ends[3])):
+    facts = ends[3]
+    for e in range(len(facts)):
         own = rows[e * n : e * n + n] if len(rows) > n else rows
         mine = row_weights[e] if len(row_weights) else row_weights.reshape(-1)
         m, mass = _gather(own, mine, some, w)
@@ -146,10 +151,12 @@ def _replicates(  # type: ignore[no-untyped-def]
         here = pivot, scale, w[:m], pair, constants, mass, total, b, q, step, single
         highest, spent = -np.inf, 0
         best[0][0], best[1][0], best[2][0] = starts[0][0], starts[1][0], starts[2][0]
+        best[3][0] = starts[3][0]
         for s in range(given + seeded if given + seeded > 1 else 0):
             told = nothing
             if s < given:
                 weights[0], means[0], covariances[0] = starts[0][s], starts[1][s], starts[2][s]
+                axes[0] = starts[3][s]
             else:
                 frame = pivot, scale, whiteners[s % 2]
                 _partitioned(some, w, m, frame, draws[e, s - given], labels)
@@ -162,12 +169,17 @@ def _replicates(  # type: ignore[no-untyped-def]
                 highest = values[slot]
                 _keep(points, slot, best)
         weights[0], means[0], covariances[0] = best[0][0], best[1][0], best[2][0]
+        axes[0] = best[3][0]
         slot, _, steps, left, status = _climb(
             some[:m], points, here, nothing, model, prior, limits, most, tol, True, noise, trace
         )
         ends[0][e], ends[1][e], ends[2][e] = weights[slot], means[slot], covariances[slot]
-        ends[3][e, 0], ends[3][e, 1] = values[slot], steps + spent
-        ends[3][e, 2], ends[3][e, 3] = left, status
+        facts[e, 0], facts[e, 1], facts[e, 2], facts[e, 3] = (
+            values[slot],
+            steps + spent,
+            left,
+            status,
+        )
 
 
 def replicates(
@@ -185,6 +197,8 @@ def replicates(
     loss: float,
     most: int,
     tol: float,
+    form: int = FREE,
+    axes: Sequence[Array | None] = (),
     short: int = 0,
     draws: Array | None = None,
     whitener: Array | None = None,
@@ -194,7 +208,7 @@ def replicates(
     Parameters
     ----------
     rows : (E, n, d), or (1, n, d) where only the weights differ
-    pivot, scale, shape, pooled, prior, ridge, floor, loss
+    pivot, scale, shape, pooled, prior, ridge, floor, loss, form, axes
         As in `compiled.race`.
     row_weights : (E, n), or (0, n) for ones
     starts : weights (S, k), means (S, k, d), covariances (S, k, d, d), (S, k, d) or (S, k)
@@ -228,13 +242,14 @@ def replicates(
     rows = np.require(rows, np.float64, ["C", "A"]).reshape(-1, d)
     inner = LINEAR if pooled else shape
     pair, constants, *tile = _plan(rows[:n], k, inner)
-    given = tuple(_frozen(part) for part in (*starts[:2], _packed(starts[2], shape)))
+    begin = first_axes(form, k, d, axes, len(starts[0]))
+    given = tuple(_frozen(part) for part in (*starts[:2], _packed(starts[2], shape), begin))
     best = tuple(np.empty((1, *part.shape[1:])) for part in given)
     total = np.empty(second_width(shape, d) if pooled else 0)
     buffers = total, np.empty((n, d)), np.empty(n), np.empty(n, np.int32), np.empty(most + 1)
     whiteners = np.stack([np.eye(d), np.eye(d) if whitener is None else whitener])
     frame = _frozen(pivot), _frozen(scale), _frozen(whiteners)
-    ends = tuple(np.empty((count, *part.shape[1:])) for part in given)
+    ends = tuple(np.empty((count, *part.shape[1:])) for part in given[:3])
     facts = np.empty((count, 4))
     _call(
         _replicates,
@@ -245,7 +260,7 @@ def replicates(
         best,
         _points(given, width(inner, d), pair.shape[1]),
         (*frame, pair, constants, *tile, np.empty((k, width(inner, d))), buffers),
-        (int(shape), bool(pooled), False, _frozen(ridge)),
+        (int(shape), bool(pooled), False, _frozen(ridge), int(form), address(form)),
         tuple(map(_frozen, prior)),
         (float(floor), float(loss * 2.0**53)),
         (int(short), int(most), float(tol), 1e-14),

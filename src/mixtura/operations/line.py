@@ -109,8 +109,7 @@ class Line:
         """
         grid = np.unique(self.means[:, None] + self.deviations[:, None] * _WIDE)
         grid = np.unique(np.concatenate([grid, self.means, zeros(self.curvature, grid)]))
-        turns = zeros(self.slope, grid)
-        return turns if len(turns) % 2 else np.append(turns, grid[-1:])
+        return zeros(self.slope, grid)
 
     @property
     def modes(self) -> Array:
@@ -144,10 +143,9 @@ class Line:
 def zeros(function: Callable[[Array], Array], grid: Array) -> Array:
     """Where a function changes its sign between neighbours of a grid, by bisection."""
     signs = np.sign(function(grid))
-    exact = grid[signs == 0]
-    here = np.flatnonzero(signs[:-1] * signs[1:] < 0)
-    found = bisected(function, grid[here], grid[here + 1], signs[here])
-    return np.sort(np.concatenate([exact, found]))
+    grid, signs = grid[signs != 0], signs[signs != 0]
+    here = np.flatnonzero(signs[:-1] != signs[1:])
+    return bisected(function, grid[here], grid[here + 1], signs[here])
 
 
 def bisected(function: Callable[[Array], Array], low: Array, high: Array, sign: Array) -> Array:
