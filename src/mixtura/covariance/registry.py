@@ -57,9 +57,7 @@ LAYOUTS: dict[str, Callable[[int, int], tuple[int, ...]]] = {
     "spherical": lambda k, d: (k,),
     "equal-spherical": lambda k, d: (k,),
     "EEI": lambda k, d: (d,),
-    **{
-        rule.name: _VARIANCES if rule.name.endswith("I") else _MATRICES for rule in PARSIMONIOUS
-    },
+    **{rule.name: _VARIANCES if rule.name.endswith("I") else _MATRICES for rule in PARSIMONIOUS},
 }
 """The shapes of ``covariances_`` by family, for k components of d features."""
 

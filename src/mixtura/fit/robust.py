@@ -41,7 +41,9 @@ def hardened(
     for steps in _ROUNDS:
         steps = min(steps, stop.max_iter - max(one.fit.n_iter for one in standing))
         if steps > 0:
-            standing = better_half([_onward(harder, one, replace(stop, max_iter=steps)) for one in standing])
+            standing = better_half(
+                [_onward(harder, one, replace(stop, max_iter=steps)) for one in standing]
+            )
     return standing
 
 
