@@ -10,6 +10,7 @@ _HOMES = {
     "Conjugate": "mixtura.prior",
     "DegenerateWarning": "mixtura._errors",
     "DensityEstimator": "mixtura.estimators.density",
+    "Directions": "mixtura.inference.directions",
     "GaussianMixture": "mixtura.estimators",
     "InputError": "mixtura._errors",
     "InputTypeError": "mixtura._errors",
@@ -17,10 +18,15 @@ _HOMES = {
     "MixturaError": "mixtura._errors",
     "MixturaWarning": "mixtura._errors",
     "Mixture": "mixtura.mixture",
+    "MixtureClassifier": "mixtura.estimators",
     "ModelFileError": "mixtura._errors",
+    "Noise": "mixtura.noise",
     "Selection": "mixtura.fit.select",
     "StartsDisagreeWarning": "mixtura._errors",
+    "StudentT": "mixtura.law",
+    "Tree": "mixtura.fit.hierarchical",
     "calibration": "mixtura.operations.calibration",
+    "hierarchical": "mixtura.fit.hierarchical",
     "highest_density_region": "mixtura.operations.region",
     "load": "mixtura.io.model_file",
     "load_metadata": "mixtura.io.model_file",
@@ -30,6 +36,7 @@ _HOMES = {
     "plot": "mixtura.plot",
     "save": "mixtura.io.model_file",
     "select": "mixtura.fit.select",
+    "separating_directions": "mixtura.inference.directions",
 }
 
 __all__ = [
@@ -37,6 +44,7 @@ __all__ = [
     "Conjugate",
     "DegenerateWarning",
     "DensityEstimator",
+    "Directions",
     "GaussianMixture",
     "InputError",
     "InputTypeError",
@@ -44,10 +52,15 @@ __all__ = [
     "MixturaError",
     "MixturaWarning",
     "Mixture",
+    "MixtureClassifier",
     "ModelFileError",
+    "Noise",
     "Selection",
     "StartsDisagreeWarning",
+    "StudentT",
+    "Tree",
     "calibration",
+    "hierarchical",
     "highest_density_region",
     "load",
     "load_metadata",
@@ -57,6 +70,7 @@ __all__ = [
     "plot",
     "save",
     "select",
+    "separating_directions",
 ]
 __version__ = "0.1.0"
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from scipy.special import betaln, gammaln, hyp2f1, log_ndtr, ndtr, stdtr
 
+from mixtura._errors import InputError
 from mixtura._types import Array
 
 LOG_2PI = float(np.log(2.0 * np.pi))
@@ -61,6 +62,9 @@ class Law(Protocol):
     def log_tail(self, t: Array, component: int) -> Array:
         """log P(T <= t), also where the probability underflows."""
 
+    def check(self, k: int) -> None:
+        """Refuse a law that is not one of k components."""
+
     def expanded(self, counts: Array, mass: Array) -> Array:
         """What divides the scatter (k,), given ``Σ r`` and ``Σ r u``."""
 
@@ -97,6 +101,9 @@ class Gaussian:
 
     def log_tail(self, t: Array, component: int) -> Array:
         return np.asarray(log_ndtr(t))
+
+    def check(self, k: int) -> None:
+        return
 
     def expanded(self, counts: Array, mass: Array) -> Array:
         return counts
@@ -185,6 +192,11 @@ class StudentT:
         norm = np.log(2.0 * half) + betaln(half, 0.5)
         logs[thin] = series - half * share + 0.5 * (log_odds - share) - norm
         return logs
+
+    def check(self, k: int) -> None:
+        dof = np.asarray(self.dof)
+        if dof.shape != (k,) or not (np.isfinite(dof) & (dof > 0)).all():
+            raise InputError(f"dof={dof}: {k} components need {k} finite numbers above 0")
 
     def expanded(self, counts: Array, mass: Array) -> Array:
         """Counts times the estimate α of a scale common to all u: ``Σ ν r u / Σ ν r``.

@@ -40,8 +40,9 @@ def maximization(
     empty = posterior.mass <= EMPTY * max(float(posterior.mass.sum()), 1e-300)
     if empty.any():
         posterior = _held(posterior, mixture, empty)
+    total = counts.sum()
     return mixture.changed(
-        weights=counts / counts.sum(),
+        weights=counts / total if total > 0 else mixture.weights,  # all may be noise
         location=posterior.means(),
         structure=family.maximize(posterior, guard, mixture.structure),
         noise=_noise(data, mixture),

@@ -19,7 +19,7 @@ from mixtura.drawing import centre, drawn, total_covariance
 from mixtura.frame import Frame
 from mixtura.law import GAUSSIAN, Gaussian, Law
 from mixtura.noise import Noise
-from mixtura.scoring import filled, gaussian_joint, joint_at, squared_distances
+from mixtura.scoring import conditioned, filled, gaussian_joint, joint_at, squared_distances
 from mixtura.wording import described
 
 _COMPARED = ("feature_names", "frame", "law", "noise")
@@ -42,11 +42,16 @@ class Mixture:
     means : (k, d) array_like
     covariances : array_like
         Laid out for `covariance_type` as in scikit-learn: ``(k, d, d)`` full, ``(d, d)`` tied,
-        ``(k, d)`` diag, ``(k,)`` spherical and equal-spherical.
+        ``(k, d)`` diag, ``(k,)`` spherical and equal-spherical; ``(d,)`` for EEI, ``(k, d)`` for
+        VEI and EVI, ``(k, d, d)`` for the rest.
     covariance_type : str, default="full"
         A covariance family: full, tied, diag, spherical, equal-spherical, or its mclust name.
     feature_names : sequence of str, optional
         Names for the d columns, usable wherever a dimension is asked for.
+    law : Law, optional
+        Gaussian, or `mixtura.StudentT` with the degrees of freedom of the components.
+    noise : Noise, optional
+        A uniform component beside the k.
 
     Attributes
     ----------
@@ -59,9 +64,8 @@ class Mixture:
         Coordinates ``z = (x - pivot) * scale`` in which the numbers are kept.
     feature_names : tuple of str or None
     law : Law
-        The components' shape: `mixtura.law.GAUSSIAN` or a `StudentT` with its degrees of freedom.
     noise : Noise or None
-        A uniform component beside the k, with its share of the rows.
+        With its box in frame coordinates.
 
     Raises
     ------
@@ -96,12 +100,15 @@ class Mixture:
         *,
         covariance_type: str = "full",
         feature_names: Sequence[str] | None = None,
+        law: Law = GAUSSIAN,
+        noise: Noise | None = None,
     ) -> None:
         means = _checks.mean_vectors(means)
         k, d = means.shape
         shape = structure(covariances, covariance_type, k, d)
         weights = _checks.mixing_weights(weights, k)
-        self._set(weights, means, shape, Frame.identity(d), feature_names, GAUSSIAN, None)
+        law.check(k)
+        self._set(weights, means, shape, Frame.identity(d), feature_names, law, noise)
 
     @classmethod
     def of(
@@ -404,23 +411,9 @@ class Mixture:
         row[0, dims] = _checks.numbers(list(given.values()), "the given values")
         if not np.isfinite(row[0, dims]).all() or len(dims) == self.n_features:
             raise InputError("condition needs finite values for some, not all, of the dimensions")
-        observed = ~np.isnan(row[0])
-        rest, seen = np.flatnonzero(~observed), self.observed(observed)
-        squared = squared_distances(self, row, observed)
-        joint = joint_at(self, squared, observed)
-        law, factor = self.law.given(squared[0], len(dims))
-        off = self.frame.read(row)[0, observed] - self.location[:, observed]
-        residual = seen.residual * factor[:, None, None]
-        noise = None if self.noise is None else self.noise.marginal(rest)
-        return Mixture.of(
-            shares(joint[:, : self.n_components])[0],
-            self.location[:, rest] + np.einsum("kmo,ko->km", seen.coefficients, off),
-            structure(residual, "full", self.n_components, len(rest)),
-            self.frame.take(rest),
-            self._names(rest),
-            law,
-            None if noise is None else noise.sharing(shares(joint)[0, -1]),
-        )
+        rest = np.flatnonzero(np.isnan(row[0]))
+        names = self._names(rest)
+        return self.changed(**conditioned(self, row), feature_names=names)
 
     def impute(self, X: Any) -> Array:
         """Rows with each NaN replaced by its conditional mean given the row's observed values."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from mixtura import kernels
 from mixtura._types import Array, Mask, Rows
 from mixtura.conditioning import shares
+from mixtura.covariance import structure
 from mixtura.parts import Parts
 
 _FAR = 1e140
@@ -51,6 +54,26 @@ def gaussian_joint(
             near = frame.unread(np.clip(frame.read(rows[lost][:, some]), -_FAR, _FAR))
         logs[lost] = kernel(near, frame.pivot, frame.scale, *numbers, structure.shape)
     return np.asarray(logs)
+
+
+def conditioned(mixture: Parts, row: Rows) -> dict[str, Any]:
+    """The fields of the mixture of a row's (1, d) missing coordinates given the others."""
+    observed = ~np.isnan(row[0])
+    rest, seen, k = np.flatnonzero(~observed), mixture.observed(observed), len(mixture.weights)
+    squared = squared_distances(mixture, row, observed)
+    joint = joint_at(mixture, squared, observed)
+    law, factor = mixture.law.given(squared[0], int(observed.sum()))
+    off = mixture.frame.read(row)[0, observed] - mixture.location[:, observed]
+    residual = seen.residual * factor[:, None, None]
+    noise = None if mixture.noise is None else mixture.noise.marginal(rest)
+    return {
+        "weights": shares(joint[:, :k])[0],
+        "location": mixture.location[:, rest] + np.einsum("kmo,ko->km", seen.coefficients, off),
+        "structure": structure(residual, "full", k, len(rest)),
+        "frame": mixture.frame.take(rest),
+        "law": law,
+        "noise": None if noise is None else noise.sharing(shares(joint)[0, -1]),
+    }
 
 
 def filled(mixture: Parts, rows: Rows, observed: Mask, joint: Array) -> Array:

@@ -43,7 +43,8 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         Several numbers, or "auto" for 1..9, are compared by `criterion`.
     covariance_type : str or sequence of str, default="full"
         "full", "tied", "diag", "spherical", "equal-spherical" or their mclust names VVV, EEE, VVI,
-        VII, EII; several, or "all", are compared by `criterion`.
+        VII, EII; EEI, VEI, EVI, VEE, EVE, VVE, EEV, VEV, EVV; E or V for one column. Several, or
+        "all", are compared by `criterion`.
     tol : float, default=1e-6
         The climb ends when the estimate of the gain that remains, in nats a row, is below.
     reg_covar : float or "auto", default="auto"
@@ -231,7 +232,8 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
             self.feature_names_in_ = np.array(read.names, dtype=object)
         source = MemorySource(*_checks.weighted(read.rows, sample_weight))
         task = parameters.task(self, source, read.names, labels)
-        components, families = counts(self.n_components), rules(self.covariance_type)
+        components = counts(self.n_components)
+        families = rules(self.covariance_type, read.rows.shape[1])
         if len(components) * len(families) > 1:
             parameters.compared(self)
             told = counter() if self.verbose else None

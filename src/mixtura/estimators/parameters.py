@@ -12,7 +12,7 @@ from mixtura._errors import InputError, InputTypeError
 from mixtura.expectation import hard, soft
 from mixtura.fit.em import Stop
 from mixtura.fit.given import Start
-from mixtura.fit.outliers import NONE, START_SHARE, Outliers
+from mixtura.fit.outliers import Outliers, asked
 from mixtura.fit.select import CRITERIA, Task, threads
 from mixtura.source import MemorySource
 
@@ -89,31 +89,5 @@ def task(
 
 
 def outliers(estimator: Any) -> Outliers:
-    """What the estimator's parameters say of outliers.
-
-    Raises
-    ------
-    InputError
-        An unknown distribution, degrees of freedom that are neither a word nor positive, shares
-        outside their range; says which and what to use.
-    """
-    kind: Any = estimator.distribution
-    dof: Any = estimator.dof
-    if kind not in ("gaussian", "t"):
-        raise InputError(f'distribution={kind!r}: use "gaussian" or "t"')
-    if isinstance(dof, str) or not isinstance(dof, Real) or isinstance(dof, bool):
-        if dof not in ("common", "own"):
-            raise InputError(f'dof={dof!r}: use "common", "own" or a number above 0')
-    elif not 0.0 < float(dof) < np.inf:
-        raise InputError(f"dof={dof!r} must be finite and above 0: 3 for heavy tails, 30 for light")
-    noise = estimator.noise
-    if isinstance(noise, (bool, np.bool_)):
-        noise = START_SHARE if noise else 0.0
-    share: Any
-    for name, share in (("noise", noise), ("trim", estimator.trim)):
-        if isinstance(share, bool) or not isinstance(share, Real) or not 0 <= float(share) < 1:
-            raise InputError(f"{name}={share!r} must be a share of the rows: at least 0, below 1")
-    if kind == "gaussian" and not noise and not estimator.trim:
-        return NONE
-    law = (dof if isinstance(dof, str) else float(dof)) if kind == "t" else None
-    return Outliers(law, float(noise), float(estimator.trim))
+    """What the estimator's parameters say of outliers."""
+    return asked(estimator.distribution, estimator.dof, estimator.noise, estimator.trim)

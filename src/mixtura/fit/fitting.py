@@ -21,6 +21,7 @@ from mixtura.fit.problem import Problem
 from mixtura.fit.robust import hardened
 from mixtura.fit.sample import SIZE, Sample, sample
 from mixtura.fit.start import Finalist, agree, collapsed, met, partition, tournament
+from mixtura.kernels.forms import COMMON_AXES
 from mixtura.mixture import Mixture
 from mixtura.source.memory import one_blas_thread
 
@@ -94,7 +95,8 @@ def seconds(problem: Problem, k: int) -> float:
     n, d = problem.source.n, problem.source.d
     step = k * (d * d + 20) * 1e-9
     patterns = max(problem.source.map(lambda block: len(block.patterns)))
-    each = 5e-4 + (patterns > 1) * patterns * k * 2e-4
+    turns = 1e-4 * d * d if problem.family.form in COMMON_AXES else 0.0
+    each = 5e-4 + (patterns > 1) * patterns * k * 2e-4 + turns
     return 150 * (each + min(n, SIZE) * step) + 30 * n * step
 
 

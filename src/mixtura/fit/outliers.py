@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
+from numbers import Real
+from typing import Any
 
 import numpy as np
 
+from mixtura._errors import InputError
 from mixtura._types import Array
 from mixtura.block import Block
 from mixtura.frame import Frame
@@ -81,6 +84,32 @@ class Outliers:
 
 
 NONE = Outliers()
+
+
+def asked(distribution: Any, dof: Any, noise: Any, trim: Any) -> Outliers:
+    """What a user's words say of outliers.
+
+    Raises
+    ------
+    InputError
+        An unknown distribution, degrees of freedom that are neither a word nor positive, shares
+        outside their range; says which and what to use.
+    """
+    if distribution not in ("gaussian", "t"):
+        raise InputError(f'distribution={distribution!r}: use "gaussian" or "t"')
+    if not isinstance(dof, Real) or isinstance(dof, bool):
+        if dof not in ("common", "own"):
+            raise InputError(f'dof={dof!r}: use "common", "own" or a number above 0')
+    elif not 0.0 < float(dof) < np.inf:
+        raise InputError(f"dof={dof!r} must be finite and above 0: 3 for heavy tails, 30 for light")
+    if isinstance(noise, (bool, np.bool_)):
+        noise = START_SHARE if noise else 0.0
+    share: Any
+    for name, share in (("noise", noise), ("trim", trim)):
+        if isinstance(share, bool) or not isinstance(share, Real) or not 0 <= float(share) < 1:
+            raise InputError(f"{name}={share!r} must be a share of the rows: at least 0, below 1")
+    law = (dof if isinstance(dof, str) else float(dof)) if distribution == "t" else None
+    return Outliers(law, float(noise), float(trim))
 
 
 def region(source: Source, frame: Frame) -> Noise:

@@ -91,7 +91,11 @@ def on_floor(mixture: Mixture, guard: Guard) -> Indices:
 def partitioned(small: Sample, seeds: Array, space: int = 0, rounds: int = LLOYD) -> Indices:
     """Labels (m,) after Lloyd's steps from the seeds in a space of the sample."""
     rows, k = small.spaces[space], len(seeds)
-    labels = kernels.active().lloyd(rows.T, small.weights, seeds, rounds)
+    return named(small, kernels.active().lloyd(rows.T, small.weights, seeds, rounds), k)
+
+
+def named(small: Sample, labels: Indices, k: int) -> Indices:
+    """Clusters (m,) numbered as the rows' own labels tell, where they have any."""
     if small.told is not None:
         labels = _renamed(labels, k, small.told * small.weights[:, None])
     return np.asarray(labels)

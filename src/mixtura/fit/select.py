@@ -15,12 +15,12 @@ from mixtura import _checks, kernels
 from mixtura._errors import InputError, InputTypeError, MixturaError, MixturaWarning
 from mixtura._types import Array, Indices
 from mixtura.block import Block
-from mixtura.covariance import FAMILIES, Family, family
+from mixtura.covariance import FAMILIES, UNIVARIATE, Family, family
 from mixtura.expectation import hard, soft
 from mixtura.fit.em import Fit, Stop
 from mixtura.fit.fitting import Note, fitted, renamed, seconds
 from mixtura.fit.given import Start, given_start
-from mixtura.fit.outliers import NONE, Outliers
+from mixtura.fit.outliers import NONE, Outliers, asked
 from mixtura.fit.problem import Problem, state, with_outliers, with_prior
 from mixtura.mixture import Mixture
 from mixtura.source import MemorySource
@@ -181,6 +181,10 @@ def select(
     sample_weight: Any = None,
     labels: Any = None,
     prior: Any = None,
+    distribution: str = "gaussian",
+    dof: Any = "common",
+    noise: Any = False,
+    trim: float = 0.0,
     tol: float = 1e-6,
     max_iter: int = 1000,
     random_state: int = 0,
@@ -202,7 +206,7 @@ def select(
     labels : (n,) or (n, k) array_like, optional
         Known components, -1 for unknown.
     prior : None, "fraley-raftery" or Conjugate
-    tol, max_iter
+    distribution, dof, noise, trim, tol, max_iter
         As in `GaussianMixture`.
     random_state : int, default=0
     n_jobs : int, optional
@@ -232,8 +236,9 @@ def select(
         prior,
         names=read.names,
         labels=labels,
+        outliers=asked(distribution, dof, noise, trim),
     )
-    return grid(task, counts(components), rules(families), n_jobs, progress)
+    return grid(task, counts(components), rules(families, read.rows.shape[1]), n_jobs, progress)
 
 
 def grid(
@@ -303,13 +308,16 @@ def counts(components: Any) -> list[int]:
     return sorted({int(k) for k in listed})
 
 
-def rules(families: Any) -> list[Family]:
-    """Families from "all", a name, or names."""
-    if isinstance(families, str):
-        return list(FAMILIES.values()) if families == "all" else [family(families)]
+def rules(families: Any, d: int | None = None) -> list[Family]:
+    """Families from "all", a name, or names; for one column, "all" are the two that differ."""
+    if isinstance(families, str) and families != "all":
+        return [family(families, d)]
     if families is None or not hasattr(families, "__iter__") or not list(families):
         raise InputTypeError(f'covariance_type={families!r}: use a name, names or "all"')
-    return [family(name) for name in families]
+    names = list(FAMILIES) if isinstance(families, str) else list(families)
+    if d == 1 and names == list(FAMILIES):
+        names = list(UNIVARIATE)
+    return [family(name, d) for name in names]
 
 
 def threads(n_jobs: int | None) -> int:

@@ -12,7 +12,8 @@ import numpy as np
 from mixtura._types import Array, Indices, Mask
 from mixtura.fit import seeds
 from mixtura.fit.em import Fit, Stop, race, race_from_labels, run
-from mixtura.fit.sample import Sample, from_labels, on_floor, partitioned
+from mixtura.fit.hierarchical import agglomerated
+from mixtura.fit.sample import Sample, from_labels, named, on_floor, partitioned
 from mixtura.kernels.layout import FULL
 from mixtura.mixture import Mixture
 
@@ -37,19 +38,22 @@ _AGREED = 3
 _HOPE = 10.0
 """So many times the gain it expects itself a climb may lie behind the best."""
 
-_FIELD: tuple[tuple[str, Seeder, int], ...] = (
+_LEAVES = 150
+"""Rows at most in the tree of the hierarchical entrant."""
+
+_FIELD: tuple[tuple[str, Seeder | None, int], ...] = (
     ("k-means++", seeds.plus_plus, 0),
     ("k-means++, whitened", seeds.plus_plus, 1),
     ("k-means++", seeds.plus_plus, 0),
     ("k-means++, whitened", seeds.plus_plus, 1),
-    ("Ward", seeds.ward, 0),
+    ("hierarchical", None, 0),
     ("farthest point, whitened", seeds.farthest, 1),
     ("random rows", seeds.random, 0),
     ("k-means++", seeds.plus_plus, 0),
     ("k-means++, whitened", seeds.plus_plus, 1),
     ("random rows, whitened", seeds.random, 1),
 )
-"""The entrants: a name, a seeder, and the space it draws in (0 the frame, 1 whitened)."""
+"""The entrants: a name, a seeder (none: the tree), and its space (0 the frame, 1 whitened)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +76,8 @@ def tournament(
     """Let starts climb a few steps on the sample, keep the better half, and repeat; best first.
 
     Halving after short runs is emEM (Biernacki et al. 2003); seeds are drawn by squared distance
-    (Arthur & Vassilvitskii 2007), farthest point first, at random, and by Ward's tree. Where the
+    (Arthur & Vassilvitskii 2007), farthest point first, at random, and by a tree of
+    Gaussian clusters. Where the
     first starts agree on an optimum, the rest need not run, unless more `fields` are asked for.
     """
     field = _affordable(small, k)
@@ -195,5 +200,13 @@ def _entrants(
         yield "labels", partitioned(small, places)
     for _ in range(fields):
         for name, seeder, space in _FIELD:
+            if seeder is None:
+                yield name, hierarchical_labels(small, k, rng, _LEAVES)
+                continue
             places = seeder(small.spaces[space], small.weights, k, rng)
             yield name, partitioned(small, places, space)
+
+
+def hierarchical_labels(small: Sample, k: int, rng: np.random.Generator, most: int) -> Indices:
+    """Labels (m,) from a tree of `most` rows at most, named as the rows' own labels tell."""
+    return named(small, agglomerated(small.spaces[0], small.weights, k, rng, most), k)

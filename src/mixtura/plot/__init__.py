@@ -14,6 +14,7 @@ except ImportError as error:
 from mixtura.plot.calibration import PITDisplay, QQDisplay
 from mixtura.plot.cluster import ClusterDisplay
 from mixtura.plot.density import DensityDisplay
+from mixtura.plot.directions import DirectionsDisplay
 from mixtura.plot.histogram import HistogramDisplay
 from mixtura.plot.merge import MergeDisplay
 from mixtura.plot.pairs import PairsDisplay
@@ -25,6 +26,7 @@ from mixtura.plot.uncertainty import UncertaintyDisplay
 __all__ = [
     "ClusterDisplay",
     "DensityDisplay",
+    "DirectionsDisplay",
     "HistogramDisplay",
     "MergeDisplay",
     "PITDisplay",
