@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,7 +19,7 @@ from mixtura._types import Array, Mask
 from mixtura.fit.em import Fit, Follow, Stop, run
 from mixtura.fit.problem import Problem
 from mixtura.fit.sample import SIZE, Sample, sample
-from mixtura.fit.start import Finalist, agree, collapsed, met, partition, tournament
+from mixtura.fit.start import Entrant, Finalist, agree, collapsed, met, partition, tournament
 from mixtura.mixture import Mixture
 from mixtura.source.memory import one_blas_thread
 
@@ -36,6 +37,14 @@ class Note:
     def warn(self) -> None:
         """Give the warning, pointing at the caller's line."""
         warn(self.text, self.kind)
+
+
+@dataclass(frozen=True, eq=False)
+class Field:
+    """What a tournament runs on: rows to try starts on, and partitions where they are shared."""
+
+    small: Sample
+    entrants: Iterable[Entrant] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +66,9 @@ def fitted(
     stop: Stop = Stop(),
     fields: int = 1,
     follow: Follow | None = None,
+    field: Field | None = None,
 ) -> Outcome:
-    """Fit k components, from `start` or from the winner of a tournament.
+    """Fit k components, from `start` or from the winner of a tournament on `field`.
 
     Raises
     ------
@@ -68,11 +78,12 @@ def fitted(
     _check_rows(problem, k)
     kernels.prepare(seconds(problem, k))
     with one_blas_thread():
-        small = sample(problem, k, rng)
+        field = field or Field(sample(problem, k, rng))
+        small = field.small
         finalists: list[Finalist] = []
         start_given = start is not None
         if start is None:
-            finalists = tournament(small, k, rng, stop, fields)
+            finalists = tournament(small, k, rng, stop, fields, field.entrants)
             fit = _onward(problem, finalists[0].fit, small.whole, stop, follow)
         else:
             fit = run(problem, start, stop, follow)

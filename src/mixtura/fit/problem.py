@@ -134,6 +134,7 @@ def state(
     reg_covar: float | None = None,
     assign: Assign = soft,
     names: tuple[str, ...] | None = None,
+    summary: Summary | None = None,
 ) -> Problem:
     """State the problem of fitting `family` to the rows of `source`.
 
@@ -146,13 +147,14 @@ def state(
         `mixtura.covariance.FLOOR` of the columns' variances instead.
     assign : soft or hard
     names : column names, for messages
+    summary : of the rows, where it is known already
 
     Raises
     ------
     InputError
         A column without a single observed value.
     """
-    summary = summarize(source)
+    summary = summarize(source) if summary is None else summary
     empty = np.flatnonzero(summary.observed == 0)
     if len(empty):
         named = [names[i] if names else int(i) for i in empty]

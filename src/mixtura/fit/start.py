@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
+from itertools import count, islice
+from threading import Lock
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from mixtura.mixture import Mixture
 
 Seeder = Callable[[Array, Array, int, np.random.Generator], Array]
 """Rows (m, d), weights (m,), k -> k seeds (k, d)."""
+
+Entrant = tuple[str, Indices]
+"""The name of a start and the partition (m,) of the sample that it climbs from."""
 
 _FIRST, _LONG, _SHORT = 4, 10, 4
 """The first few entrants climb long enough to tell whether they agree, the others a little."""
@@ -64,22 +68,29 @@ class Finalist:
 
 
 def tournament(
-    small: Sample, k: int, rng: np.random.Generator, stop: Stop = Stop(), fields: int = 1
+    small: Sample,
+    k: int,
+    rng: np.random.Generator,
+    stop: Stop = Stop(),
+    fields: int = 1,
+    given: Iterable[Entrant] | None = None,
 ) -> list[Finalist]:
     """Let starts climb a few steps on the sample, keep the better half, and repeat; best first.
 
     Halving after short runs is emEM (Biernacki et al. 2003); seeds are drawn by squared distance
     (Arthur & Vassilvitskii 2007), farthest point first, at random, and by Ward's tree. Where the
     first starts agree on an optimum, the rest need not run, unless more `fields` are asked for.
+    Partitions may be `given`, from `entrants`, where several fits share them.
     """
     field = _affordable(small, k)
-    entrants = islice(_entrants(small, k, rng, fields), field * fields)
+    entered = entrants(small, k, rng, fields) if given is None else given
+    entering = islice(entered, field * fields)
     long, short = (min(steps, stop.max_iter) for steps in (_LONG, _SHORT))
-    first = list(islice(entrants, _FIRST))
+    first = list(islice(entering, _FIRST))
     standing = _begun(small, k, first, long if field == len(_FIELD) else short)
     if fields == 1 and _agreed(standing):
         return _better_half(standing)
-    standing = _better_half([*standing, *_begun(small, k, list(entrants), short)])
+    standing = _better_half([*standing, *_begun(small, k, list(entering), short)])
     for steps in _ROUNDS if field == len(_FIELD) else ():
         steps = min(steps, stop.max_iter - max(one.fit.n_iter for one in standing))
         if len(standing) > 1 and steps > 0:
@@ -95,18 +106,18 @@ def _affordable(small: Sample, k: int) -> int:
     return int(np.clip(_BUDGET / (10 * step), 3 if step < 0.1 else 1, len(_FIELD)))
 
 
-def _begun(
-    small: Sample, k: int, entrants: list[tuple[str, Indices]], steps: int
-) -> list[Finalist]:
-    """Climb some steps from the M-steps of partitions."""
-    if not entrants:
+def _begun(small: Sample, k: int, entering: list[Entrant], steps: int) -> list[Finalist]:
+    """Climb some steps from the M-steps of partitions; equal ones climb once and count each."""
+    if not entering:
         return []
     problem, stop = small.problem, Stop(1e-7, steps)
-    fits = race_from_labels(problem, np.stack([labels for _, labels in entrants]), k, stop)
-    return [
-        Finalist(name, fit or run(problem, from_labels(small, labels, k), stop), small)
-        for (name, labels), fit in zip(entrants, fits, strict=True)
-    ]
+    distinct = {labels.tobytes(): labels for _, labels in entering}
+    fits = race_from_labels(problem, np.stack([*distinct.values()]), k, stop)
+    climbed = {
+        key: fit or run(problem, from_labels(small, labels, k), stop)
+        for (key, labels), fit in zip(distinct.items(), fits, strict=True)
+    }
+    return [Finalist(name, climbed[labels.tobytes()], small) for name, labels in entering]
 
 
 def _onward(small: Sample, standing: list[Finalist], steps: int) -> list[Finalist]:
@@ -179,9 +190,7 @@ def collapsed(fit: Fit, small: Sample) -> Mask:
     return np.asarray((on_floor(fit.mixture, small.problem.guard) > small.flat) | (rows < 1e-6))
 
 
-def _entrants(
-    small: Sample, k: int, rng: np.random.Generator, fields: int
-) -> Iterator[tuple[str, Indices]]:
+def entrants(small: Sample, k: int, rng: np.random.Generator, fields: int = 1) -> Iterator[Entrant]:
     """Starts by name, each a partition of the sample."""
     if k == 1:
         yield "mean", np.zeros(len(small.weights), dtype=np.intp)
@@ -192,4 +201,30 @@ def _entrants(
     for _ in range(fields):
         for name, seeder, space in _FIELD:
             places = seeder(small.spaces[space], small.weights, k, rng)
-            yield name, partitioned(small, places, space)
+            yield name, _canonical(partitioned(small, places, space), k, small)
+
+
+def _canonical(labels: Indices, k: int, small: Sample) -> Indices:
+    """Clusters numbered as they appear, where no labels name them: equal partitions look equal."""
+    if small.told is not None:
+        return labels
+    first = np.full(k, len(labels))
+    np.minimum.at(first, labels, np.arange(len(labels)))
+    return np.asarray(np.argsort(np.argsort(first, kind="stable"))[labels])
+
+
+class Partitions:
+    """Starts that several tournaments share, each made when first asked for and then kept."""
+
+    def __init__(self, made: Iterator[Entrant]) -> None:
+        self._made, self._kept, self._lock = made, list[Entrant](), Lock()
+
+    def __iter__(self) -> Iterator[Entrant]:
+        for index in count():
+            with self._lock:
+                if index == len(self._kept):
+                    following = next(self._made, None)
+                    if following is None:
+                        return
+                    self._kept.append(following)
+            yield self._kept[index]
