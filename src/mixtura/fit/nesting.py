@@ -8,7 +8,8 @@ smaller's, so a fit that falls short of a nested one was climbed from the wrong 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,8 +17,14 @@ from mixtura.covariance import ALIASES, Family
 from mixtura.fit.problem import Problem
 from mixtura.mixture import Mixture
 
+if TYPE_CHECKING:
+    from mixtura.fit.selection import Candidate
+
 _FREEDOM = {"I": 0, "E": 1, "V": 2}
 _LETTERS = {name: letters for letters, name in ALIASES.items()}
+
+SHORT = 0.01
+"""Nats over all rows that a candidate may fall short of a nested one without remark."""
 
 APART = 0.5
 """Deviations, along its longest axis, by which the halves of a split component move off."""
@@ -91,3 +98,31 @@ def splits(mixture: Mixture, k: int) -> list[Mixture]:
     if mixture.n_components == k:
         return [mixture]
     return [split(mixture, int(index)) for index in np.flatnonzero(mixture.weights > 0)]
+
+
+def shortfalls(
+    candidates: Sequence[Candidate],
+) -> Iterator[tuple[Candidate, Candidate, float]]:
+    """Candidates less likely than a sound one nested in them, the likeliest such, and by how much.
+
+    Only where nesting holds, which `select` sees to: elsewhere every candidate carries NaN.
+    """
+    for candidate in candidates:
+        inner = [
+            c
+            for c in candidates
+            if c.sound and candidate.sound and candidate.nests and _within(c, candidate)
+        ]
+        best = max(inner, key=lambda c: c.log_likelihood, default=None)
+        if best is not None:
+            lost = best.log_likelihood - candidate.log_likelihood
+            if lost > max(SHORT, 1e-5 * candidate.n_rows):
+                yield candidate, best, lost
+
+
+def _within(inner: Candidate, outer: Candidate) -> bool:
+    same = inner.covariance_type == outer.covariance_type
+    wider = same or contains(outer.covariance_type, inner.covariance_type)
+    if inner.n_components == outer.n_components:
+        return wider and not same
+    return wider and outer.nests == "both" and inner.n_components < outer.n_components

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -19,16 +19,12 @@ from mixtura.mixture import Mixture
 
 if TYPE_CHECKING:
     from mixtura.fit.select import Task
-    from mixtura.fit.selection import Candidate
 
 TRIAL = 30
 """Steps after which the best of several split components is gone on with."""
 
 TRIES = 2
 """Nested fits that a climb is tried from."""
-
-SHORT = 0.01
-"""Nats over all rows that a candidate may fall short of a nested one without remark."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,34 +81,6 @@ def settled(task: Task, cells: Sequence[Cell]) -> list[Cell]:
             if (k, rule.name) in done:
                 done[k, rule.name] = _raised(task, done[k, rule.name], done)
     return [done[cell.key] for cell in cells]
-
-
-def shortfalls(
-    candidates: Sequence[Candidate],
-) -> Iterator[tuple[Candidate, Candidate, float]]:
-    """Candidates less likely than a sound one nested in them, the likeliest such, and by how much.
-
-    Only where nesting holds, which `select` sees to: elsewhere every candidate carries NaN.
-    """
-    for candidate in candidates:
-        inner = [
-            c
-            for c in candidates
-            if c.sound and candidate.sound and candidate.nests and _within(c, candidate)
-        ]
-        best = max(inner, key=lambda c: c.log_likelihood, default=None)
-        if best is not None:
-            lost = best.log_likelihood - candidate.log_likelihood
-            if lost > max(SHORT, 1e-5 * candidate.n_rows):
-                yield candidate, best, lost
-
-
-def _within(inner: Candidate, outer: Candidate) -> bool:
-    same = inner.covariance_type == outer.covariance_type
-    wider = same or nesting.contains(outer.covariance_type, inner.covariance_type)
-    if inner.n_components == outer.n_components:
-        return wider and not same
-    return wider and outer.nests == "both" and inner.n_components < outer.n_components
 
 
 def _raised(task: Task, cell: Cell, done: Mapping[tuple[int, str], Cell]) -> Cell:

@@ -3,9 +3,9 @@
 Where a model is large enough to hold all that is to be found, each further parameter fits noise,
 and the maximised log-likelihood grows linearly in their number D with some slope κ. The best
 penalty is twice the smallest that works at all: choose the least ``-log L + 2 κ D`` (Birgé &
-Massart 2007; Baudry, Maugis & Michel 2012). The slope is estimated in two ways: by a robust regression over the
-largest models (data-driven slope estimation), and as the κ at which the chosen D falls most steeply
-(dimension jump).
+Massart 2007; Baudry, Maugis & Michel 2012). The slope is estimated in two ways: by a
+robust regression over the largest models (data-driven slope estimation), and as the κ at which the
+chosen D falls most steeply (dimension jump).
 """
 
 from __future__ import annotations
@@ -107,8 +107,8 @@ def remarks(candidates: Sequence[Candidate]) -> list[str]:
     found = _of(candidates)
     said = [
         f"Among the {found.used} largest of {len(found.sizes)} model sizes the log-likelihood "
-        f"grows by {found.kappa:.3g} nats a parameter, so a parameter costs {4 * found.kappa:.3g} here"
-        f" (BIC: {np.log(candidates[0].n_rows):.3g})."
+        f"grows by {found.kappa:.3g} nats a parameter, so a parameter costs "
+        f"{4 * found.kappa:.3g} here (BIC: {np.log(candidates[0].n_rows):.3g})."
     ]
     if found.plateau < PLATEAU:
         said.append("The slope does not settle: compare more and larger models.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixtura._errors import MixturaWarning
-from mixtura.fit import criteria
+from mixtura.fit import criteria, nesting
 from mixtura.fit.fitting import Note
 
 if TYPE_CHECKING:
@@ -36,8 +36,14 @@ def sentence(selection: Selection) -> str:
 
 
 def sentences(selection: Selection) -> list[str]:
-    """The choice, then what speaks for the number and the family, and what to be wary of."""
-    said = [sentence(selection)]
+    """The choice, then what speaks for it, and what to be wary of."""
+    wary = [f"{text[0].upper()}{text[1:]}." for text in cautions(selection)]
+    return [sentence(selection), *reasons(selection), *wary]
+
+
+def reasons(selection: Selection) -> list[str]:
+    """What speaks for the number and the family, and how the criterion came to it."""
+    said = []
     best = selection.best
     others = _others(selection)
     for what, name in (("number", "n_components"), ("family", "covariance_type")):
@@ -51,8 +57,7 @@ def sentences(selection: Selection) -> list[str]:
         said.append(f"{len(near)} others are within {NEAR:.0f}.")
     if rule.held_out:
         said += _one_error(selection)
-    said += rule.remarks(selection.candidates) if rule.name == selection.criterion else []
-    return said + [f"{text[0].upper()}{text[1:]}." for text in cautions(selection)]
+    return said + rule.remarks(selection.candidates)
 
 
 def notes(selection: Selection) -> list[Note]:
@@ -110,11 +115,9 @@ def _unfinished(selection: Selection) -> list[str]:
 
 def _fallen(selection: Selection) -> list[str]:
     """Candidates less likely than a model they contain, near enough to matter."""
-    from mixtura.fit.second_chance import shortfalls
-
     best = selection.best
     said = []
-    for candidate, inner, lost in shortfalls(selection.candidates):
+    for candidate, inner, lost in nesting.shortfalls(selection.candidates):
         if candidate.score - 2.0 * lost < best.score:
             said.append(
                 f"{candidate} is {lost:.2g} nats less likely than {inner}, which it contains: its "
