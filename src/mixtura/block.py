@@ -136,7 +136,7 @@ class Block:
 
 def cuts(n: int, d: int) -> list[slice]:
     """Where rows are cut into blocks: by row number alone, whatever the number of threads."""
-    size = min(max((1 << 17) // max(d, 1), 1024, 2 * d), 1 << 15)
+    size = min(max((1 << 17) // max(d, 1), 1024, 8 * d), 1 << 15)
     count = max(-(-n // size), 1)
     edges = [n * index // count for index in range(count + 1)]
     return [slice(start, stop) for start, stop in pairwise(edges)]

@@ -27,7 +27,7 @@ def maximization(
     ``S₂ - S₁S₁ᵀ/n``; a prior has added its pseudo-rows to the sums before. A component without
     rows stays where it is with weight zero. With `equal_weights`, ``π_k = 1/k``.
     """
-    posterior = data + prior.statistics(data.moments, data.pivot)
+    posterior = prior.added(data)
     counts = np.ones_like(posterior.counts) if equal_weights else np.maximum(posterior.counts, 0.0)
     empty = posterior.mass <= EMPTY * max(float(posterior.mass.sum()), 1e-300)
     if empty.any():

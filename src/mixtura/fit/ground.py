@@ -43,7 +43,7 @@ class Ground:
         rng = rng if drawn_from else self._task.rng(k)  # all rows are the same draw for every k
         flat = ("flat", problem.family.name, *place)
         sample = viewed(problem, drawn, self._keep(flat, lambda: viewed(problem, drawn).flat))
-        fields = self._task.fields
+        fields = 2 * self._task.fields  # at most: a tournament takes as many as it can afford
         made = ("starts", k, *place)
         starts = self._keep(made, lambda: Partitions(entrants(sample, k, rng, fields)))
         return Field(sample, starts)

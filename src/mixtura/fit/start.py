@@ -32,6 +32,9 @@ _ROUNDS = (8, 16, 32)
 _BUDGET = 0.01
 """Seconds for the first round, about."""
 
+_MANY = 6
+"""So many components call for twice the entrants: optima multiply."""
+
 _AGREED = 3
 """So many starts at the same optimum end the tournament."""
 
@@ -83,8 +86,9 @@ def tournament(
     Partitions may be `given`, from `entrants`, where several fits share them.
     """
     field = _affordable(small, k)
-    entered = entrants(small, k, rng, fields) if given is None else given
-    entering = islice(entered, field * fields)
+    rounds = 2 * fields if k >= _MANY and field == len(_FIELD) else fields
+    entered = entrants(small, k, rng, rounds) if given is None else given
+    entering = islice(entered, field * rounds)
     long, short = (min(steps, stop.max_iter) for steps in (_LONG, _SHORT))
     first = list(islice(entering, _FIRST))
     standing = _begun(small, k, first, long if field == len(_FIELD) else short)

@@ -269,7 +269,10 @@ def cancellation(means: Array, precisions: Array, deviations: Array, unit: float
     """
     reach = np.abs(means) + 3.0 * deviations
     if precisions.ndim == 3:
-        terms = np.einsum("ki,kij,kj->k", reach, np.abs(precisions), reach)
+        # one by one: no second copy of them all
+        each = np.broadcast_to(precisions, (len(reach), *precisions.shape[1:]))
+        pairs = zip(each, reach, strict=True)
+        terms = np.array([far @ (np.abs(one) @ far) for one, far in pairs])
     else:
         terms = (np.abs(precisions).reshape(len(means), -1) * reach**2).sum(axis=1)
     return unit * float(terms.max())
