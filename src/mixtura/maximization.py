@@ -35,16 +35,20 @@ def maximization(
     return Mixture.of(
         counts / counts.sum(),
         posterior.means(),
-        family.maximize(posterior, guard),
+        family.maximize(posterior, guard, mixture.structure),
         mixture.frame,
         mixture.feature_names,
     )
 
 
 def _held(data: Statistics, mixture: Mixture, empty: np.ndarray) -> Statistics:
-    """The statistics with one pseudo-row's worth of the old component in place of an empty one."""
+    """The statistics with a trace of the old component in place of an empty one.
+
+    Too little to weigh in what components have in common, enough to keep what is its own.
+    """
     moments, structure = data.moments, mixture.structure
-    stay = np.where(empty, 1.0, 0.0)
+    trace = EMPTY * max(float(data.mass.sum()), 1e-290)
+    stay = np.where(empty, trace, 0.0)
     kept = np.where(empty, 0.0, 1.0)
     deviations = np.sqrt(structure.variances_by_column)
     if moments.pooled:
@@ -54,7 +58,7 @@ def _held(data: Statistics, mixture: Mixture, empty: np.ndarray) -> Statistics:
         if moments.shape == 0:
             old = structure.dense()
         mask = empty.reshape(-1, *[1] * (old.ndim - 1))
-        second, dof = np.where(mask, old, data.second), data.dof * kept + stay
+        second, dof = np.where(mask, trace * old, data.second), data.dof * kept + stay
     first = np.where(empty[:, None], 0.0, data.first)
     pivot = np.where(empty[:, None], mixture.location, data.pivot)
     return Statistics(moments, pivot, data.counts, data.mass * kept + stay, dof, first, second)

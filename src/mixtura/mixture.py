@@ -418,7 +418,7 @@ class Mixture:
         if not isinstance(other, Mixture):
             return NotImplemented
         return (
-            type(self.structure) is type(other.structure)
+            self.structure.name == other.structure.name
             and self.feature_names == other.feature_names
             and self.frame == other.frame
             and np.array_equal(self.weights, other.weights)

@@ -17,6 +17,10 @@ class Covariances(Protocol):
     """
 
     @property
+    def name(self) -> str:
+        """The family whose structure it is."""
+
+    @property
     def k(self) -> int: ...
     @property
     def d(self) -> int: ...
@@ -70,15 +74,23 @@ class Family(Protocol):
     name: str
     moments: Moments
     one_scale: bool
-    """Whether the family survives only a common scaling of all columns (spherical)."""
+    """Whether the family survives only a common scaling of all columns."""
     averages: bool
-    """Whether `maximize` is the scatter over its divisor, so that whole climbs can be compiled."""
+    """Whether `maximize` is the scatter over its divisor, held to `form`: whole climbs can then be
+    compiled."""
+    form: int
+    """What the components have in common, by the codes of `mixtura.kernels.forms`."""
 
     def n_parameters(self, k: int, d: int) -> int:
         """Free parameters of k covariances of d features."""
 
-    def maximize(self, data: Statistics, guard: Guard) -> Covariances:
-        """The structure that maximises the expected log-likelihood given the statistics."""
+    def maximize(
+        self, data: Statistics, guard: Guard, before: Covariances | None = None
+    ) -> Covariances:
+        """The structure that maximises the expected log-likelihood given the statistics.
+
+        Where that takes iterations, they begin at the structure `before` and never end lower.
+        """
 
     def from_array(self, array: Array, k: int, d: int) -> Covariances:
         """The structure from numbers as scikit-learn lays them out."""

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from mixtura import _checks
 from mixtura._errors import InputError
-from mixtura.covariance.diagonal import Diagonal
+from mixtura.covariance.diagonal import Diagonal, EqualDiagonal
+from mixtura.covariance.eigen import PARSIMONIOUS, Parsimonious
 from mixtura.covariance.full import Full
 from mixtura.covariance.protocol import Covariances, Family
 from mixtura.covariance.spherical import EqualSpherical, Spherical
 from mixtura.covariance.tied import Tied
 
+_ALL: tuple[Family, ...] = (
+    Full(),
+    *PARSIMONIOUS,
+    Tied(),
+    Diagonal(),
+    EqualDiagonal(),
+    Spherical(),
+    EqualSpherical(),
+)
+_ORDER = "full EVV VEV EEV VVE EVE VEE tied diag EVI VEI EEI spherical equal-spherical".split()
+
 FAMILIES: dict[str, Family] = {
-    family.name: family for family in (Full(), Tied(), Diagonal(), Spherical(), EqualSpherical())
+    name: next(rule for rule in _ALL if rule.name == name) for name in _ORDER
 }
-"""The families by name, most flexible first."""
+"""The families by name: ellipsoids, diagonal and spherical ones, most flexible first."""
 
 ALIASES = {
     "VVV": "full",
@@ -28,28 +41,50 @@ ALIASES = {
 }
 """The parsimonious-model names of the same families (Celeux & Govaert 1995)."""
 
-_LAYOUTS = {
-    "full": lambda k, d: (k, d, d),
+UNIVARIATE = {"V": "full", "E": "equal-spherical"}
+"""Names for one dimension: each component its own variance, or one for all."""
+
+RATIO = ("full", "tied", "diag", "spherical", "equal-spherical", "EEI", "EEV", "VVE")
+"""The families that can be held exactly to a ratio of eigenvalues."""
+
+_MATRICES: Callable[[int, int], tuple[int, ...]] = lambda k, d: (k, d, d)  # noqa: E731
+_VARIANCES: Callable[[int, int], tuple[int, ...]] = lambda k, d: (k, d)  # noqa: E731
+
+LAYOUTS: dict[str, Callable[[int, int], tuple[int, ...]]] = {
+    "full": _MATRICES,
     "tied": lambda k, d: (d, d),
-    "diag": lambda k, d: (k, d),
+    "diag": _VARIANCES,
     "spherical": lambda k, d: (k,),
     "equal-spherical": lambda k, d: (k,),
+    "EEI": lambda k, d: (d,),
+    **{
+        rule.name: _VARIANCES if rule.name.endswith("I") else _MATRICES for rule in PARSIMONIOUS
+    },
 }
+"""The shapes of ``covariances_`` by family, for k components of d features."""
 
 
-def family(name: Any) -> Family:
-    """The family of a name or alias.
+def family(name: Any, d: int | None = None) -> Family:
+    """The family of a name or alias; E and V are for d = 1, where they are known.
 
     Raises
     ------
     InputError
-        An unknown name; lists the known ones.
+        An unknown name; lists the known ones. E or V in more dimensions.
     """
-    known = FAMILIES.get(ALIASES.get(str(name), str(name)))
+    text = str(name)
+    if text in UNIVARIATE and d in (None, 1):
+        return FAMILIES[UNIVARIATE[text]]
+    if text in UNIVARIATE:
+        raise InputError(
+            f"covariance_type={name!r} is for one column, and there are {d}: "
+            f"use {'EII, EEI or EEE' if text == 'E' else 'VII, VVI or VVV'}"
+        )
+    known = FAMILIES.get(ALIASES.get(text, text))
     if known is None:
         raise InputError(
-            f"covariance_type={name!r} is unknown: use one of {sorted(FAMILIES)} "
-            f"or their other names {sorted(ALIASES)}"
+            f"covariance_type={name!r} is unknown: use one of {sorted(FAMILIES)}, "
+            f"their other names {sorted(ALIASES)}, or E or V for one column"
         )
     return known
 
@@ -60,11 +95,12 @@ def structure(array: Any, name: str, k: int, d: int, where: str = "covariances")
     Raises
     ------
     InputError
-        Wrong shape, not finite, not symmetric, not positive definite (names the component).
+        Wrong shape, not finite, not symmetric, not positive definite (names the component), or
+        not of the family.
     """
-    rule = family(name)
+    rule = family(name, d)
     values = _checks.numbers(array, where)
-    shape = _LAYOUTS[rule.name](k, d)
+    shape = LAYOUTS[rule.name](k, d)
     if values.shape != shape and not (rule.name == "equal-spherical" and values.shape == ()):
         raise InputError(
             f"{where} have shape {values.shape}; {rule.name} covariances of {k} components "
@@ -74,9 +110,15 @@ def structure(array: Any, name: str, k: int, d: int, where: str = "covariances")
         raise InputError(f"{where} hold NaN or infinite numbers")
     if rule.moments.shape == 0:
         for index, matrix in enumerate(values.reshape(-1, d, d)):
-            _check_matrix(matrix, f"{where} of component {index}" if rule.name == "full" else where)
+            each = rule.name != "tied"
+            _check_matrix(matrix, f"{where} of component {index}" if each else where)
     elif (values <= 0).any():
         raise InputError(f"{where} hold a variance that is not positive: {values.min()}")
+    if isinstance(rule, Parsimonious) and not rule.holds(values):
+        raise InputError(
+            f"{where} are not of the family {rule.name}: use "
+            f'covariance_type="{"diag" if values.ndim == 2 else "full"}", or fit them to data'
+        )
     return rule.from_array(values, k, d)
 
 

@@ -7,33 +7,22 @@ from typing import Any
 import numpy as np
 
 from mixtura._types import Array
-from mixtura.covariance import (
-    Covariances,
-    DiagonalCovariances,
-    FullCovariances,
-    SphericalCovariances,
-    TiedCovariances,
-)
+from mixtura.covariance import Covariances
 from mixtura.kernels.layout import DIAGONAL, FULL
 from mixtura.mixture import Mixture
 
-_NAMES = {
-    FullCovariances: "full",
-    TiedCovariances: "tied",
-    DiagonalCovariances: "diag",
-    SphericalCovariances: "spherical",
-}
+_KINDS = ("full", "diag", "spherical")
+"""scikit-learn's names by the kernels' layout."""
 
 
 def covariance_name(structure: Covariances) -> str:
     """The name of the family whose structure it is."""
-    name = _NAMES[type(structure)]
-    return "equal-spherical" if name == "spherical" and structure.shared else name
+    return structure.name
 
 
 def laid_out(values: Array, structure: Covariances) -> Array:
-    """Precisions or factors as scikit-learn lays them out: one (d, d) where they are shared."""
-    return values[0] if isinstance(structure, TiedCovariances) else values
+    """Precisions or factors laid out as the covariances: once where they are shared."""
+    return values[0] if structure.name in ("tied", "EEI") else values
 
 
 def rescaled(values: Array, structure: Covariances, scale: Array, power: int) -> Array:
@@ -56,16 +45,16 @@ def to_sklearn(mixture: Mixture) -> Any:
     with np.errstate(over="ignore", under="ignore"):
         unframed = mixture.unframed()
     structure, scale = mixture.structure, mixture.frame.scale
-    estimator = SklearnMixture(mixture.n_components, covariance_type=_NAMES[type(unframed)])
+    kind = "tied" if unframed.name == "tied" else _KINDS[unframed.shape]
+    columns = unframed.variances_by_column
+    array = columns if kind == "diag" else unframed.array()
+    estimator = SklearnMixture(mixture.n_components, covariance_type=kind)
     estimator.weights_ = mixture.weights.copy()
     estimator.means_ = mixture.means.copy()
-    estimator.covariances_ = np.array(unframed.array())
-    estimator.precisions_ = np.array(
-        laid_out(rescaled(structure.precisions, structure, scale, 2), unframed)
-    )
-    estimator.precisions_cholesky_ = np.array(
-        laid_out(rescaled(structure.factors, structure, scale, 1), unframed)
-    )
+    estimator.covariances_ = np.array(array)
+    one = 0 if kind == "tied" else slice(None)
+    estimator.precisions_ = np.array(rescaled(structure.precisions, structure, scale, 2)[one])
+    estimator.precisions_cholesky_ = np.array(rescaled(structure.factors, structure, scale, 1)[one])
     estimator.converged_, estimator.n_iter_ = True, 0
     estimator.lower_bound_, estimator.lower_bounds_ = float("nan"), []
     estimator.n_features_in_ = mixture.n_features

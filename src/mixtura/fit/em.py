@@ -10,6 +10,7 @@ import numpy as np
 
 from mixtura import kernels
 from mixtura._types import Array, Indices
+from mixtura.covariance import common_axes, with_axes
 from mixtura.expectation import LOSS, LOSS_SINGLE, fits, hard, soft
 from mixtura.fit.accelerate import Stride, leap, path
 from mixtura.fit.problem import Point, Problem
@@ -151,7 +152,7 @@ def race_from_labels(problem: Problem, labels: Indices, k: int, stop: Stop) -> l
         return [None] * field
     sizes = (k, d, d) if shape == FULL else (k, d) if shape == DIAGONAL else (k,)
     nothing = np.empty((field, k)), np.empty((field, k, d)), np.empty((field, *sizes))
-    ends = _race(problem, nothing, stop, 0.0, labels)
+    ends = _race(problem, nothing, stop, 0.0, labels=labels)
     return [fit if fit is not None and _over(fit, stop) else None for fit in ends]
 
 
@@ -172,7 +173,8 @@ def _compiled(problem: Problem, starts: Sequence[Mixture], stop: Stop) -> Sequen
     location = np.stack([start.location for start in starts])
     numbers = np.stack([_numbers(start) for start in starts])
     noise = max(problem.noise(start) for start in starts)
-    return _race(problem, (weights, location, numbers), stop, noise, None)
+    known = [common_axes(start.structure) for start in starts]
+    return _race(problem, (weights, location, numbers), stop, noise, axes=known)
 
 
 def _able(problem: Problem, k: int) -> bool:
@@ -185,6 +187,8 @@ def _able(problem: Problem, k: int) -> bool:
         return False
     if problem.equal_weights or problem.assign not in (soft, hard):
         return False
+    if problem.guard.ratio is not None:
+        return False
     if kernels.active().is_wide(problem.family.moments.shape, problem.source.d, k):
         return False
     block = problem.source.single()
@@ -196,7 +200,9 @@ def _race(
     starts: tuple[Array, Array, Array],
     stop: Stop,
     noise: float,
-    labels: Indices | None,
+    *,
+    labels: Indices | None = None,
+    axes: Sequence[Array | None] = (),
 ) -> list[Fit | None]:
     block, moments = problem.source.single(), problem.family.moments
     assert block is not None
@@ -218,6 +224,8 @@ def _race(
         tol=stop.tol,
         accelerate=stop.accelerate and problem.assign is soft,
         labels=labels,
+        form=problem.family.form,
+        axes=axes,
     )
     return [_unpacked(problem, end) if len(end.trace) else None for end in ends]
 
@@ -226,7 +234,7 @@ def _unpacked(problem: Problem, end: Any) -> Fit:
     """What a compiled climb ended with, as values."""
     moments = problem.family.moments
     first = end.covariances[0] if moments.pooled and moments.shape == FULL else end.covariances
-    structure = problem.family.from_array(first, *end.means.shape)
+    structure = with_axes(problem.family.from_array(first, *end.means.shape), end.axes)
     mixture = Mixture.of(end.weights, end.means, structure, problem.frame)
     trace = tuple((end.trace + problem.volume).tolist())
     return Fit(mixture, trace, end.status == 0, end.n_iter, end.remaining, end.counts)

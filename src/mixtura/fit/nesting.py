@@ -68,8 +68,7 @@ def embedded(problem: Problem, mixture: Mixture) -> Mixture:
     least as high: the M-step maximises over a set that contains the mixture.
     """
     there = problem.adopted(mixture)
-    still = problem.isotropic(there.location)
-    return problem.maximized(problem.at(there).data, still)
+    return problem.maximized(problem.at(there).data, there)
 
 
 def split(mixture: Mixture, component: int) -> Mixture:

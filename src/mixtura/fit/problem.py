@@ -11,7 +11,7 @@ from mixtura import kernels
 from mixtura._errors import InputError
 from mixtura._types import Array
 from mixtura.block import Block
-from mixtura.covariance import FAMILIES, Family, Guard
+from mixtura.covariance import FAMILIES, RATIO, Family, Guard
 from mixtura.expectation import LOSS_SINGLE, Assign, cancellation, expectation, soft
 from mixtura.frame import Frame
 from mixtura.kernels.layout import second_width
@@ -132,6 +132,7 @@ def state(
     family: Family,
     *,
     reg_covar: float | None = None,
+    max_ratio: float | None = None,
     assign: Assign = soft,
     names: tuple[str, ...] | None = None,
     summary: Summary | None = None,
@@ -145,6 +146,10 @@ def state(
     reg_covar : float or None
         Added to variances, in squared units of the data; None bounds eigenvalues from below at
         `mixtura.covariance.FLOOR` of the columns' variances instead.
+    max_ratio : float or None
+        Bound on the largest eigenvalue of all components' covariances over the smallest, in the
+        units of the data (Fritz, García-Escudero & Mayo-Iscar 2013); for the families of
+        `mixtura.covariance.RATIO`.
     assign : soft or hard
     names : column names, for messages
     summary : of the rows, where it is known already
@@ -152,16 +157,31 @@ def state(
     Raises
     ------
     InputError
-        A column without a single observed value.
+        A column without a single observed value; a ratio below one, or for another family.
     """
+    _check_ratio(max_ratio, family)
     summary = summarize(source) if summary is None else summary
     empty = np.flatnonzero(summary.observed == 0)
     if len(empty):
         named = [names[i] if names else int(i) for i in empty]
         raise InputError(f"columns {named} have no observed value at all: drop them")
-    frame = Frame(summary.mean, _scales(summary.deviation, family.one_scale))
+    one_scale = family.one_scale or max_ratio is not None
+    frame = Frame(summary.mean, _scales(summary.deviation, one_scale))
     ridge = np.zeros(source.d) if reg_covar is None else reg_covar * frame.scale**2
-    return Problem(source, family, summary, frame, Guard(ridge), assign=assign, names=names)
+    guard = Guard(ridge, ratio=max_ratio)
+    return Problem(source, family, summary, frame, guard, assign=assign, names=names)
+
+
+def _check_ratio(ratio: float | None, family: Family) -> None:
+    if ratio is None:
+        return
+    if not ratio >= 1.0:
+        raise InputError(f"max_ratio={ratio!r}: the largest eigenvalue is at least the smallest")
+    if family.name not in RATIO:
+        raise InputError(
+            f"max_ratio cannot be kept by {family.name} covariances, whose components are tied to "
+            f"one another: use one of {RATIO}, or the floor or a prior instead"
+        )
 
 
 def with_prior(problem: Problem, prior: object, k: int) -> Problem:

@@ -19,9 +19,8 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
@@ -31,14 +30,7 @@ from numpy.lib import format as npy
 
 from mixtura._errors import InputError, ModelFileError
 from mixtura._types import Array
-from mixtura.covariance import (
-    Covariances,
-    DiagonalCovariances,
-    FullCovariances,
-    SphericalCovariances,
-    TiedCovariances,
-    structure,
-)
+from mixtura.covariance import LAYOUTS, Covariances, structure
 from mixtura.frame import Frame
 from mixtura.io.atomic import written_whole
 from mixtura.io.plain_json import json_text
@@ -54,23 +46,8 @@ RATIO = 200  # larger ones at most to this
 _NUMBER = np.dtype("<f8")
 
 
-@dataclass(frozen=True)
-class Structure:
-    """A covariance structure that a file may hold: its class, and the shape of its numbers."""
-
-    kind: type[Any]
-    shape: Callable[[int, int], tuple[int, ...]]
-    shared: bool = False
-
-
-STRUCTURES = {
-    "full": Structure(FullCovariances, lambda k, d: (k, d, d)),
-    "tied": Structure(TiedCovariances, lambda k, d: (d, d), shared=True),
-    "diag": Structure(DiagonalCovariances, lambda k, d: (k, d)),
-    "spherical": Structure(SphericalCovariances, lambda k, d: (k,)),
-    "equal-spherical": Structure(SphericalCovariances, lambda k, d: (k,), shared=True),
-}
-"""The closed list of structures; a file that names another is refused."""
+STRUCTURES = LAYOUTS
+"""The closed list of structures, with the shape of their numbers; others are refused."""
 
 
 def save(
@@ -117,7 +94,7 @@ def load(path: str | os.PathLike[str]) -> Mixture:
     """
     with _opened(path) as archive:
         name, k, d, names = _description(archive)
-        shapes = ((k,), (k, d), STRUCTURES[name].shape(k, d), (d,), (d,))
+        shapes = ((k,), (k, d), STRUCTURES[name](k, d), (d,), (d,))
         weights, location, numbers, pivot, scale = (
             _array(archive, key, shape) for key, shape in zip(ARRAYS, shapes, strict=True)
         )
@@ -141,12 +118,11 @@ def structure_name(covariances: Covariances) -> str:
 
     Examples
     --------
-    >>> structure_name(TiedCovariances(np.eye(2), 3))
+    >>> structure_name(structure(np.eye(2), "EEE", 3, 2))
     'tied'
     """
-    for name, known in STRUCTURES.items():
-        if type(covariances) is known.kind and covariances.shared == known.shared:
-            return name
+    if covariances.name in STRUCTURES:
+        return covariances.name
     raise InputError(
         f"{type(covariances).__name__} cannot be written to a model file: "
         f"known structures are {', '.join(STRUCTURES)}"

@@ -7,6 +7,7 @@ they share nothing but what they compile to, and call no library that starts thr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from mixtura.kernels.compiled_climb import CARE, CONVERGED, EXHAUSTED
 from mixtura.kernels.compiled_climb import race as _race
+from mixtura.kernels.compiled_forms import holding
 from mixtura.kernels.compiled_math import exp_constants
 from mixtura.kernels.compiled_observed import observed_sums
 from mixtura.kernels.compiled_products import lanes
@@ -24,7 +26,10 @@ from mixtura.kernels.compiled_seeds import spread as _spread
 from mixtura.kernels.compiled_sweep import OPTIONS, pairs, sweep, tiling
 from mixtura.kernels.compiled_whiten import BAND, whitened_joint, whitened_sums
 from mixtura.kernels.compiled_wide import bands, wide_sweep
+from mixtura.kernels.forms import EEV, EVE, EVV, FREE, VEV, VVE
 from mixtura.kernels.layout import DIAGONAL, FULL, LINEAR, SPHERICAL, second_width, width
+from mixtura.kernels.plain_forms import Bounds
+from mixtura.kernels.plain_forms import constrain as _bounded
 
 __all__ = [
     "CARE",
@@ -34,6 +39,7 @@ __all__ = [
     "accumulate",
     "accumulate_centred",
     "accumulate_observed",
+    "constrain",
     "is_wide",
     "lloyd",
     "log_joint",
@@ -211,6 +217,26 @@ def lloyd(columns: Array, weights: Array, seeds: Array, rounds: int) -> Array:
     return labels
 
 
+def constrain(
+    averages: Array,
+    dof: Array,
+    form: int,
+    bounds: Bounds = Bounds(),
+    *,
+    axes: Array | None = None,
+    volumes: Array | None = None,
+) -> tuple[Array, Array | None]:
+    """As `plain.constrain`, which takes over where a bound holds."""
+    k, d = averages.shape[:2]
+    shape = FULL if averages.ndim == 3 else DIAGONAL
+    begin = _axes(form, k, d, [axes])[0]
+    values, packed = np.empty((k, d)), np.empty((k, second_width(shape, d)))
+    given = _packed(averages, shape), _frozen(dof), int(form), begin, values, packed
+    if np.isinf(bounds.ratio) and _call(holding, *given) and values.min() >= bounds.floor:
+        return _unpacked(packed, shape, d), begin[0] if form in (EVE, VVE) else None
+    return _bounded(averages, dof, form, bounds, axes=axes, volumes=volumes)
+
+
 class Climb(NamedTuple):
     """The end of a compiled EM run, in frame coordinates.
 
@@ -219,6 +245,8 @@ class Climb(NamedTuple):
     weights, means : (k,), (k, d)
     covariances : (k, d, d), (k, d) or (k,)
         By shape; all equal if pooled.
+    axes : (d, d)
+        Common to all components, for the forms EVE and VVE.
     counts : (k,)
         Total row weight of each component at these parameters.
     trace : (m,)
@@ -237,6 +265,7 @@ class Climb(NamedTuple):
     weights: Array
     means: Array
     covariances: Array
+    axes: Array
     counts: Array
     trace: Array
     n_iter: int
@@ -256,6 +285,8 @@ def race(
     *,
     most: Array,
     labels: Array | None = None,
+    form: int = FREE,
+    axes: Sequence[Array | None] = (),
     prior: tuple[Array, Array, Array] | None = None,
     ridge: Array | None = None,
     floor: float = 0.0,
@@ -277,6 +308,10 @@ def race(
         E+M steps at most, and exactly if `tol` is 0.
     labels : (E, n), optional
         Partitions whose M-steps are the starts instead; of `starts` only the shapes count.
+    form : int
+        What the components have in common, a code of `mixtura.kernels.forms`.
+    axes : sequence of (d, d) or None
+        Common axes of the starts, for the forms EVE and VVE, where they are known.
     prior : (sums, dof, counts), optional
         Pseudo-sums (k, width(shape, d)) whose last column divides the means, what to add to the
         divisor of the scatters (k,), and to the counts that become weights (k,).
@@ -313,11 +348,15 @@ def race(
     total = _total(rows, pivot, scale, row_weights, shape) if pooled else np.empty(0)
     mass = float(row_weights.sum()) if len(row_weights) else float(n)
     coefficients = width(inner, d)
-    given = tuple(_frozen(part) for part in (*starts[:2], _packed(starts[2], shape)))
+    given = tuple(
+        _frozen(part)
+        for part in (*starts[:2], _packed(starts[2], shape), _axes(form, k, d, axes, field))
+    )
     points = _points(given, coefficients, pair.shape[1])
     work = np.empty((k, coefficients), rows.dtype)
     data = _frozen(pivot), _frozen(scale), _frozen(row_weights), pair, constants, mass, total, *tile
-    model = int(shape), bool(pooled), bool(hard), _frozen(np.zeros(d) if ridge is None else ridge)
+    ridge = _frozen(np.zeros(d) if ridge is None else ridge)
+    model = int(shape), bool(pooled), bool(hard), ridge, int(form)
     if prior is None:
         prior = np.zeros((k, width(shape, d))), np.zeros(k), np.zeros(k)
     loss = (1e-4 if single else 1e-9) if loss is None else loss
@@ -347,6 +386,7 @@ def race(
             ends[0][e],
             ends[1][e],
             dense[e],
+            ends[3][e, 0],
             counts[e],
             traces[e, : int(fact[0])],
             int(fact[1]),
@@ -446,10 +486,20 @@ def _packed(dense: Array, shape: int) -> Array:
 
 
 def _points(starts: tuple[Array, ...], coefficients: int, padded: int) -> tuple[Array, ...]:
-    """Four slots for parameters, coefficients, sums and objectives."""
+    """Four slots for parameters, coefficients, sums, objectives and axes."""
     k = starts[1].shape[1]
-    slots = tuple(np.zeros((4, *part.shape[1:])) for part in starts)
-    return *slots, np.zeros((4, k, coefficients)), np.zeros((4, k, padded)), np.zeros(4)
+    *slots, axes = (np.zeros((4, *part.shape[1:])) for part in starts)
+    return *slots, np.zeros((4, k, coefficients)), np.zeros((4, k, padded)), np.zeros(4), axes
+
+
+def _axes(form: int, k: int, d: int, given: Sequence[Array | None], field: int = 1) -> Array:
+    """Axes to begin from (E, k or 1, d, d), NaN where unknown; as small as can be if unused."""
+    sizes = (k, d, d) if form in (EEV, VEV, EVV) else (1, d, d) if form in (EVE, VVE) else (1, 1, 1)
+    axes = np.full((field, *sizes), np.nan)
+    for begin, known in zip(axes, given, strict=False):
+        if known is not None and form in (EVE, VVE):
+            begin[0] = known
+    return axes
 
 
 def _unpacked(packed: Array, shape: int, d: int) -> Array:

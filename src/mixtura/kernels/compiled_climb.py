@@ -9,13 +9,16 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from mixtura.kernels.compiled_forms import hold
 from mixtura.kernels.compiled_solve import linearize, maximize
 from mixtura.kernels.compiled_sweep import OPTIONS, sums_of_labels, sweep
 from mixtura.kernels.compiled_vectors import keep_apart
+from mixtura.kernels.forms import FREE
 
 __all__ = ["CARE", "CONVERGED", "EXHAUSTED", "race"]
 
 CONVERGED, EXHAUSTED, CARE = 0, 1, 2
+_FREE = FREE
 
 
 @njit(**OPTIONS)
@@ -25,12 +28,20 @@ def _step(origin, slot, rows, points, data, model, prior, limits):  # type: igno
     A negative `origin` keeps the slot's parameters. False where the parameters need care.
     """
     keep_apart()
-    weights, means, covariances, theta, sums, values = points
+    weights, means, covariances, theta, sums, values, axes = points
     pivot, scale, row_weights, pair, constants, mass, total, b, q, step, single = data
-    shape, pooled, hard, ridge = model
+    shape, pooled, hard, ridge, form = model
     w, m, v = weights[slot], means[slot], covariances[slot]
     if origin >= 0 and not maximize(sums[origin], total, prior, shape, pooled, ridge, w, m, v):
         return False
+    if origin >= 0 and form != _FREE:
+        dof, eigenvalues = np.empty(len(w)), np.empty(m.shape)
+        for c in range(len(w)):
+            dof[c] = sums[origin, c, theta.shape[2] - 1] + prior[1][c]
+        if origin != slot:
+            axes[slot] = axes[origin]
+        if not hold(v, dof, form, axes[slot], eigenvalues):
+            return False
     common = np.zeros(len(total))
     log_prior = linearize(w, m, v, prior, shape, pooled, limits, theta[slot], common)
     if np.isnan(log_prior):
@@ -112,7 +123,8 @@ def _climb(  # type: ignore[no-untyped-def]
     )  # which of the slots to fill, from which, and the last good one
     if len(labels):
         origin = slots[3]
-        _, _, _, _, given, _ = points
+        given = points[4]
+        points[6][origin] = np.nan
         pivot, scale, row_weights, pair, _, _, _, b, q, step, _ = data
         given[origin] = 0.0
         sums_of_labels(rows, pivot, scale, row_weights, labels, pair, given[origin], b, q, step)
@@ -138,6 +150,7 @@ def _climb(  # type: ignore[no-untyped-def]
             entries += 1
         if target == 2:
             length, rate = _extrapolate(sums, slots, longest)
+            points[6][slots[3]] = points[6][slots[2]]
             before, middle, now = values[slots[0]], values[slots[1]], values[slots[2]]
             left = _gain_left(before, middle, now, rate, noise * max(abs(now), 1.0))
             if accelerate:  # what a whole round with its leap gained tells most
@@ -164,11 +177,12 @@ def race(  # type: ignore[no-untyped-def]
     Writes the end of each: weights, means, covariances, counts, the trace, and in `facts` (E, 4)
     the length of the trace, the steps taken, the gain that remains and the status.
     """
-    weights, means, covariances, theta, sums, _ = points
-    end_weights, end_means, end_covariances, counts, traces, facts = ends
+    weights, means, covariances, theta, sums, _, axes = points
+    end_weights, end_means, end_covariances, end_axes, counts, traces, facts = ends
     last = theta.shape[2] - 1
     for e in range(len(most)):
         weights[0], means[0], covariances[0] = starts[0][e], starts[1][e], starts[2][e]
+        axes[0] = starts[3][e]
         told = labels[e] if len(labels) else labels.reshape(-1)
         slot, entries, steps, left, status = _climb(
             rows,
@@ -186,4 +200,5 @@ def race(  # type: ignore[no-untyped-def]
         )
         end_weights[e], end_means[e] = weights[slot], means[slot]
         end_covariances[e], counts[e] = covariances[slot], sums[slot, :, last]
+        end_axes[e] = axes[slot]
         facts[e, 0], facts[e, 1], facts[e, 2], facts[e, 3] = entries, steps, left, status

@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixtura.kernels.layout import DIAGONAL, FULL, LINEAR, SPHERICAL, width
+from mixtura.kernels.plain_forms import constrain
 
 __all__ = [
     "accumulate",
     "accumulate_centred",
     "cancellation",
+    "constrain",
     "features",
     "lloyd",
     "log_joint",
