@@ -9,6 +9,7 @@ smaller's, so a fit that falls short of a nested one was climbed from the wrong 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,6 +42,7 @@ def letters(name: str) -> str:
     return _LETTERS.get(name, name)
 
 
+@cache
 def contains(larger: str, smaller: str) -> bool:
     """Whether every mixture of the family `smaller` is one of another family, `larger`.
 
@@ -104,24 +106,22 @@ def shortfalls(
 ) -> Iterator[tuple[Candidate, Candidate, float]]:
     """Candidates less likely than a sound one nested in them, the likeliest such, and by how much.
 
-    Only where nesting holds, which `select` sees to: elsewhere every candidate carries NaN.
+    Only where nesting holds (`Candidate.nests`).
     """
-    for candidate in candidates:
-        inner = [
-            c
-            for c in candidates
-            if c.sound and candidate.sound and candidate.nests and _within(c, candidate)
-        ]
-        best = max(inner, key=lambda c: c.log_likelihood, default=None)
+    ranked = sorted((c for c in candidates if c.sound), key=lambda c: -c.log_likelihood)
+    for place, candidate in enumerate(ranked):
+        enough = candidate.log_likelihood + max(SHORT, 1e-5 * candidate.n_rows)
+        likelier = (c for c in ranked[:place] if c.log_likelihood > enough)
+        best = next((c for c in likelier if _within(c, candidate)), None)
         if best is not None:
-            lost = best.log_likelihood - candidate.log_likelihood
-            if lost > max(SHORT, 1e-5 * candidate.n_rows):
-                yield candidate, best, lost
+            yield candidate, best, best.log_likelihood - candidate.log_likelihood
 
 
 def _within(inner: Candidate, outer: Candidate) -> bool:
-    same = inner.covariance_type == outer.covariance_type
-    wider = same or contains(outer.covariance_type, inner.covariance_type)
-    if inner.n_components == outer.n_components:
-        return wider and not same
-    return wider and outer.nests == "both" and inner.n_components < outer.n_components
+    """Whether a candidate is nested in another, where that bounds the other's likelihood."""
+    fewer = outer.n_components - inner.n_components
+    if fewer < 0 or not outer.nests or (fewer and outer.nests != "both"):
+        return False
+    if outer.covariance_type == inner.covariance_type:
+        return fewer > 0
+    return contains(outer.covariance_type, inner.covariance_type)

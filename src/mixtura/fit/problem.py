@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -92,7 +92,7 @@ class Problem:
         """The M-step; `mixture` says where an empty component stays."""
         return maximization(data, mixture, self.family, self.prior, self.guard, self.equal_weights)
 
-    @property
+    @cached_property
     def volume(self) -> float:
         """Nats a row from frame coordinates to the data's units: Σ_j log scale_j if observed."""
         return float(self.summary.observed / self.summary.weight @ np.log(self.frame.scale))

@@ -9,6 +9,7 @@ import numpy as np
 from mixtura import kernels
 from mixtura._types import Array, Indices
 from mixtura.block import Block
+from mixtura.covariance import Covariances
 from mixtura.covariance.guard import EXACT_FEATURES, Guard
 from mixtura.fit.problem import Problem
 from mixtura.kernels.layout import FULL
@@ -112,7 +113,18 @@ def on_floor(mixture: Mixture, guard: Guard) -> Indices:
     if structure.shape == FULL and structure.d > EXACT_FEATURES:
         pivots = structure.factors.diagonal(axis1=1, axis2=2) ** -2.0
         return np.asarray((pivots <= 100.0 * limit).sum(axis=1))
+    if (_least(structure) > limit).all():
+        return np.zeros(structure.k, dtype=np.intp)
     return np.asarray((structure.eigenvalues() <= limit).sum(axis=1))
+
+
+def _least(structure: Covariances) -> Array:
+    """A bound from below on the smallest eigenvalue of each covariance (k,).
+
+    The determinant over the largest product that the other eigenvalues can have given the trace.
+    """
+    trace, d = structure.variances_by_column.sum(axis=1), structure.d
+    return np.asarray(np.exp(structure.log_det - (d - 1) * np.log(trace / max(d - 1, 1))))
 
 
 def partitioned(small: Sample, seeds: Array, space: int = 0, rounds: int = LLOYD) -> Indices:
