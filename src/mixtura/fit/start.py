@@ -111,24 +111,31 @@ def _affordable(small: Sample, k: int) -> int:
 
 
 def _begun(small: Sample, k: int, entering: list[Entrant], steps: int) -> list[Finalist]:
-    """Climb some steps from the M-steps of partitions; equal ones climb once and count each."""
+    """Climb some steps from the M-steps of partitions; equal ones climb once and count each.
+
+    Those that are at the edge to begin with drop out, if enough do not.
+    """
     if not entering:
         return []
     problem, stop = small.problem, Stop(1e-7, steps)
     distinct = {labels.tobytes(): labels for _, labels in entering}
     fits = race_from_labels(problem, np.stack([*distinct.values()]), k, stop)
+    enough = sum(fit is not None for fit in fits) > max(1, len(fits) // 2)
     climbed = {
         key: fit or run(problem, from_labels(small, labels, k), stop)
         for (key, labels), fit in zip(distinct.items(), fits, strict=True)
+        if fit is not None or not enough
     }
-    return [Finalist(name, climbed[labels.tobytes()], small) for name, labels in entering]
+    named = [(name, climbed.get(labels.tobytes())) for name, labels in entering]
+    return [Finalist(name, fit, small) for name, fit in named if fit is not None]
 
 
 def _onward(small: Sample, standing: list[Finalist], steps: int) -> list[Finalist]:
     """Climb some steps more where there is anything left to gain."""
     there = [one for one in standing if one.fit.converged]
     moving = [one for one in standing if not one.fit.converged]
-    fits = race(small.problem, [one.fit.mixture for one in moving], Stop(1e-7, steps))
+    starts = [one.fit.mixture for one in moving]
+    fits = race(small.problem, starts, Stop(1e-7, steps), spare=True)
     for one, fit in zip(moving, fits, strict=True):
         there.append(Finalist(one.name, fit.after(one.fit), small))
     return there
@@ -205,14 +212,14 @@ def entrants(small: Sample, k: int, rng: np.random.Generator, fields: int = 1) -
     for _ in range(fields):
         for name, seeder, space in _FIELD:
             places = seeder(small.spaces[space], small.weights, k, rng)
-            yield name, _canonical(partitioned(small, places, space), k, small)
+            yield name, _canonical(partitioned(small, places, space), small)
 
 
-def _canonical(labels: Indices, k: int, small: Sample) -> Indices:
+def _canonical(labels: Indices, small: Sample) -> Indices:
     """Clusters numbered as they appear, where no labels name them: equal partitions look equal."""
     if small.told is not None:
         return labels
-    first = np.full(k, len(labels))
+    first = np.full(int(labels.max()) + 1, len(labels))
     np.minimum.at(first, labels, np.arange(len(labels)))
     return np.asarray(np.argsort(np.argsort(first, kind="stable"))[labels])
 
