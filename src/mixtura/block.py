@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -118,6 +119,14 @@ class Block:
     @cached_property
     def _seconds(self) -> dict[int, tuple[Frame, Array]]:
         return {}
+
+    def once(self, of: tuple[object, ...], make: Callable[[], Array]) -> Array:
+        """``make()``, kept until it is asked for of other objects; these are told by identity."""
+        known = self.__dict__.get("_once")
+        if known is None or any(a is not b for a, b in zip(known[0], of, strict=True)):
+            known = of, make()
+            self.__dict__["_once"] = known
+        return np.asarray(known[1])
 
     def take(self, rows: Indices | slice) -> Block:
         """Some of the rows."""

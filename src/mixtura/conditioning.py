@@ -59,3 +59,9 @@ def shares(joint: Array) -> Array:
     """exp(joint) normalised to sum to one in each row."""
     likely = np.exp(joint - joint.max(axis=1, keepdims=True))
     return np.asarray(likely / likely.sum(axis=1, keepdims=True))
+
+
+def labels(joint: Array, k: int) -> Array:
+    """The first best component of each row; -1 where that is the noise's column."""
+    best = joint.argmax(axis=1)
+    return np.where(best < k, best, -1)

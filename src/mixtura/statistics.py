@@ -58,8 +58,11 @@ class Statistics:
         ``Σ_i r_ik (z_i - pivot_k)(z_i - pivot_k)ᵀ`` in the shape of `moments`, over all k at once
         where it is pooled.
     counts, mass, dof : (k,)
-        ``Σ_i r_ik`` and what a prior adds to each.
+        ``Σ_i r_ik`` and what a prior adds to each; under Student's t the mass is ``Σ_i r_ik u_ik``
+        and so are the weights of the moments.
     log_likelihood : float
+    noise : float
+        ``Σ_i r_i0``: the weight of the rows that are noise.
     """
 
     moments: Moments
@@ -70,6 +73,7 @@ class Statistics:
     first: Array
     second: Array
     log_likelihood: float = 0.0
+    noise: float = 0.0
 
     @classmethod
     def zero(cls, moments: Moments, pivot: Array) -> Statistics:
@@ -104,6 +108,7 @@ class Statistics:
             self.first + other.first,
             self.second + other.second,
             self.log_likelihood + other.log_likelihood,
+            self.noise + other.noise,
         )
 
     def __mul__(self, factor: float) -> Statistics:
@@ -116,6 +121,7 @@ class Statistics:
             self.first * factor,
             self.second * factor,
             self.log_likelihood * factor,
+            self.noise * factor,
         )
 
     __rmul__ = __mul__

@@ -10,26 +10,24 @@ import numpy as np
 from mixtura import _checks
 from mixtura._errors import InputError
 from mixtura.covariance.diagonal import Diagonal, EqualDiagonal
-from mixtura.covariance.eigen import PARSIMONIOUS, Parsimonious
+from mixtura.covariance.eigen import DIAGONAL, ELLIPSOIDAL, Parsimonious
 from mixtura.covariance.full import Full
 from mixtura.covariance.protocol import Covariances, Family
 from mixtura.covariance.spherical import EqualSpherical, Spherical
 from mixtura.covariance.tied import Tied
 
-_ALL: tuple[Family, ...] = (
+_RULES: tuple[Family, ...] = (
     Full(),
-    *PARSIMONIOUS,
+    *ELLIPSOIDAL,
     Tied(),
     Diagonal(),
+    *DIAGONAL,
     EqualDiagonal(),
     Spherical(),
     EqualSpherical(),
 )
-_ORDER = "full EVV VEV EEV VVE EVE VEE tied diag EVI VEI EEI spherical equal-spherical".split()
 
-FAMILIES: dict[str, Family] = {
-    name: next(rule for rule in _ALL if rule.name == name) for name in _ORDER
-}
+FAMILIES: dict[str, Family] = {rule.name: rule for rule in _RULES}
 """The families by name: ellipsoids, diagonal and spherical ones, most flexible first."""
 
 ALIASES = {
@@ -57,9 +55,8 @@ LAYOUTS: dict[str, Callable[[int, int], tuple[int, ...]]] = {
     "spherical": lambda k, d: (k,),
     "equal-spherical": lambda k, d: (k,),
     "EEI": lambda k, d: (d,),
-    **{
-        rule.name: _VARIANCES if rule.name.endswith("I") else _MATRICES for rule in PARSIMONIOUS
-    },
+    **{rule.name: _VARIANCES for rule in DIAGONAL},
+    **{rule.name: _MATRICES for rule in ELLIPSOIDAL},
 }
 """The shapes of ``covariances_`` by family, for k components of d features."""
 

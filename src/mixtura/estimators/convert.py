@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from mixtura._errors import InputError
 from mixtura._types import Array
 from mixtura.covariance import Covariances
 from mixtura.kernels.layout import DIAGONAL, FULL
+from mixtura.law import StudentT
 from mixtura.mixture import Mixture
 
 _KINDS = ("full", "diag", "spherical")
@@ -18,6 +20,17 @@ _KINDS = ("full", "diag", "spherical")
 def covariance_name(structure: Covariances) -> str:
     """The name of the family whose structure it is."""
     return structure.name
+
+
+def outliers_of(mixture: Mixture) -> dict[str, Any]:
+    """The parameters of an estimator that would fit a mixture of this law, with its noise."""
+    law, noise = mixture.law, mixture.noise
+    given: dict[str, Any] = {} if noise is None else {"noise": noise.share}
+    if isinstance(law, StudentT):
+        held = law.tie == "fixed" and bool((law.dof == law.dof[0]).all())
+        tie = "own" if law.tie == "fixed" else law.tie
+        given |= {"distribution": "t", "dof": float(law.dof[0]) if held else tie}
+    return given
 
 
 def laid_out(values: Array, structure: Covariances) -> Array:
@@ -39,7 +52,15 @@ def rescaled(values: Array, structure: Covariances, scale: Array, power: int) ->
 
 
 def to_sklearn(mixture: Mixture) -> Any:
-    """A fitted ``sklearn.mixture.GaussianMixture`` with the mixture's parameters."""
+    """A fitted ``sklearn.mixture.GaussianMixture`` with the mixture's parameters.
+
+    Raises
+    ------
+    InputError
+        Student's t components or noise, which scikit-learn does not have.
+    """
+    if not mixture.plain:
+        raise InputError("scikit-learn has Gaussian components alone: no Student's t, no noise")
     from sklearn.mixture import GaussianMixture as SklearnMixture  # takes a second to load
 
     with np.errstate(over="ignore", under="ignore"):

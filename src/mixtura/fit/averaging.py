@@ -10,6 +10,7 @@ import numpy as np
 from mixtura._errors import InputError
 from mixtura._types import Array
 from mixtura.covariance import structure
+from mixtura.law import StudentT
 from mixtura.mixture import Mixture
 
 if TYPE_CHECKING:
@@ -57,11 +58,23 @@ def average(selection: Selection, top: int | None) -> Mixture:
 
 
 def joined(mixtures: Sequence[Mixture], shares: Array) -> Mixture:
-    """``Σ_m share_m P_m(x)``, in the frame of the first, with full covariances."""
-    frame = mixtures[0].frame
-    every = np.concatenate([s * m.weights for s, m in zip(shares, mixtures, strict=True)])
+    """``Σ_m share_m P_m(x)``, in the frame of the first, with full covariances.
+
+    Noise weighs what it does on average; degrees of freedom stay those of each component.
+    """
+    first = mixtures[0]
+    frame = first.frame
+    noise = [0.0 if m.noise is None else m.noise.share for m in mixtures]
+    inside = shares * (1.0 - np.array(noise))
+    every = np.concatenate([s * m.weights for s, m in zip(inside, mixtures, strict=True)])
     location = np.concatenate([frame.read(m.means) for m in mixtures])
     dense = [m.structure.scaled(frame.scale / m.frame.scale).dense() for m in mixtures]
     k, d = location.shape
-    full = structure(np.concatenate(dense), "full", k, d)
-    return Mixture.of(every / every.sum(), location, full, frame, mixtures[0].feature_names)
+    laws = [m.law for m in mixtures if isinstance(m.law, StudentT)]
+    return first.changed(
+        weights=every / every.sum(),
+        location=location,
+        structure=structure(np.concatenate(dense), "full", k, d),
+        law=StudentT(np.concatenate([law.dof for law in laws]), "fixed") if laws else first.law,
+        noise=None if first.noise is None else first.noise.sharing(float(shares @ noise)),
+    )

@@ -192,7 +192,8 @@ def _compiled(problem: Problem, starts: Sequence[Mixture], stop: Stop) -> Sequen
     They hand over where a component empties or the covariances near the floor.
     """
     k = len(starts[0].weights)
-    if not _able(problem, k) or not all(fits(start, problem.family.moments) for start in starts):
+    moments = problem.family.moments
+    if not _able(problem, k) or not all(one.plain and fits(one, moments) for one in starts):
         return [None] * len(starts)
     weights = np.stack([start.weights for start in starts])
     location = np.stack([start.location for start in starts])
@@ -210,7 +211,7 @@ def _able(problem: Problem, k: int) -> bool:
     """
     if not hasattr(kernels.active(), "race") or not problem.family.averages:
         return False
-    if problem.equal_weights or problem.assign not in (soft, hard):
+    if problem.equal_weights or problem.assign not in (soft, hard) or not problem.outliers.none:
         return False
     if problem.guard.ratio is not None:
         return False

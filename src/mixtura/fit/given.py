@@ -114,7 +114,7 @@ def _overridden(problem: Problem, start: Mixture, given: Start) -> Mixture:
             inverse.precisions[0] if inverse.shape == 0 and inverse.shared else inverse.precisions
         )
         shape = problem.family.from_array(np.array(array), k, d).scaled(problem.frame.scale)
-    return Mixture.of(weights, location, shape, problem.frame)
+    return start.changed(weights=weights, location=location, structure=shape)
 
 
 def _shaped(values: Any, shape: tuple[int, ...], name: str) -> Array:

@@ -13,6 +13,7 @@ from mixtura._types import Array
 from mixtura.covariance import Family
 from mixtura.fit.fitting import fitted
 from mixtura.fit.given import given_start
+from mixtura.source import MemorySource
 
 if TYPE_CHECKING:
     from mixtura.fit.second_chance import Cell
@@ -33,7 +34,7 @@ def cross_validated(
     if not able:
         return list(candidates)
     best = max(sound, key=lambda i: float(values[i].sum()))
-    weights = _grouped(task, np.ones(task.source.n))
+    weights = _grouped(task.source.whole.weight())
     out = list(candidates)
     for i in able:
         n = candidates[i].n_rows
@@ -46,11 +47,14 @@ def cross_validated(
 
 
 def _pooled_cell(task: Task, cell: Cell) -> Array:
-    return _grouped(task, held_out(task, cell.k, cell.rule))
+    return _grouped(held_out(task, cell.k, cell.rule))
 
 
 def held_out(task: Task, k: int, rule: Family) -> Array:
-    """Log-density of each row under the fit to the other folds, (n,)."""
+    """Weight times log-density of each row under the fit to the other folds, (n,).
+
+    Zero for rows that the fit would have trimmed.
+    """
     n = task.source.n
     fold = folded(task)
     out = np.zeros(n)
@@ -60,7 +64,10 @@ def held_out(task: Task, k: int, rule: Family) -> Array:
         start = given_start(problem, k, replace(task.start, how=task.start.name()), task.rng(k))
         mixture = fitted(problem, k, task.rng(k), start=start, stop=task.stop).fit.mixture
         test = np.flatnonzero(fold == part)
-        out[test] = mixture.logpdf(task.source.take(test).rows)
+        rows = task.source.take(test)
+        held = problem.on(MemorySource(rows.rows, rows.weights))
+        kept = problem.kept(rows, mixture, held.cut(mixture))
+        out[test] = kept * mixture.logpdf(rows.rows)
     return out
 
 
@@ -70,10 +77,9 @@ def folded(task: Task) -> Array:
     return np.random.default_rng(task.seed).permutation(n) % min(task.folds, n)
 
 
-def _grouped(task: Task, values: Array) -> Array:
-    """Sums by weight over at most `CELLS` groups of rows."""
-    group = np.arange(len(values)) % CELLS
-    return np.bincount(group, task.source.whole.weight() * values)
+def _grouped(values: Array) -> Array:
+    """Sums over at most `CELLS` groups of rows."""
+    return np.bincount(np.arange(len(values)) % CELLS, values)
 
 
 def total_error(sums: Array, weights: Array, rows: int) -> float:

@@ -85,8 +85,7 @@ def split(mixture: Mixture, component: int) -> Mixture:
     weights[[component, -1]] /= 2.0
     location[component] -= off
     location[-1] += off
-    structure = mixture.structure.take(index)
-    return Mixture.of(weights, location, structure, mixture.frame, mixture.feature_names)
+    return mixture.take(index).changed(weights=weights, location=location, noise=mixture.noise)
 
 
 def splits(mixture: Mixture, k: int) -> list[Mixture]:

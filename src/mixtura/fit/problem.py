@@ -12,7 +12,9 @@ from mixtura._errors import InputError
 from mixtura._types import Array
 from mixtura.block import Block
 from mixtura.covariance import FAMILIES, RATIO, Family, Guard
-from mixtura.expectation import LOSS_SINGLE, Assign, cancellation, expectation, soft
+from mixtura.expectation import LOSS_SINGLE, Assign, cancellation, expectation, ranked, soft
+from mixtura.fit.degrees import freed
+from mixtura.fit.outliers import NONE, Outliers
 from mixtura.frame import Frame
 from mixtura.kernels.layout import second_width
 from mixtura.maximization import log_prior, maximization
@@ -20,6 +22,7 @@ from mixtura.mixture import Mixture
 from mixtura.prior import Conjugate, Flat, Prior, fraley_raftery
 from mixtura.source import Source
 from mixtura.statistics import Statistics, packed
+from mixtura.trimming import Cut
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,14 +72,33 @@ class Problem:
     assign: Assign = soft
     equal_weights: bool = False
     names: tuple[str, ...] | None = None
+    outliers: Outliers = NONE
 
     def at(self, mixture: Mixture) -> Point:
         """The E-step: the statistics and the objective at a mixture."""
         moments = self.family.moments
         step = partial(expectation, mixture, moments=moments, assign=self.assign)
-        data = self.source.sum(step)
+        cut = self.cut(mixture)
+        data = self.source.sum(step if cut is None else partial(step, cut=cut))
         value = data.log_likelihood + log_prior(self.prior, mixture, moments)
-        return Point(mixture, data, value / self.summary.weight + self.volume)
+        if cut is None:
+            return Point(mixture, data, value / self.summary.weight + self.volume)
+        return Point(mixture, data, value / (self.summary.weight * (1.0 - cut.trim.share)))
+
+    def cut(self, mixture: Mixture) -> Cut | None:
+        """Where trimming cuts the rows under a mixture; None where nothing is trimmed."""
+        trim = self.outliers.trimmed(self.frame, self.summary.deviation)
+        if trim is None:
+            return None
+        found = self.source.map(partial(ranked, mixture, assign=self.assign, trim=trim))
+        return trim.cut(*(np.concatenate([one[i] for one in found]) for i in range(2)))
+
+    def kept(self, block: Block, mixture: Mixture, cut: Cut | None) -> Array:
+        """The weights (n,) of a block's rows as far as a cut keeps them."""
+        if cut is None:
+            return block.weight()
+        keys, weights = ranked(mixture, block, self.assign, cut.trim)
+        return weights * cut.kept(keys)
 
     def noise(self, mixture: Mixture) -> float:
         """Nats a row by which rounding blurs the objective: for products in single precision.
@@ -89,8 +111,9 @@ class Problem:
         return min(cancellation(mixture) * 2.0**29, LOSS_SINGLE) / (2.0 * self.source.d)
 
     def maximized(self, data: Statistics, mixture: Mixture) -> Mixture:
-        """The M-step; `mixture` says where an empty component stays."""
-        return maximization(data, mixture, self.family, self.prior, self.guard, self.equal_weights)
+        """The M-step; `mixture` says where an empty component stays, and what law it has."""
+        found = maximization(data, mixture, self.family, self.prior, self.guard, self.equal_weights)
+        return found if found.law.settled else freed(found, self.source, self.assign, self.cut)
 
     @cached_property
     def volume(self) -> float:
@@ -119,8 +142,19 @@ class Problem:
         """A mixture of the same family from elsewhere, in this problem's frame."""
         if mixture.frame == self.frame:
             return mixture
-        structure = mixture.unframed().scaled(self.frame.scale)
-        return Mixture.of(mixture.weights, self.frame.read(mixture.means), structure, self.frame)
+        noise = mixture.noise
+        return mixture.changed(
+            location=self.frame.read(mixture.means),
+            structure=mixture.unframed().scaled(self.frame.scale),
+            frame=self.frame,
+            feature_names=None,
+            noise=None if noise is None else noise.reframed(mixture.frame, self.frame),
+        )
+
+    @property
+    def ordinary(self) -> Problem:
+        """The same problem without a thought for outliers."""
+        return self if self.outliers.none else replace(self, outliers=NONE)
 
     def on(self, source: Source) -> Problem:
         """The same problem over other rows, for instance a sample."""
@@ -203,6 +237,11 @@ def with_prior(problem: Problem, prior: object, k: int) -> Problem:
     )
 
 
+def with_outliers(problem: Problem, outliers: Outliers) -> Problem:
+    """The problem with heavy tails, noise or trimming."""
+    return replace(problem, outliers=outliers.over(problem.source, problem.frame))
+
+
 def summarize(source: Source) -> Summary:
     """Weights, means and deviations of the observed cells, safe for any scale and offset."""
     spans = source.map(_span)
@@ -259,7 +298,7 @@ def _scales(deviation: Array, one: bool) -> Array:
 def _total(problem: Problem) -> tuple[Array, Array]:
     """Mean and covariance (n - 1) of all rows."""
     d = problem.source.d
-    whole = replace(problem, family=FAMILIES["full"], prior=Flat(), assign=soft)
+    whole = replace(problem, family=FAMILIES["full"], prior=Flat(), assign=soft, outliers=NONE)
     one = whole.isotropic(np.zeros((1, d)))
     for _ in range(1 if not _gappy(problem.source) else 50):
         one = whole.maximized(whole.at(one).data, one)

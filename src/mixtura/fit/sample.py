@@ -161,8 +161,8 @@ def from_shares(problem: Problem, block: Block, shares: Array) -> Mixture:
         data = Statistics.from_sums(sums, moments, flat.location, 0.0)
     else:
         source = MemorySource(block.rows, block.weights, _agreed(shares, block.plausibility))
-        data = problem.on(source).at(flat).data
-    return problem.maximized(smoothed(data, problem), flat)
+        data = problem.ordinary.on(source).at(flat).data
+    return problem.ordinary.maximized(smoothed(data, problem), flat)
 
 
 def _agreed(shares: Array, plausibility: Array | None) -> Array:

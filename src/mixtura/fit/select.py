@@ -16,7 +16,7 @@ from mixtura import _checks, kernels
 from mixtura._errors import InputError, InputTypeError, MixturaError, MixturaWarning
 from mixtura._types import Array, Indices
 from mixtura.block import Block
-from mixtura.covariance import FAMILIES, Family, family
+from mixtura.covariance import FAMILIES, UNIVARIATE, Family, family
 from mixtura.expectation import hard, soft
 from mixtura.fit import verdict
 from mixtura.fit.averaging import FAR
@@ -26,7 +26,8 @@ from mixtura.fit.fitting import Note, fitted, renamed, seconds
 from mixtura.fit.given import Start, given_start
 from mixtura.fit.ground import Ground
 from mixtura.fit.held_out import cross_validated
-from mixtura.fit.problem import Problem, Summary, state, with_prior
+from mixtura.fit.outliers import NONE, Outliers, asked
+from mixtura.fit.problem import Problem, Summary, state, with_outliers, with_prior
 from mixtura.fit.second_chance import Cell, nested_apply, settled
 from mixtura.fit.selection import Candidate, Selection
 from mixtura.mixture import Mixture
@@ -50,6 +51,7 @@ class Task:
     names: tuple[str, ...] | None = None
     labels: Any = None
     start: Start = Start()
+    outliers: Outliers = NONE
     folds: int = 5
 
     def problem(
@@ -64,7 +66,7 @@ class Task:
             names=self.names,
             summary=summary,
         )
-        stated = replace(stated, equal_weights=self.equally(rule))
+        stated = with_outliers(replace(stated, equal_weights=self.equally(rule)), self.outliers)
         return with_prior(stated, self.prior, k)
 
     def equally(self, rule: Family) -> bool:
@@ -95,6 +97,10 @@ def select(
     sample_weight: Any = None,
     labels: Any = None,
     prior: Any = None,
+    distribution: str = "gaussian",
+    dof: Any = "common",
+    noise: Any = False,
+    trim: float = 0.0,
     tol: float = 1e-6,
     max_iter: int = 1000,
     random_state: int = 0,
@@ -120,7 +126,7 @@ def select(
     labels : (n,) or (n, k) array_like, optional
         Known components, -1 for unknown.
     prior : None, "fraley-raftery" or Conjugate
-    tol, max_iter
+    distribution, dof, noise, trim, tol, max_iter
         As in `GaussianMixture`.
     random_state : int, default=0
     n_jobs : int, optional
@@ -150,9 +156,10 @@ def select(
         prior,
         names=read.names,
         labels=labels,
+        outliers=asked(distribution, dof, noise, trim),
         folds=_folds(folds),
     )
-    return grid(task, counts(components), rules(families), n_jobs, progress)
+    return grid(task, counts(components), rules(families, read.rows.shape[1]), n_jobs, progress)
 
 
 def grid(
@@ -268,13 +275,16 @@ def counts(components: Any) -> list[int]:
     return sorted({int(k) for k in listed})
 
 
-def rules(families: Any) -> list[Family]:
-    """Families from "all", a name, or names."""
-    if isinstance(families, str):
-        return list(FAMILIES.values()) if families == "all" else [family(families)]
+def rules(families: Any, d: int | None = None) -> list[Family]:
+    """Families from "all", a name, or names; for one column, "all" are the two that differ."""
+    if isinstance(families, str) and families != "all":
+        return [family(families, d)]
     if families is None or not hasattr(families, "__iter__") or not list(families):
         raise InputTypeError(f'covariance_type={families!r}: use a name, names or "all"')
-    return [family(name) for name in families]
+    names = list(FAMILIES) if isinstance(families, str) else list(families)
+    if d == 1 and names == list(FAMILIES):
+        names = list(UNIVARIATE)
+    return [family(name, d) for name in names]
 
 
 def threads(n_jobs: int | None) -> int:
@@ -311,9 +321,8 @@ def _judgement(task: Task, cell: Cell) -> Candidate:
 def judged(task: Task, problem: Problem, fit: Fit, rule: Family, degenerate: bool) -> Candidate:
     """A fit's likelihood and what criteria are made of."""
     k, d = fit.mixture.location.shape
-    likelihood, sharpness = totals(fit.mixture, problem)
-    p = n_parameters(rule, k, d, task.equally(rule))
-    n = problem.summary.weight
+    likelihood, sharpness, n = totals(fit.mixture, problem)
+    p = n_parameters(rule, k, d, task.equally(rule), task.outliers)
     bic = -2.0 * likelihood + p * float(np.log(n))
     families, components = nested_apply(task)
     return Candidate(
@@ -333,24 +342,29 @@ def judged(task: Task, problem: Problem, fit: Fit, rule: Family, degenerate: boo
     )
 
 
-def n_parameters(rule: Family, k: int, d: int, equal_weights: bool = False) -> int:
-    """Free parameters: covariances, means, and weights unless they are equal."""
-    return rule.n_parameters(k, d) + k * d + (0 if equal_weights else k - 1)
+def n_parameters(
+    rule: Family, k: int, d: int, equal_weights: bool = False, outliers: Outliers = NONE
+) -> int:
+    """Free parameters: covariances, means, weights unless they are equal, and those of outliers."""
+    weights = 0 if equal_weights else k - 1
+    return rule.n_parameters(k, d) + k * d + weights + outliers.n_parameters(k)
 
 
-def totals(mixture: Mixture, problem: Problem) -> tuple[float, float]:
-    """``Σ w log P(x)`` and ``Σ w log max_k r`` over the rows, in the data's units."""
+def totals(mixture: Mixture, problem: Problem) -> tuple[float, float, float]:
+    """``Σ w log P(x)``, ``Σ w log max_k r`` and Σ w over the rows kept, in the data's units."""
+    cut = problem.cut(mixture)
 
-    def both(block: Block) -> Array:
-        out = np.empty((len(block), 2))
-        mixture.fill(block, _value_and_sharpness, out)
-        return block.weight() @ out
+    def sums(block: Block) -> Array:
+        out = np.ones((len(block), 3))
+        mixture.fill(block, value_and_sharpness, out[:, :2])
+        return problem.kept(block, mixture, cut) @ out
 
-    value, sharpness = sum(problem.source.map(both))
-    return float(value), float(sharpness)
+    value, sharpness, weight = sum(problem.source.map(sums))
+    return float(value), float(sharpness), float(weight)
 
 
-def _value_and_sharpness(joint: Array) -> Array:
+def value_and_sharpness(joint: Array) -> Array:
+    """Log-density and the log of the largest responsibility of each row, (n, 2)."""
     top = joint.max(axis=1)
     norm = top + np.log(np.exp(joint - top[:, None]).sum(axis=1))
     return np.column_stack([norm, top - norm])

@@ -93,12 +93,12 @@ def tournament(
     first = list(islice(entering, _FIRST))
     standing = _begun(small, k, first, long if field == len(_FIELD) else short)
     if fields == 1 and _agreed(standing):
-        return _better_half(standing)
-    standing = _better_half([*standing, *_begun(small, k, list(entering), short)])
+        return better_half(standing)
+    standing = better_half([*standing, *_begun(small, k, list(entering), short)])
     for steps in _ROUNDS if field == len(_FIELD) else ():
         steps = min(steps, stop.max_iter - max(one.fit.n_iter for one in standing))
         if len(standing) > 1 and steps > 0:
-            standing = _better_half(_onward(small, standing, steps))
+            standing = better_half(_onward(small, standing, steps))
     return standing
 
 
@@ -148,7 +148,7 @@ def _agreed(standing: list[Finalist]) -> bool:
     return together >= _AGREED and not best.degenerate
 
 
-def _better_half(standing: list[Finalist]) -> list[Finalist]:
+def better_half(standing: list[Finalist]) -> list[Finalist]:
     """The better half, best first, sound ones before others.
 
     Climbs that have met count once, and those too far behind the best do not count.

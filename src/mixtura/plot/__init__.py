@@ -14,6 +14,7 @@ except ImportError as error:
 from mixtura.plot.cluster import ClusterDisplay
 from mixtura.plot.density import DensityDisplay
 from mixtura.plot.histogram import HistogramDisplay
+from mixtura.plot.merge import MergeDisplay
 from mixtura.plot.pairs import PairsDisplay
 from mixtura.plot.save import save_figures
 from mixtura.plot.selection import SelectionDisplay
@@ -24,6 +25,7 @@ __all__ = [
     "ClusterDisplay",
     "DensityDisplay",
     "HistogramDisplay",
+    "MergeDisplay",
     "PairsDisplay",
     "SelectionDisplay",
     "TraceDisplay",
