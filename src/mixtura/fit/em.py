@@ -80,8 +80,15 @@ class Fit:
 def run(problem: Problem, start: Mixture, stop: Stop = Stop(), follow: Follow | None = None) -> Fit:
     """Climb from `start` until `stop`; the last trace entry belongs to the returned mixture."""
     begun = _compiled(problem, [start], stop)[0] if follow is None else None
-    if begun is not None and (begun.converged or begun.n_iter >= stop.max_iter):
+    if begun is not None and _over(begun, stop):
         return begun
+    return _climbed(problem, start, stop, begun, follow)
+
+
+def _climbed(
+    problem: Problem, start: Mixture, stop: Stop, begun: Fit | None, follow: Follow | None = None
+) -> Fit:
+    """Climb step by step, from `start` or from where a compiled climb has `begun`."""
     here = problem.at(start if begun is None else begun.mixture)
     trace = [here.value] if begun is None else [*begun.trace]
     steps = 0 if begun is None else begun.n_iter
@@ -134,26 +141,44 @@ def gain_left(
     return max(second, 0.0) * rate / (1.0 - rate) if rate < 1.0 else float("inf")
 
 
-def race(problem: Problem, starts: Sequence[Mixture], stop: Stop) -> list[Fit]:
-    """Climb from several starts; in one compiled call where that is possible."""
+def race(problem: Problem, starts: Sequence[Mixture], stop: Stop, spare: bool = False) -> list[Fit]:
+    """Climb from several starts; in one compiled call where that is possible.
+
+    Compiled climbs end early where a component all but empties or collapses. They go on step by
+    step, unless most got through and the others are to be spared.
+    """
     if not starts:
         return []
     begun = _compiled(problem, starts, stop)
+    spare = spare and _most(begun, stop)
     return [
-        fit if fit is not None and _over(fit, stop) else run(problem, start, stop)
+        fit
+        if fit is not None and (spare or _over(fit, stop))
+        else _climbed(problem, start, stop, fit)
         for fit, start in zip(begun, starts, strict=True)
     ]
 
 
 def race_from_labels(problem: Problem, labels: Indices, k: int, stop: Stop) -> list[Fit | None]:
-    """Climb from the M-steps of partitions (E, n) of all rows; None where that takes more care."""
+    """Climb from the M-steps of partitions (E, n) of all rows; None where that takes more care.
+
+    Where most get through, the others are left where they are.
+    """
     field, d, shape = len(labels), problem.source.d, problem.family.moments.shape
     if not _able(problem, k):
         return [None] * field
     sizes = (k, d, d) if shape == FULL else (k, d) if shape == DIAGONAL else (k,)
     nothing = np.empty((field, k)), np.empty((field, k, d)), np.empty((field, *sizes))
     ends = _race(problem, nothing, stop, 0.0, labels=labels)
+    if _most(ends, stop):
+        return ends
     return [fit if fit is not None and _over(fit, stop) else None for fit in ends]
+
+
+def _most(fits: Sequence[Fit | None], stop: Stop) -> bool:
+    """Whether most compiled climbs, and more than one, went all the way."""
+    through = sum(fit is not None and _over(fit, stop) for fit in fits)
+    return through > max(1, len(fits) // 2)
 
 
 def _over(fit: Fit, stop: Stop) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -20,7 +21,7 @@ from mixtura.fit.em import Fit, Follow, Stop, run
 from mixtura.fit.problem import Problem
 from mixtura.fit.robust import hardened
 from mixtura.fit.sample import SIZE, Sample, sample
-from mixtura.fit.start import Finalist, agree, collapsed, met, partition, tournament
+from mixtura.fit.start import Entrant, Finalist, agree, collapsed, met, partition, tournament
 from mixtura.kernels.forms import COMMON_AXES
 from mixtura.mixture import Mixture
 from mixtura.source.memory import one_blas_thread
@@ -42,6 +43,14 @@ class Note:
 
 
 @dataclass(frozen=True, eq=False)
+class Field:
+    """What a tournament runs on: rows to try starts on, and partitions where they are shared."""
+
+    small: Sample
+    entrants: Iterable[Entrant] | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Outcome:
     """A fit with its standing among the starts and the notes for the user."""
 
@@ -60,8 +69,9 @@ def fitted(
     stop: Stop = Stop(),
     fields: int = 1,
     follow: Follow | None = None,
+    field: Field | None = None,
 ) -> Outcome:
-    """Fit k components, from `start` or from the winner of a tournament.
+    """Fit k components, from `start` or from the winner of a tournament on `field`.
 
     Raises
     ------
@@ -71,11 +81,13 @@ def fitted(
     _check_rows(problem, k)
     kernels.prepare(seconds(problem, k))
     with one_blas_thread():
-        small = sample(problem.ordinary, k, rng)
+        field = field or Field(sample(problem.ordinary, k, rng))
+        small = field.small
         finalists: list[Finalist] = []
         start_given = start is not None
         if start is None:
-            enter = tournament if problem.outliers.none else partial(hardened, problem)
+            shared = partial(tournament, given=field.entrants)
+            enter = shared if problem.outliers.none else partial(hardened, problem)
             finalists = enter(small, k, rng, stop, fields)
             fit = _onward(problem, finalists[0].fit, small.whole, stop, follow)
         else:

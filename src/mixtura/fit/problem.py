@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -115,7 +115,7 @@ class Problem:
         found = maximization(data, mixture, self.family, self.prior, self.guard, self.equal_weights)
         return found if found.law.settled else freed(found, self.source, self.assign, self.cut)
 
-    @property
+    @cached_property
     def volume(self) -> float:
         """Nats a row from frame coordinates to the data's units: Σ_j log scale_j if observed."""
         return float(self.summary.observed / self.summary.weight @ np.log(self.frame.scale))
@@ -169,6 +169,7 @@ def state(
     max_ratio: float | None = None,
     assign: Assign = soft,
     names: tuple[str, ...] | None = None,
+    summary: Summary | None = None,
 ) -> Problem:
     """State the problem of fitting `family` to the rows of `source`.
 
@@ -185,6 +186,7 @@ def state(
         `mixtura.covariance.RATIO`.
     assign : soft or hard
     names : column names, for messages
+    summary : of the rows, where it is known already
 
     Raises
     ------
@@ -192,7 +194,7 @@ def state(
         A column without a single observed value; a ratio below one, or for another family.
     """
     _check_ratio(max_ratio, family)
-    summary = summarize(source)
+    summary = summarize(source) if summary is None else summary
     empty = np.flatnonzero(summary.observed == 0)
     if len(empty):
         named = [names[i] if names else int(i) for i in empty]

@@ -9,6 +9,7 @@ import numpy as np
 from mixtura import kernels
 from mixtura._types import Array, Indices
 from mixtura.block import Block
+from mixtura.covariance import Covariances
 from mixtura.covariance.guard import EXACT_FEATURES, Guard
 from mixtura.fit.problem import Problem
 from mixtura.kernels.layout import FULL
@@ -52,26 +53,53 @@ class Sample:
     whole: bool
 
 
+@dataclass(frozen=True, eq=False)
+class Draw:
+    """The rows of a sample before any family looks at them; the fields are those of `Sample`."""
+
+    block: Block
+    spaces: tuple[Array, Array]
+    told: Array | None
+    whole: bool
+
+
 def sample(problem: Problem, k: int, rng: np.random.Generator) -> Sample:
     """Draw at most a few thousand rows; equal rows are merged and sorted.
 
     So a fit does not depend on the order of the rows, and a weight counts as so many repetitions.
     """
-    n, d = problem.source.n, problem.source.d
-    size = max(SIZE, 10 * k * d if problem.family.moments.shape == 0 else 10 * k)
+    return viewed(problem, draw(problem, k, rng))
+
+
+def sample_size(problem: Problem, k: int) -> int:
+    """How many rows are enough to try starts on."""
+    d = problem.source.d
+    return max(SIZE, 10 * k * d if problem.family.moments.shape == FULL else 10 * k)
+
+
+def draw(problem: Problem, k: int, rng: np.random.Generator) -> Draw:
+    """The rows, in the coordinates of a problem."""
+    n, size = problem.source.n, sample_size(problem, k)
     if n > size:
         block = problem.source.take(np.sort(rng.choice(n, size=size, replace=False)))
     else:
         block = problem.source.take(slice(None))
     block = _merged(block)
-    small = problem.on(MemorySource(block.rows, block.weight(), block.plausibility))
     z = np.nan_to_num(problem.frame.read(block.rows), nan=0.0)
-    weights = block.weight()
     told = None if block.plausibility is None else np.exp(block.plausibility)
-    whole = from_shares(small, Block(block.rows, weights), np.ones((len(z), 1)))
-    flat = int(on_floor(whole, problem.guard)[0])
-    spaces = np.asfortranarray(z), np.asfortranarray(_whitened(z, weights))
-    return Sample(small, spaces, weights, told, flat, n <= size)
+    spaces = np.asfortranarray(z), np.asfortranarray(_whitened(z, block.weight()))
+    return Draw(block, spaces, told, n <= size)
+
+
+def viewed(problem: Problem, drawn: Draw, flat: int | None = None) -> Sample:
+    """A draw as the family of a problem sees it; `flat` where it is known already."""
+    block = drawn.block
+    small = problem.on(MemorySource(block.rows, block.weight(), block.plausibility))
+    if flat is None:
+        rows = Block(block.rows, block.weight())
+        one = from_shares(small, rows, np.ones((len(block), 1)))
+        flat = int(on_floor(one, problem.guard)[0])
+    return Sample(small, drawn.spaces, block.weight(), drawn.told, flat, drawn.whole)
 
 
 def on_floor(mixture: Mixture, guard: Guard) -> Indices:
@@ -85,7 +113,18 @@ def on_floor(mixture: Mixture, guard: Guard) -> Indices:
     if structure.shape == FULL and structure.d > EXACT_FEATURES:
         pivots = structure.factors.diagonal(axis1=1, axis2=2) ** -2.0
         return np.asarray((pivots <= 100.0 * limit).sum(axis=1))
+    if (_least(structure) > limit).all():
+        return np.zeros(structure.k, dtype=np.intp)
     return np.asarray((structure.eigenvalues() <= limit).sum(axis=1))
+
+
+def _least(structure: Covariances) -> Array:
+    """A bound from below on the smallest eigenvalue of each covariance (k,).
+
+    The determinant over the largest product that the other eigenvalues can have given the trace.
+    """
+    trace, d = structure.variances_by_column.sum(axis=1), structure.d
+    return np.asarray(np.exp(structure.log_det - (d - 1) * np.log(trace / max(d - 1, 1))))
 
 
 def partitioned(small: Sample, seeds: Array, space: int = 0, rounds: int = LLOYD) -> Indices:
