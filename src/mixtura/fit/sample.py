@@ -63,7 +63,7 @@ def sample(problem: Problem, k: int, rng: np.random.Generator) -> Sample:
         block = problem.source.take(np.sort(rng.choice(n, size=size, replace=False)))
     else:
         block = problem.source.take(slice(None))
-    block = _merged(block)
+    block = merged(block)
     small = problem.on(MemorySource(block.rows, block.weight(), block.plausibility))
     z = np.nan_to_num(problem.frame.read(block.rows), nan=0.0)
     weights = block.weight()
@@ -163,7 +163,7 @@ def smoothed(data: Statistics, problem: Problem) -> Statistics:
     return data + about.about(data.pivot)
 
 
-def _merged(block: Block) -> Block:
+def merged(block: Block) -> Block:
     """Sorted rows; equal ones merged into one with the sum of their weights."""
     weights = block.weight()
     kept = np.flatnonzero(weights > 0)

@@ -22,6 +22,7 @@ from mixtura.fit.fitting import Note, fitted, renamed, seconds
 from mixtura.fit.given import Start, given_start
 from mixtura.fit.outliers import NONE, Outliers, asked
 from mixtura.fit.problem import Problem, state, with_outliers, with_prior
+from mixtura.fit.robust import distinct
 from mixtura.mixture import Mixture
 from mixtura.source import MemorySource
 
@@ -150,6 +151,8 @@ class Task:
 
     def problem(self, rule: Family, k: int, source: MemorySource) -> Problem:
         """The problem of one cell."""
+        if not self.outliers.none and isinstance(self.start.how, str):
+            source = distinct(source, k)
         stated = state(source, rule, reg_covar=self.reg_covar, assign=self.assign, names=self.names)
         stated = with_outliers(replace(stated, equal_weights=self.equally(rule)), self.outliers)
         return with_prior(stated, self.prior, k)
