@@ -307,8 +307,9 @@ def _cell(task: Task, ground: Ground, k: int, rule: Family) -> Cell:
         problem = ground.problem(rule, k)
         field = ground.field(problem, k)
         start = given_start(problem, k, task.start, task.rng(k))
+        stop = replace(task.stop, flat=field.small.flat)
         outcome = fitted(
-            problem, k, task.rng(k), start=start, stop=task.stop, fields=task.fields, field=field
+            problem, k, task.rng(k), start=start, stop=stop, fields=task.fields, field=field
         )
     except MixturaError as error:
         return Cell(k, rule, failure=str(error))
