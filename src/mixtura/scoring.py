@@ -22,13 +22,18 @@ def squared_distances(mixture: Parts, rows: Rows, observed: Mask) -> Array:
     return np.asarray(-2.0 * gaussian_joint(mixture, rows, observed, nothing, nothing))
 
 
+def component_joint(mixture: Parts, squared: Array, observed: Mask) -> Array:
+    """``log π_k + log p(z | k)``, (m, k), of rows at squared distances (m, k)."""
+    log_det = mixture.observed(observed).structure.log_det
+    logs = mixture.law.log_densities(squared, log_det, int(observed.sum()))
+    return np.asarray(logs + mixture.log_weights)
+
+
 def joint_at(mixture: Parts, squared: Array, observed: Mask) -> Array:
     """Log joint of rows at squared distances (m, k), a last column for noise if there is any."""
-    log_det = mixture.observed(observed).structure.log_det
-    logs = mixture.law.log_densities(squared, log_det, int(observed.sum())) + mixture.log_weights
-    noise = mixture.noise
+    logs, noise = component_joint(mixture, squared, observed), mixture.noise
     if noise is None:
-        return np.asarray(logs)
+        return logs
     with np.errstate(divide="ignore"):
         beside, within = np.log1p(-noise.share), np.log(noise.share)
     even = np.full((len(logs), 1), within + noise.log_density(observed))
@@ -61,18 +66,20 @@ def conditioned(mixture: Parts, row: Rows) -> dict[str, Any]:
     observed = ~np.isnan(row[0])
     rest, seen, k = np.flatnonzero(~observed), mixture.observed(observed), len(mixture.weights)
     squared = squared_distances(mixture, row, observed)
-    joint = joint_at(mixture, squared, observed)
     law, factor = mixture.law.given(squared[0], int(observed.sum()))
     off = mixture.frame.read(row)[0, observed] - mixture.location[:, observed]
     residual = seen.residual * factor[:, None, None]
-    noise = None if mixture.noise is None else mixture.noise.marginal(rest)
+    noise = mixture.noise
+    if noise is not None:
+        lost = shares(joint_at(mixture, squared, observed))[0, -1]
+        noise = noise.marginal(rest).sharing(lost)
     return {
-        "weights": shares(joint[:, :k])[0],
+        "weights": shares(component_joint(mixture, squared, observed))[0],
         "location": mixture.location[:, rest] + np.einsum("kmo,ko->km", seen.coefficients, off),
         "structure": structure(residual, "full", k, len(rest)),
         "frame": mixture.frame.take(rest),
         "law": law,
-        "noise": None if noise is None else noise.sharing(shares(joint)[0, -1]),
+        "noise": noise,
     }
 
 

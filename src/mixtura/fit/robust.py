@@ -87,7 +87,7 @@ def _denser(small: Sample, trim: float, k: int) -> Sample:
     """The sample without the rows whose neighbours are farthest, by weight."""
     from scipy.spatial import cKDTree
 
-    rows = np.ascontiguousarray(small.spaces[1])
+    rows = np.ascontiguousarray(small.spaces[0])  # framed by the bulk, unlike the whitened
     near = min(2 * rows.shape[1] + 2, len(rows) - 1)
     if near < 1 or len(rows) <= 4 * k:
         return small
