@@ -87,6 +87,16 @@ class Block:
         return self.take(self.patterns[0].rows), self.take(np.flatnonzero(gappy))
 
     @cached_property
+    def torn(self) -> tuple[Block | None, Block | None]:
+        """The rows without gaps, and those with, each None where there are none."""
+        gaps = np.isnan(self.rows).any(axis=1)
+        if not gaps.any():
+            return self, None
+        if gaps.all():
+            return None, self
+        return self.take(np.flatnonzero(~gaps)), self.take(np.flatnonzero(gaps))
+
+    @cached_property
     def groups(self) -> tuple[Indices, Indices, Mask]:
         """The rows by pattern: their order, where each pattern ends, and what it observes."""
         order = [np.arange(len(self))[pattern.rows] for pattern in self.patterns]

@@ -12,9 +12,11 @@ import numpy as np
 from mixtura import kernels
 from mixtura._types import Array
 from mixtura.block import Block, Pattern
-from mixtura.kernels.layout import DIAGONAL, FULL, LINEAR, doubled
+from mixtura.kernels.layout import DIAGONAL, FACTOR, FULL, LINEAR, doubled
 from mixtura.law import log_norms
 from mixtura.mixture import Mixture
+from mixtura.projected import cancellation as low_rank_cancellation
+from mixtura.projected import projected
 from mixtura.statistics import Moments, Statistics, packed
 
 Assign = Callable[[Array], tuple[Array, Array]]
@@ -59,6 +61,8 @@ def expectation(
         About zero where the log-linear form is accurate enough, else about the mixture's means;
         the choice depends on the mixture alone, so that blocks can be added.
     """
+    if moments.shape == FACTOR:
+        return projected(mixture, block, moments, assign, LOSS)
     pivot = mixture.location
     if cancellation(mixture) <= LOSS:
         pivot = mixture.kept("origin", lambda m: np.zeros_like(m.location))
@@ -109,6 +113,8 @@ def cancellation(mixture: Mixture) -> float:
 
 def _cancellation(mixture: Mixture) -> float:
     structure = mixture.structure
+    if structure.shape == FACTOR:
+        return low_rank_cancellation(mixture)
     deviations = np.sqrt(structure.variances_by_column)
     return kernels.plain.cancellation(mixture.location, structure.precisions, deviations)
 

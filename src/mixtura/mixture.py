@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,8 +14,10 @@ from mixtura._errors import InputError
 from mixtura._types import Array, Mask, Rows
 from mixtura.block import Block, Pattern, cuts
 from mixtura.conditioning import Observed, log_sums, seen_through, shares
-from mixtura.covariance import Covariances, structure
+from mixtura.covariance import Covariances, FactorCovariances, structure
 from mixtura.frame import Frame
+from mixtura.kernels.layout import FACTOR
+from mixtura.kernels.low_rank import tiled
 
 _FAR = 1e140
 """Where coordinates are clipped if the squared distance would overflow."""
@@ -158,7 +160,10 @@ class Mixture:
     def covariance(self) -> Array:
         """Cov[x] = Σ π_k (Σ_k + (μ_k - m)(μ_k - m)ᵀ), (d, d)."""
         spread = self.location - self.weights @ self.location
-        within = np.einsum("k,kij->ij", self.weights, self.structure.dense())
+        if isinstance(self.structure, FactorCovariances):
+            within = self.structure.averaged(self.weights)
+        else:
+            within = np.einsum("k,kij->ij", self.weights, self.structure.dense())
         total = within + (self.weights * spread.T) @ spread
         return np.asarray(total / self.frame.scale[:, None] / self.frame.scale)
 
@@ -217,6 +222,8 @@ class Mixture:
 
     def observed(self, observed: Mask) -> Observed:
         """The mixture seen through a pattern (d,) of observed coordinates."""
+        if self.structure.shape == FACTOR:  # cheap, and as large as the loadings
+            return seen_through(self.structure, observed)
         key = np.packbits(observed).tobytes()
         if key not in self._seen:
             self._seen[key] = seen_through(self.structure, observed)
@@ -244,19 +251,30 @@ class Mixture:
         """``log_weights + log_norms - δ²/2`` (m, k) for the squared Mahalanobis distance δ²."""
         if not observed.any():
             return np.broadcast_to(log_weights, (len(rows), self.n_components))
-        structure = self.observed(observed).structure
         some = slice(None) if observed.all() else observed
         frame = self.frame.take(some)
-        numbers = (log_weights, self.location[:, some], structure.factors, log_norms)
-        kernel = kernels.active().log_joint
+        measured = self._measured(observed, some, frame, (log_weights, log_norms))
         with np.errstate(over="ignore", invalid="ignore"):
-            logs = kernel(rows[:, some], frame.pivot, frame.scale, *numbers, structure.shape)
+            logs = measured(rows[:, some])
         lost = np.flatnonzero(~np.isfinite(logs.max(axis=1)))
         if len(lost):  # so far away that the square overflows: move in along the ray
             with np.errstate(over="ignore"):
                 near = frame.unread(np.clip(frame.read(rows[lost][:, some]), -_FAR, _FAR))
-            logs[lost] = kernel(near, frame.pivot, frame.scale, *numbers, structure.shape)
+            logs[lost] = measured(near)
         return np.asarray(logs)
+
+    def _measured(
+        self, observed: Mask, some: Any, frame: Frame, logs: tuple[Array, Array]
+    ) -> Callable[[Rows], Array]:
+        """How rows of some coordinates are measured: by the kernels, or through the factors."""
+        structure, means = self.observed(observed).structure, self.location[:, some]
+        log_weights, log_norms = logs
+        if isinstance(structure, FactorCovariances):
+            constant, terms = log_weights + log_norms, structure.terms(means)
+            return lambda rows: constant - 0.5 * tiled(frame.read, rows, terms)
+        numbers = (log_weights, means, structure.factors, log_norms, structure.shape)
+        kernel = kernels.active().log_joint
+        return lambda rows: np.asarray(kernel(rows, frame.pivot, frame.scale, *numbers))
 
     def _rows(self, X: Any) -> Rows:
         return _checks.rows_like(X, self.n_features, self.feature_names)
@@ -362,9 +380,8 @@ class Mixture:
         share = shares(self.joint(row, observed))[0]
         off = self.frame.read(row)[0, observed] - self.location[:, observed]
         rest = np.flatnonzero(~observed)
-        location = self.location[:, rest] + np.einsum("kmo,ko->km", seen.coefficients, off)
-        shape = structure(seen.residual, "full", self.n_components, len(rest))
-        return Mixture.of(share, location, shape, self.frame.take(rest), self._names(rest))
+        location = self.location[:, rest] + seen.lead(off)
+        return Mixture.of(share, location, seen.rest(), self.frame.take(rest), self._names(rest))
 
     def impute(self, X: Any) -> Array:
         """Rows with each NaN replaced by its conditional mean given the row's observed values."""
@@ -384,7 +401,7 @@ class Mixture:
         guess = np.zeros((len(rows), int(m.sum())))
         for index in range(self.n_components):
             off = z[:, o] - self.location[index, o]
-            conditional = self.location[index, m] + off @ seen.coefficients[index].T
+            conditional = self.location[index, m] + seen.missing(off, index)
             guess += share[:, [index]] * conditional
         filled = np.array(rows, dtype=np.float64)
         filled[:, m] = self.frame.take(m).unread(guess)

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from mixtura._types import Array
-from mixtura.kernels.layout import DIAGONAL, FULL, SPHERICAL
+from mixtura.kernels.layout import DIAGONAL, FACTOR, FULL, SPHERICAL
 from mixtura.statistics import Moments, Statistics
 
 
@@ -69,8 +69,14 @@ class Conjugate:
             FULL: self.matrix,
             DIAGONAL: np.broadcast_to(self.variance, (d,)),
             SPHERICAL: np.mean(self.variance),
+            FACTOR: moments.diagonal(np.broadcast_to(self.variance, (d,))),
         }[moments.shape]
-        exponent = {FULL: self.dof + d + 1, DIAGONAL: self.dof + 2, SPHERICAL: (self.dof + 2) / d}
+        exponent = {
+            FULL: self.dof + d + 1,
+            DIAGONAL: self.dof + 2,
+            SPHERICAL: (self.dof + 2) / d,
+            FACTOR: self.dof + 2,
+        }
         off = self.mean - pivot
         second = moments.total(self.shrinkage * moments.outer(off, off)) + scale
         return Statistics(

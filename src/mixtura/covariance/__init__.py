@@ -1,10 +1,12 @@
 """The shapes of covariances: one file a family, the value and the rule that estimates it."""
 
 from mixtura.covariance.diagonal import Diagonal, DiagonalCovariances
+from mixtura.covariance.factor import FactorCovariances
+from mixtura.covariance.factor_rule import Factor
 from mixtura.covariance.full import Full, FullCovariances
 from mixtura.covariance.guard import FLOOR, Guard
 from mixtura.covariance.protocol import Covariances, Family
-from mixtura.covariance.registry import ALIASES, FAMILIES, family, structure
+from mixtura.covariance.registry import ALIASES, FAMILIES, family, named, structure
 from mixtura.covariance.spherical import EqualSpherical, Spherical, SphericalCovariances
 from mixtura.covariance.tied import Tied, TiedCovariances
 
@@ -16,6 +18,8 @@ __all__ = [
     "Diagonal",
     "DiagonalCovariances",
     "EqualSpherical",
+    "Factor",
+    "FactorCovariances",
     "Family",
     "Full",
     "FullCovariances",
@@ -25,5 +29,6 @@ __all__ = [
     "Tied",
     "TiedCovariances",
     "family",
+    "named",
     "structure",
 ]

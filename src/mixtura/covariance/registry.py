@@ -9,6 +9,7 @@ import numpy as np
 from mixtura import _checks
 from mixtura._errors import InputError
 from mixtura.covariance.diagonal import Diagonal
+from mixtura.covariance.factor_rule import NAMES, Factor, factor_rules
 from mixtura.covariance.full import Full
 from mixtura.covariance.protocol import Covariances, Family
 from mixtura.covariance.spherical import EqualSpherical, Spherical
@@ -45,13 +46,24 @@ def family(name: Any) -> Family:
     InputError
         An unknown name; lists the known ones.
     """
+    found = factor_rules(name)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise InputError(f"covariance_type={name!r} names {len(found)} ranks: give one")
     known = FAMILIES.get(ALIASES.get(str(name), str(name)))
     if known is None:
         raise InputError(
             f"covariance_type={name!r} is unknown: use one of {sorted(FAMILIES)} "
-            f"or their other names {sorted(ALIASES)}"
+            f"or their other names {sorted(ALIASES)}, or {', '.join(sorted(NAMES))} with a rank, "
+            'as in "factor:3"'
         )
     return known
+
+
+def named(name: Any) -> list[Family]:
+    """The families of a name: several where it names several ranks."""
+    return [*factor_rules(name)] or [family(name)]
 
 
 def structure(array: Any, name: str, k: int, d: int, where: str = "covariances") -> Covariances:
@@ -63,6 +75,8 @@ def structure(array: Any, name: str, k: int, d: int, where: str = "covariances")
         Wrong shape, not finite, not symmetric, not positive definite (names the component).
     """
     rule = family(name)
+    if isinstance(rule, Factor):
+        return rule.read(array, k, d, where)
     values = _checks.numbers(array, where)
     shape = _LAYOUTS[rule.name](k, d)
     if values.shape != shape and not (rule.name == "equal-spherical" and values.shape == ()):

@@ -17,8 +17,9 @@ from mixtura._errors import (
 from mixtura._types import Array, Mask
 from mixtura.fit.em import Fit, Follow, Stop, run
 from mixtura.fit.problem import Problem
-from mixtura.fit.sample import SIZE, Sample, sample
+from mixtura.fit.sample import SIZE, Sample, from_shares, sample
 from mixtura.fit.start import Finalist, agree, collapsed, met, partition, tournament
+from mixtura.kernels.layout import FACTOR
 from mixtura.mixture import Mixture
 from mixtura.source.memory import one_blas_thread
 
@@ -89,6 +90,8 @@ def fitted(
 def seconds(problem: Problem, k: int) -> float:
     """About how long a fit takes on the plain kernels: some steps on a sample, some on all."""
     n, d = problem.source.n, problem.source.d
+    if problem.family.moments.shape == FACTOR:
+        return 0.0  # its products are the same on all kernels
     step = k * (d * d + 20) * 1e-9
     patterns = max(problem.source.map(lambda block: len(block.patterns)))
     each = 5e-4 + (patterns > 1) * patterns * k * 2e-4
@@ -132,7 +135,10 @@ def _reseeded(small: Sample, fit: Fit, bad: Array) -> Mixture:
     location = mixture.location.copy()
     location[bad] = np.nan_to_num(mixture.frame.read(block.rows[spots]), nan=0.0)
     flat = problem.isotropic(location)
-    start = problem.maximized(problem.at(flat).data, flat)
+    if problem.family.moments.shape == FACTOR:
+        start = from_shares(problem, block, flat.responsibilities(block.rows))
+    else:
+        start = problem.maximized(problem.at(flat).data, flat)
     weights = np.where(bad, 1.0 / k, mixture.weights)
     return Mixture.of(
         weights / weights.sum(), location, start.structure, mixture.frame, mixture.feature_names

@@ -9,7 +9,9 @@ import numpy as np
 from mixtura import kernels
 from mixtura._types import Array, Indices
 from mixtura.block import Block
+from mixtura.covariance import Covariances, Factor, FactorCovariances
 from mixtura.covariance.guard import EXACT_FEATURES, Guard
+from mixtura.fit.principal import EXACT, eigen, principal_start
 from mixtura.fit.problem import Problem
 from mixtura.kernels.layout import FULL
 from mixtura.mixture import Mixture
@@ -18,6 +20,9 @@ from mixtura.statistics import Statistics
 
 SIZE = 2000
 """Rows in a sample, or more where the family has many parameters."""
+
+LEADING = 50
+"""Directions in which rows of many columns are whitened."""
 
 LLOYD = 8
 """Lloyd's steps of a start."""
@@ -58,7 +63,8 @@ def sample(problem: Problem, k: int, rng: np.random.Generator) -> Sample:
     So a fit does not depend on the order of the rows, and a weight counts as so many repetitions.
     """
     n, d = problem.source.n, problem.source.d
-    size = max(SIZE, 10 * k * d if problem.family.moments.shape == 0 else 10 * k)
+    moments = problem.family.moments
+    size = max(SIZE, 10 * k * (d if moments.shape == FULL else 1 + moments.rank))
     if n > size:
         block = problem.source.take(np.sort(rng.choice(n, size=size, replace=False)))
     else:
@@ -80,11 +86,13 @@ def on_floor(mixture: Mixture, guard: Guard) -> Indices:
     Many features are judged by the squared pivots of the Cholesky factors instead, which are little
     above the floor in the same directions and cost no eigendecomposition.
     """
-    structure = mixture.structure
+    structure: Covariances | FactorCovariances = mixture.structure
     limit = 4.0 * guard.floor + 1.01 * float(guard.ridge.min(initial=np.inf))
     if structure.shape == FULL and structure.d > EXACT_FEATURES:
         pivots = structure.factors.diagonal(axis1=1, axis2=2) ** -2.0
         return np.asarray((pivots <= 100.0 * limit).sum(axis=1))
+    if isinstance(structure, FactorCovariances):
+        return structure.below(limit)
     return np.asarray((structure.eigenvalues() <= limit).sum(axis=1))
 
 
@@ -112,6 +120,10 @@ def from_labels(small: Sample, labels: Indices, k: int) -> Mixture:
 
 def from_shares(problem: Problem, block: Block, shares: Array) -> Mixture:
     """The M-step of given responsibilities (n, k): a start inside its family by construction."""
+    if isinstance(problem.family, Factor):
+        return principal_start(
+            problem, problem.family, block, _told(shares, block.plausibility)
+        )
     flat = problem.isotropic(np.zeros((shares.shape[1], problem.source.d)))
     if block.complete and block.plausibility is None:
         frame, moments = problem.frame, problem.family.moments
@@ -124,6 +136,12 @@ def from_shares(problem: Problem, block: Block, shares: Array) -> Mixture:
         source = MemorySource(block.rows, block.weights, _agreed(shares, block.plausibility))
         data = problem.on(source).at(flat).data
     return problem.maximized(smoothed(data, problem), flat)
+
+
+def _told(shares: Array, plausibility: Array | None) -> Array:
+    """Responsibilities under the rows' own labels where they have any."""
+    told = np.exp(_agreed(shares, plausibility))
+    return np.asarray(told / told.sum(axis=1, keepdims=True))
 
 
 def _agreed(shares: Array, plausibility: Array | None) -> Array:
@@ -182,8 +200,18 @@ def _merged(block: Block) -> Block:
 
 
 def _whitened(z: Array, weights: Array) -> Array:
+    """Rows whitened by their covariance, in its leading directions where there are many."""
     centred = z - weights @ z / weights.sum()
+    if z.shape[1] > EXACT:
+        return _whitened_leading(centred, weights)
     covariance = (centred * weights[:, None]).T @ centred / weights.sum()
     values, vectors = np.linalg.eigh(covariance)
     safe = np.where(values > 1e-10 * values[-1], values, np.inf)
     return centred @ (vectors / np.sqrt(safe))
+
+
+def _whitened_leading(centred: Array, weights: Array) -> Array:
+    shares = np.sqrt(weights / weights.sum())[:, None]
+    values, vectors = eigen(centred * shares, min(LEADING, *centred.shape))
+    kept = values > 1e-10 * values[0]
+    return centred @ (vectors[:, kept] / np.sqrt(values[kept]))

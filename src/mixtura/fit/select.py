@@ -15,7 +15,7 @@ from mixtura import _checks, kernels
 from mixtura._errors import InputError, InputTypeError, MixturaError, MixturaWarning
 from mixtura._types import Array, Indices
 from mixtura.block import Block
-from mixtura.covariance import FAMILIES, Family, family
+from mixtura.covariance import FAMILIES, Factor, Family, named
 from mixtura.expectation import hard, soft
 from mixtura.fit.em import Fit, Stop
 from mixtura.fit.fitting import Note, fitted, renamed, seconds
@@ -303,11 +303,11 @@ def counts(components: Any) -> list[int]:
 
 def rules(families: Any) -> list[Family]:
     """Families from "all", a name, or names."""
-    if isinstance(families, str):
-        return list(FAMILIES.values()) if families == "all" else [family(families)]
+    if isinstance(families, (str, Factor)):
+        return list(FAMILIES.values()) if families == "all" else named(families)
     if families is None or not hasattr(families, "__iter__") or not list(families):
         raise InputTypeError(f'covariance_type={families!r}: use a name, names or "all"')
-    return [family(name) for name in families]
+    return [rule for name in families for rule in named(name)]
 
 
 def threads(n_jobs: int | None) -> int:

@@ -90,7 +90,8 @@ def tournament(
 def _affordable(small: Sample, k: int) -> int:
     """How many entrants to let climb: fewer where a step is dear, so that starts stay cheap."""
     m, d = small.spaces[0].shape
-    numbers = d * d if small.problem.family.moments.shape == FULL else d
+    moments = small.problem.family.moments
+    numbers = d * d if moments.shape == FULL else d * (1 + moments.rank)
     step = 1.3e-10 * m * k * (numbers + 20)  # seconds, at some thirty GFlop/s
     return int(np.clip(_BUDGET / (10 * step), 3 if step < 0.1 else 1, len(_FIELD)))
 

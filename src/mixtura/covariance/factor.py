@@ -1,0 +1,187 @@
+"""Low-rank covariances: r loadings a component plus a diagonal, at a cost linear in d."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from mixtura._types import Array
+from mixtura.kernels.layout import FACTOR
+from mixtura.kernels.low_rank import Terms
+
+
+@dataclass(frozen=True, eq=False)
+class FactorCovariances:
+    """k covariance matrices ``Σ_k = Λ_k Λ_kᵀ + Ψ_k``.
+
+    Attributes
+    ----------
+    loadings : (k, d, r)
+        Λ, up to a rotation of its columns.
+    noise : (k, d)
+        The diagonals of Ψ.
+    common, noise_common : bool
+        Whether all components have the same Λ, the same Ψ.
+    isotropic : bool
+        Whether Ψ_k = ψ_k I: mixtures of probabilistic principal components.
+
+    Notes
+    -----
+    `precisions` are laid out so that their product with the moments ``[diag S, S B]`` is
+    ``tr(Σ⁻¹ S)``: ``[1/ψ, -Ψ⁻¹ Λ]``, (k, d, 1 + r). `factors` are the directions H of
+    ``Σ⁻¹ = Ψ⁻¹ - H Hᵀ``, (k, d, r).
+    """
+
+    loadings: Array
+    noise: Array
+    common: bool = False
+    isotropic: bool = False
+    noise_common: bool = False
+
+    shape = FACTOR
+
+    @property
+    def k(self) -> int:
+        return len(self.noise)
+
+    @property
+    def d(self) -> int:
+        return self.noise.shape[1]
+
+    @property
+    def rank(self) -> int:
+        """r."""
+        return self.loadings.shape[2]
+
+    @property
+    def shared(self) -> bool:
+        return self.common and self.noise_common
+
+    # ---- through r x r matrices
+
+    @cached_property
+    def _inner(self) -> Array:
+        """(k, r, r) C⁻¹ for ``I + Λᵀ Ψ⁻¹ Λ = C Cᵀ``."""
+        information = np.swapaxes(self.loadings, 1, 2) @ (self.loadings / self.noise[:, :, None])
+        return np.linalg.inv(np.linalg.cholesky(information + np.eye(self.rank)))
+
+    @property
+    def doubt(self) -> Array:
+        """(k, r, r) ``Cov[u | z] = (I + Λᵀ Ψ⁻¹ Λ)⁻¹`` of the factors given a row."""
+        return np.asarray(self._inner.swapaxes(1, 2) @ self._inner)
+
+    @cached_property
+    def factors(self) -> Array:
+        scaled = self.loadings / self.noise[:, :, None]
+        return np.asarray(scaled @ self._inner.swapaxes(1, 2))
+
+    @cached_property
+    def regressions(self) -> Array:
+        """(k, d, r) ``B = Σ⁻¹ Λ``: the factors expected of a row are ``(z - μ) B``."""
+        return np.asarray(self.factors @ self._inner)
+
+    @cached_property
+    def log_det(self) -> Array:
+        """``log |Σ| = Σ log ψ + log |I + Λᵀ Ψ⁻¹ Λ|``: the matrix determinant lemma."""
+        inner = np.log(self._inner.diagonal(axis1=1, axis2=2)).sum(axis=1)
+        return np.asarray(np.log(self.noise).sum(axis=1) - 2.0 * inner)
+
+    @cached_property
+    def precisions(self) -> Array:
+        return np.concatenate(
+            [1.0 / self.noise[:, :, None], -self.loadings / self.noise[:, :, None]], axis=2
+        )
+
+    @property
+    def variances_by_column(self) -> Array:
+        return np.asarray((self.loadings**2).sum(axis=2) + self.noise)
+
+    @property
+    def moments(self) -> Array:
+        """``[diag Σ, Σ B]``, the moments of one row from each component; ``Σ B = Λ``."""
+        return np.concatenate([self.variances_by_column[:, :, None], self.loadings], axis=2)
+
+    def projected(self, rows: Array) -> Array:
+        """Rows (k, ..., d) times B (k, d, r)."""
+        return np.asarray(rows @ self.regressions)
+
+    def terms(self, means: Array) -> Terms:
+        """What the sums over rows need, for means (k, d)."""
+        return Terms(means, self.noise, self.loadings, self.factors, self._inner)
+
+    # ---- dense, on request
+
+    def dense(self) -> Array:
+        matrices = self.loadings @ self.loadings.swapaxes(1, 2)
+        matrices[:, np.arange(self.d), np.arange(self.d)] += self.noise
+        return np.asarray(matrices)
+
+    def averaged(self, weights: Array) -> Array:
+        """``Σ_k w_k Σ_k``, (d, d)."""
+        flat = (self.loadings * np.sqrt(weights)[:, None, None]).swapaxes(0, 1).reshape(self.d, -1)
+        return np.asarray(flat @ flat.T + np.diag(weights @ self.noise))
+
+    def array(self) -> Array:
+        """(k, d, 1 + r): the noise, then the loadings."""
+        return np.concatenate([self.noise[:, :, None], self.loadings], axis=2)
+
+    def eigenvalues(self) -> Array:
+        """(k, d) in rising order: through r x r if isotropic, else one dense matrix at a time."""
+        if self.isotropic:
+            values = np.repeat(self.noise[:, :1], self.d, axis=1)
+            gram = self.loadings.swapaxes(1, 2) @ self.loadings
+            values[:, self.d - self.rank :] += np.maximum(np.linalg.eigvalsh(gram), 0.0)
+            return values
+        return np.stack([np.linalg.eigvalsh(self.take([i]).dense()[0]) for i in range(self.k)])
+
+    def below(self, limit: float) -> Array:
+        """How many eigenvalues of each matrix (k,) are below the limit.
+
+        By Sylvester's law of inertia (Haynsworth 1968): as many as noise variances are, less the
+        negative eigenvalues of ``I + Λᵀ (Ψ - limit)⁻¹ Λ``.
+        """
+        off = self.noise - limit
+        off = np.where(off == 0.0, np.finfo(float).tiny + 1e-9 * limit, off)
+        inner = self.loadings.swapaxes(1, 2) @ (self.loadings / off[:, :, None])
+        lifted = (np.linalg.eigvalsh(inner + np.eye(self.rank)) < 0).sum(axis=1)
+        return np.asarray((off < 0).sum(axis=1) - lifted)
+
+    # ---- closed operations
+
+    def colorize(self, noise: Array, component: int) -> Array:
+        """By the square root ``Ψ^½ (I + A Aᵀ)^½`` with ``A = Ψ^(-½) Λ``."""
+        grown = self._stretched(noise, component, lambda g: np.sqrt(1.0 + g))
+        return np.asarray(grown * np.sqrt(self.noise[component]))
+
+    def whiten(self, rows: Array, component: int) -> Array:
+        """The inverse of `colorize`: centred rows (n, d) -> standard normal ones."""
+        scaled = rows / np.sqrt(self.noise[component])
+        return self._stretched(scaled, component, lambda g: 1.0 / np.sqrt(1.0 + g))
+
+    def _stretched(self, rows: Array, component: int, root: Any) -> Array:
+        """``rows f(A Aᵀ)`` for a function f of the eigenvalues with f(0) = 1."""
+        scaled = self.loadings[component] / np.sqrt(self.noise[component])[:, None]
+        values, vectors = np.linalg.eigh(scaled.T @ scaled)
+        kept = values > 1e-14 * max(float(values[-1]), 1e-300) if len(values) else values > 0
+        axes = scaled @ vectors[:, kept] / np.sqrt(values[kept])
+        return np.asarray(rows + (rows @ axes) * (root(values[kept]) - 1.0) @ axes.T)
+
+    def marginal(self, dims: Any) -> FactorCovariances:
+        return replace(self, loadings=self.loadings[:, dims], noise=self.noise[:, dims])
+
+    def conditional(self, rest: Any, doubt: Array) -> FactorCovariances:
+        """``Λ_m V Λ_mᵀ + Ψ_m``: of the coordinates `rest` where the factors have covariance V."""
+        loadings = self.loadings[:, rest] @ np.linalg.cholesky(doubt)
+        common = self.common and self.noise_common
+        return replace(self, loadings=loadings, noise=self.noise[:, rest], common=common)
+
+    def take(self, components: Any) -> FactorCovariances:
+        return replace(self, loadings=self.loadings[components], noise=self.noise[components])
+
+    def scaled(self, factors: Array) -> FactorCovariances:
+        isotropic = self.isotropic and bool(np.all(factors == factors[0]))
+        loadings = self.loadings * factors[:, None]
+        return replace(self, loadings=loadings, noise=self.noise * factors**2, isotropic=isotropic)
