@@ -17,7 +17,7 @@ import pyarrow as pa
 from mixtura import cli_facts as facts
 from mixtura._errors import InputError, MissingDependency
 from mixtura._types import Array
-from mixtura.covariance import ALIASES, FAMILIES, family
+from mixtura.covariance import ALIASES, FAMILIES, named
 from mixtura.io import model_file
 from mixtura.io.columns import Table, choose
 from mixtura.io.plain_json import json_text
@@ -66,9 +66,9 @@ def family_names(text: str) -> tuple[str, ...]:
         return tuple(FAMILIES)
     names = [name.strip() for name in text.split(",")]
     for name in names:
-        if name not in FAMILIES and name not in ALIASES:
+        if name not in FAMILIES and name not in ALIASES and ":" not in name:
             raise InputError(f"{name!r} is none of all, {', '.join((*FAMILIES, *ALIASES))}")
-    return tuple(dict.fromkeys(family(name).name for name in names))
+    return tuple(dict.fromkeys(rule.name for name in names for rule in named(name)))
 
 
 def fit(options: FitOptions) -> None:

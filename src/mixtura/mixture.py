@@ -17,10 +17,15 @@ from mixtura.conditioning import Observed, log_sums, seen_through, shares
 from mixtura.covariance import Covariances, FactorCovariances, structure
 from mixtura.frame import Frame
 from mixtura.kernels.layout import FACTOR
-from mixtura.kernels.low_rank import tiled
+from mixtura.kernels.low_rank import Gaps, tiled
+from mixtura.law import log_norms
 
 _FAR = 1e140
 """Where coordinates are clipped if the squared distance would overflow."""
+
+
+_FEW = 8
+"""Patterns of gaps that low-rank covariances take one by one."""
 
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
@@ -36,11 +41,13 @@ class Mixture:
     weights : (k,) array_like
         Mixing weights, at least 0, summing to one.
     means : (k, d) array_like
-    covariances : array_like
+    covariances : array_like or FactorCovariances
         Laid out for `covariance_type` as in scikit-learn: ``(k, d, d)`` full, ``(d, d)`` tied,
-        ``(k, d)`` diag, ``(k,)`` spherical and equal-spherical.
+        ``(k, d)`` diag, ``(k,)`` spherical and equal-spherical; ``(k, d, 1 + r)``, the noise
+        variances and then the loadings, for factor analyzers of rank r.
     covariance_type : str, default="full"
-        A covariance family: full, tied, diag, spherical, equal-spherical, or its mclust name.
+        A covariance family: full, tied, diag, spherical, equal-spherical, or its mclust name;
+        or a kind of factor analyzers with its rank, as in "factor:3" (`mixtura.covariance.Factor`).
     feature_names : sequence of str, optional
         Names for the d columns, usable wherever a dimension is asked for.
 
@@ -217,8 +224,24 @@ class Mixture:
 
     def log_joint(self, block: Block) -> Iterator[tuple[Pattern, Array]]:
         """``log π_k + log N(z | k)`` (m, k) in frame coordinates, pattern by pattern."""
+        if isinstance(self.structure, FactorCovariances) and len(block.patterns) > _FEW:
+            joint = self._through_factors(self.structure, block)
+            yield from ((pattern, joint[pattern.rows]) for pattern in block.patterns)
+            return
         for pattern in block.patterns:
             yield pattern, self.joint(block.rows[pattern.rows], pattern.observed)
+
+    def _through_factors(self, structure: FactorCovariances, block: Block) -> Array:
+        """Log joint (n, k) of rows with many patterns of gaps, all at once."""
+        seen, which = block.masks
+        gaps = Gaps(self.frame.read(block.rows), seen, which)
+        with np.errstate(over="ignore", invalid="ignore"):
+            squared, log_det, _ = gaps.distances(structure.terms(self.location))
+        joint = self.log_weights - 0.5 * squared
+        joint += log_norms(log_det, seen.sum(axis=1)[which, None])
+        for row in np.flatnonzero(~np.isfinite(joint.max(axis=1))):
+            joint[row] = self.joint(block.rows[[row]], seen[which[row]] > 0)[0]
+        return joint
 
     def observed(self, observed: Mask) -> Observed:
         """The mixture seen through a pattern (d,) of observed coordinates."""

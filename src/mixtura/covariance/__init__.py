@@ -2,7 +2,7 @@
 
 from mixtura.covariance.diagonal import Diagonal, DiagonalCovariances
 from mixtura.covariance.factor import FactorCovariances
-from mixtura.covariance.factor_rule import Factor
+from mixtura.covariance.factor_rule import Factor, rule_of
 from mixtura.covariance.full import Full, FullCovariances
 from mixtura.covariance.guard import FLOOR, Guard
 from mixtura.covariance.protocol import Covariances, Family
@@ -30,5 +30,6 @@ __all__ = [
     "TiedCovariances",
     "family",
     "named",
+    "rule_of",
     "structure",
 ]

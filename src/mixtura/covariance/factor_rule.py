@@ -108,7 +108,8 @@ class Factor:
 
     def n_parameters(self, k: int, d: int) -> int:
         """Loadings ``d r - r(r-1)/2``, as a rotation is free, and noise; never more than full."""
-        loadings = d * self.rank - self.rank * (self.rank - 1) // 2
+        rank = min(self.rank, d)
+        loadings = d * rank - rank * (rank - 1) // 2
         noise = 1 if self.one_scale else d
         own = (1 if self.common else k) * loadings + (1 if self.noise_common else k) * noise
         matrices = 1 if self.common and self.noise_common else k
@@ -165,7 +166,6 @@ class Factor:
         InputError
             Wrong shape, not finite, noise that is not positive.
         """
-        self.check(d)
         values = given.array() if isinstance(given, FactorCovariances) else given
         array = np.array(values, dtype=np.float64)
         if array.shape != (k, d, 1 + self.rank):
@@ -235,6 +235,16 @@ def _common(
     again = np.einsum("dr,krs,ds->kd", loadings, expected, loadings)
     root = np.linalg.cholesky(np.einsum("k,krs->rs", dof / dof.sum(), expected))
     return (loadings @ root)[None], variances - 2.0 * explained + again
+
+
+def rule_of(structure: FactorCovariances) -> Factor:
+    """The rule whose structure it is."""
+    return Factor(
+        structure.rank,
+        loadings="common" if structure.common else "own",
+        noise="isotropic" if structure.isotropic else "diagonal",
+        noise_common=structure.noise_common,
+    )
 
 
 def factor_rules(name: Any, rank: Any = None) -> list[Factor]:

@@ -63,7 +63,8 @@ def family(name: Any) -> Family:
 
 def named(name: Any) -> list[Family]:
     """The families of a name: several where it names several ranks."""
-    return [*factor_rules(name)] or [family(name)]
+    found: list[Family] = [*factor_rules(name)]
+    return found or [family(name)]
 
 
 def structure(array: Any, name: str, k: int, d: int, where: str = "covariances") -> Covariances:

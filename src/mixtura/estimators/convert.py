@@ -10,9 +10,11 @@ from mixtura._types import Array
 from mixtura.covariance import (
     Covariances,
     DiagonalCovariances,
+    FactorCovariances,
     FullCovariances,
     SphericalCovariances,
     TiedCovariances,
+    rule_of,
 )
 from mixtura.kernels.layout import DIAGONAL, FULL
 from mixtura.mixture import Mixture
@@ -27,8 +29,17 @@ _NAMES = {
 
 def covariance_name(structure: Covariances) -> str:
     """The name of the family whose structure it is."""
+    if isinstance(structure, FactorCovariances):
+        return rule_of(structure).name
     name = _NAMES[type(structure)]
     return "equal-spherical" if name == "spherical" and structure.shared else name
+
+
+def plain(structure: Covariances) -> Covariances:
+    """The structure as scikit-learn knows it: low-rank covariances are full ones."""
+    if isinstance(structure, FactorCovariances):
+        return FullCovariances(structure.dense())
+    return structure
 
 
 def laid_out(values: Array, structure: Covariances) -> Array:
@@ -54,8 +65,8 @@ def to_sklearn(mixture: Mixture) -> Any:
     from sklearn.mixture import GaussianMixture as SklearnMixture  # takes a second to load
 
     with np.errstate(over="ignore", under="ignore"):
-        unframed = mixture.unframed()
-    structure, scale = mixture.structure, mixture.frame.scale
+        unframed = plain(mixture.unframed())
+    structure, scale = plain(mixture.structure), mixture.frame.scale
     estimator = SklearnMixture(mixture.n_components, covariance_type=_NAMES[type(unframed)])
     estimator.weights_ = mixture.weights.copy()
     estimator.means_ = mixture.means.copy()

@@ -15,7 +15,7 @@ from mixtura._errors import InputError, warn
 from mixtura._types import Array
 from mixtura.conditioning import log_sums, shares
 from mixtura.estimators import parameters
-from mixtura.estimators.convert import laid_out, rescaled
+from mixtura.estimators.convert import laid_out, plain, rescaled
 from mixtura.estimators.following import (
     CallbackSupportMixin,
     counter,
@@ -47,7 +47,9 @@ class GaussianMixture(CallbackSupportMixin, DensityMixin, BaseEstimator):
         Several numbers, or "auto" for 1..9, are compared by `criterion`.
     covariance_type : str or sequence of str, default="full"
         "full", "tied", "diag", "spherical", "equal-spherical" or their mclust names VVV, EEE, VVI,
-        VII, EII; several, or "all", are compared by `criterion`.
+        VII, EII; several, or "all", are compared by `criterion`. Mixtures of factor analyzers and
+        of principal components, at a cost linear in the columns: "factor:3", "ppca:3", or
+        ``mixtura.covariance.Factor(3, ...)``; "factor:1-5" and "factor:auto" compare ranks.
     tol : float, default=1e-6
         The climb ends when the estimate of the gain that remains, in nats a row, is below.
     reg_covar : float or "auto", default="auto"
@@ -415,18 +417,18 @@ class GaussianMixture(CallbackSupportMixin, DensityMixin, BaseEstimator):
     def covariances_(self) -> Array:
         """Covariances as scikit-learn lays them out for the family."""
         with np.errstate(over="ignore", under="ignore"):
-            return self._value.unframed().array()
+            return np.asarray(plain(self._value.unframed()).array())
 
     @property
     def precisions_(self) -> Array:
         """Inverse covariances, laid out like the covariances."""
-        structure, scale = self._value.structure, self._value.frame.scale
+        structure, scale = plain(self._value.structure), self._value.frame.scale
         return laid_out(rescaled(structure.precisions, structure, scale, 2), structure)
 
     @property
     def precisions_cholesky_(self) -> Array:
         """Upper factors U with ``U Uᵀ = Σ⁻¹``, laid out like the covariances."""
-        structure, scale = self._value.structure, self._value.frame.scale
+        structure, scale = plain(self._value.structure), self._value.frame.scale
         return laid_out(rescaled(structure.factors, structure, scale, 1), structure)
 
     @property

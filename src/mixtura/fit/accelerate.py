@@ -49,6 +49,8 @@ class Path:
 def path(points: list[Point]) -> Path:
     """Step and bend of three consecutive points, about the pivot of the last."""
     start: Any
+    middle: Any
+    last: Any
     if points[-1].data.moments.shape == FACTOR:
         start, middle, last = (Coordinates.of(point.mixture) for point in points)
     else:

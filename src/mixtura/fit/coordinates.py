@@ -56,6 +56,4 @@ class Coordinates:
         weights = np.exp(logs - logs.max())
         noise = np.maximum(np.exp(log_noise), floor)
         there = replace(structure, loadings=loadings, noise=noise)
-        return Mixture.of(
-            weights / weights.sum(), location, there, like.frame, like.feature_names
-        )
+        return Mixture.of(weights / weights.sum(), location, there, like.frame, like.feature_names)

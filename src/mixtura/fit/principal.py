@@ -5,13 +5,18 @@ No array of size d × d is formed where d is large.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from mixtura._types import Array
 from mixtura.block import Block
-from mixtura.covariance import Factor, FactorCovariances
-from mixtura.fit.problem import Problem
+from mixtura.covariance import Covariances, Factor, FactorCovariances, Guard, rule_of
+from mixtura.kernels.layout import FULL
 from mixtura.mixture import Mixture
+
+if TYPE_CHECKING:
+    from mixtura.fit.problem import Problem
 
 EXACT = 200
 """Rows or columns up to which the principal components are exact."""
@@ -40,7 +45,7 @@ def principal_start(problem: Problem, rule: Factor, block: Block, shares: Array)
     whole = _variances(z, seen, weighted.sum(axis=1))
     variances, directions = _spreads(rule, z, seen, weighted, location)
     variances = _borrowed(rule, variances, whole, mass * len(z) / max(mass.sum(), 1e-300))
-    structure = _structure(problem, rule, variances, directions, mass)
+    structure = _structure(rule, problem.guard, variances, directions, mass)
     weights = mass / mass.sum() if not problem.equal_weights else np.full(len(mass), 1 / len(mass))
     return Mixture.of(weights, location, structure, problem.frame)
 
@@ -126,8 +131,33 @@ def _borrowed(rule: Factor, variances: Array, whole: Array, rows: Array) -> Arra
     return np.asarray(np.where(thin, few * variances + (1.0 - few) * whole, variances))
 
 
+def nearest(rule: Factor, structure: Covariances, weights: Array) -> FactorCovariances:
+    """Low-rank covariances near any others, as a start: their leading principal components.
+
+    Where none lead, as of diagonal covariances, arbitrary directions take a little of the
+    variance: without loadings a climb could not leave.
+    """
+    if isinstance(structure, FactorCovariances) and rule_of(structure) == rule:
+        return structure
+    k, d = structure.k, structure.d
+    rule.check(d)
+    variances = structure.variances_by_column
+    arbitrary = np.random.default_rng(0).standard_normal((d, rule.rank)) * np.sqrt(0.01 / rule.rank)
+    directions = np.repeat(arbitrary[None], k, axis=0)
+    if structure.shape == FULL or isinstance(structure, FactorCovariances):
+        for index in range(k):
+            lengths = _lengths(rule, variances[index])
+            matrix = structure.take([index]).dense()[0] / lengths[:, None] / lengths
+            values, vectors = np.linalg.eigh(matrix)
+            root = vectors * np.sqrt(np.maximum(values, 0.0))
+            directions[index] += leading(root.T, rule.rank)
+    if rule.common:
+        directions = np.average(directions, axis=0, weights=weights)[None]
+    return _structure(rule, Guard.of(d), variances, directions, np.maximum(weights, 1e-300))
+
+
 def _structure(
-    problem: Problem, rule: Factor, variances: Array, directions: Array, mass: Array
+    rule: Factor, guard: Guard, variances: Array, directions: Array, mass: Array
 ) -> FactorCovariances:
     """Loadings along the directions, and the noise that they leave of the variances."""
     shares = mass / mass.sum()
@@ -142,4 +172,4 @@ def _structure(
         rest = (shares @ rest)[None]
     if rule.one_scale:
         rest = np.repeat(rest.mean(axis=1, keepdims=True), rest.shape[1], axis=1)
-    return rule.made(loadings, problem.guard.variances(rest), len(mass))
+    return rule.made(loadings, guard.variances(rest), len(mass))

@@ -121,9 +121,7 @@ def from_labels(small: Sample, labels: Indices, k: int) -> Mixture:
 def from_shares(problem: Problem, block: Block, shares: Array) -> Mixture:
     """The M-step of given responsibilities (n, k): a start inside its family by construction."""
     if isinstance(problem.family, Factor):
-        return principal_start(
-            problem, problem.family, block, _told(shares, block.plausibility)
-        )
+        return principal_start(problem, problem.family, block, _told(shares, block.plausibility))
     flat = problem.isotropic(np.zeros((shares.shape[1], problem.source.d)))
     if block.complete and block.plausibility is None:
         frame, moments = problem.frame, problem.family.moments

@@ -34,11 +34,14 @@ from mixtura._types import Array
 from mixtura.covariance import (
     Covariances,
     DiagonalCovariances,
+    FactorCovariances,
     FullCovariances,
     SphericalCovariances,
     TiedCovariances,
+    rule_of,
     structure,
 )
+from mixtura.covariance.factor_rule import NAMES
 from mixtura.frame import Frame
 from mixtura.io.atomic import written_whole
 from mixtura.io.plain_json import json_text
@@ -70,7 +73,8 @@ STRUCTURES = {
     "spherical": Structure(SphericalCovariances, lambda k, d: (k,)),
     "equal-spherical": Structure(SphericalCovariances, lambda k, d: (k,), shared=True),
 }
-"""The closed list of structures; a file that names another is refused."""
+"""The closed list of structures, besides the `NAMES` of factor analyzers with their rank; a file
+that names another is refused."""
 
 
 def save(
@@ -117,7 +121,7 @@ def load(path: str | os.PathLike[str]) -> Mixture:
     """
     with _opened(path) as archive:
         name, k, d, names = _description(archive)
-        shapes = ((k,), (k, d), STRUCTURES[name].shape(k, d), (d,), (d,))
+        shapes = ((k,), (k, d), _shape(name, k, d), (d,), (d,))
         weights, location, numbers, pivot, scale = (
             _array(archive, key, shape) for key, shape in zip(ARRAYS, shapes, strict=True)
         )
@@ -144,6 +148,8 @@ def structure_name(covariances: Covariances) -> str:
     >>> structure_name(TiedCovariances(np.eye(2), 3))
     'tied'
     """
+    if isinstance(covariances, FactorCovariances):
+        return rule_of(covariances).name
     for name, known in STRUCTURES.items():
         if type(covariances) is known.kind and covariances.shared == known.shared:
             return name
@@ -282,12 +288,25 @@ def _description(archive: zipfile.ZipFile) -> tuple[str, int, int, tuple[str, ..
         )
     k, d = _count(told, "components"), _count(told, "features")
     name = told.get("covariance")
-    if not isinstance(name, str) or name not in STRUCTURES:
+    if not isinstance(name, str) or not (name in STRUCTURES or _is_factor(name)):
         raise ModelFileError(
             f"model.json: the covariance structure {_short(name)} is unknown; "
-            f"known are {', '.join(STRUCTURES)}"
+            f"known are {', '.join(STRUCTURES)}, and {', '.join(NAMES)} with a rank"
         )
     return name, k, d, _feature_names(told.get("feature_names"), d)
+
+
+def _is_factor(name: str) -> bool:
+    """Whether it names factor analyzers of one rank."""
+    kind, _, rank = name.partition(":")
+    return kind in NAMES and len(rank) < 10 and rank.isdecimal() and rank.isascii() and rank > "0"
+
+
+def _shape(name: str, k: int, d: int) -> tuple[int, ...]:
+    """The declared shape of the covariances' numbers."""
+    if name in STRUCTURES:
+        return STRUCTURES[name].shape(k, d)
+    return (k, d, 1 + int(name.partition(":")[2]))
 
 
 def _count(told: dict[str, Any], what: str) -> int:

@@ -10,8 +10,8 @@ SPHERICAL   ``sum_i z_i ** 2``
 LINEAR      nothing: the quadratic part is common to all components
 =========== ===========================================================
 
-FACTOR is no statistic of a row alone: ``z_i ** 2`` and ``z (zᵀB)``, projected on the r directions B of
-a low-rank covariance (`mixtura.kernels.low_rank`).
+FACTOR is no statistic of a row alone: ``z_i ** 2`` and ``z (zᵀB)``, projected on the r directions B
+of a low-rank covariance (`mixtura.kernels.low_rank`).
 """
 
 from __future__ import annotations
