@@ -99,7 +99,7 @@ class FactorObserved:
 
     def rest(self) -> FactorCovariances:
         """``Λ_m Cov[u | z_o] Λ_mᵀ + Ψ_m``: of the same structure."""
-        return self.whole.conditional(self.hidden, self.structure.doubt)
+        return self.whole.conditional(self.hidden, self.structure.doubt_root)
 
 
 def seen_through(whole: Covariances, observed: Mask) -> Observed:

@@ -61,7 +61,8 @@ def projected(
         sums = sums + _complete(mixture, terms, part, assign, centred)
     for part in torn:
         sums = sums + _gappy(mixture, terms, part, assign)
-    on_basis = np.concatenate([sums.second[:, :, :1], sums.second[:, :, 1:] @ terms.inner], axis=2)
+    onto = structure.onto_regressions(sums.second[:, :, 1:])
+    on_basis = np.concatenate([sums.second[:, :, :1], onto], axis=2)
     counts, second = sums.mass, moments.total(on_basis)
     return Statistics(moments, pivot, counts, counts, counts, sums.first, second, sums.value)
 

@@ -60,34 +60,57 @@ class FactorCovariances:
     def shared(self) -> bool:
         return self.common and self.noise_common
 
-    # ---- through r x r matrices
+    # ---- in the basis where a row tells of each factor apart
 
     @cached_property
-    def _inner(self) -> Array:
-        """(k, r, r) C⁻¹ for ``I + Λᵀ Ψ⁻¹ Λ = C Cᵀ``."""
-        information = np.swapaxes(self.loadings, 1, 2) @ (self.loadings / self.noise[:, :, None])
-        return np.linalg.inv(np.linalg.cholesky(information + np.eye(self.rank)))
+    def _svd(self) -> tuple[Array, Array, Array]:
+        """``Ψ^(-½) Λ = U diag(s) Vᵀ``: (k, d, r), (k, r), (k, r, r)."""
+        scaled = self.loadings / np.sqrt(self.noise)[:, :, None]
+        extra = max(self.rank - self.d, 0)
+        padded = np.pad(scaled, ((0, 0), (0, extra), (0, 0))) if extra else scaled
+        left, lengths, right = np.linalg.svd(padded, full_matrices=False)
+        return left[:, : self.d], lengths, right
+
+    @cached_property
+    def _sharpness(self) -> Array:
+        """(k, r) ``1 / √(1 + s²)``: deviations of the factors given a row."""
+        return np.asarray(1.0 / np.sqrt(1.0 + self._svd[1] ** 2))
+
+    @cached_property
+    def _turned(self) -> Array:
+        """(k, r, r) ``diag(1/√(1 + s²)) Vᵀ``: scores to factors."""
+        return np.asarray(self._sharpness[:, :, None] * self._svd[2])
 
     @property
     def doubt(self) -> Array:
         """(k, r, r) ``Cov[u | z] = (I + Λᵀ Ψ⁻¹ Λ)⁻¹`` of the factors given a row."""
-        return np.asarray(self._inner.swapaxes(1, 2) @ self._inner)
+        return np.asarray(self._turned.swapaxes(1, 2) @ self._turned)
+
+    @property
+    def doubt_root(self) -> Array:
+        """(k, r, r) a root W of the doubt, ``W Wᵀ = Cov[u | z]``."""
+        return np.asarray(self._turned.swapaxes(1, 2))
 
     @cached_property
     def factors(self) -> Array:
-        scaled = self.loadings / self.noise[:, :, None]
-        return np.asarray(scaled @ self._inner.swapaxes(1, 2))
+        left, lengths, _ = self._svd
+        share = (lengths * self._sharpness)[:, None, :]
+        return np.asarray(left * share / np.sqrt(self.noise)[:, :, None])
 
     @cached_property
     def regressions(self) -> Array:
         """(k, d, r) ``B = Σ⁻¹ Λ``: the factors expected of a row are ``(z - μ) B``."""
-        return np.asarray(self.factors @ self._inner)
+        return np.asarray(self.factors @ self._turned)
 
     @cached_property
     def log_det(self) -> Array:
         """``log |Σ| = Σ log ψ + log |I + Λᵀ Ψ⁻¹ Λ|``: the matrix determinant lemma."""
-        inner = np.log(self._inner.diagonal(axis1=1, axis2=2)).sum(axis=1)
-        return np.asarray(np.log(self.noise).sum(axis=1) - 2.0 * inner)
+        inner = np.log1p(self._svd[1] ** 2).sum(axis=1)
+        return np.asarray(np.log(self.noise).sum(axis=1) + inner)
+
+    def onto_regressions(self, projected: Array) -> Array:
+        """Moments (k, d, r) projected on the directions H, projected on B instead."""
+        return np.asarray(projected @ self._turned)
 
     @cached_property
     def precisions(self) -> Array:
@@ -110,7 +133,8 @@ class FactorCovariances:
 
     def terms(self, means: Array) -> Terms:
         """What the sums over rows need, for means (k, d)."""
-        return Terms(means, self.noise, self.loadings, self.factors, self._inner)
+        spread = self.factors * self.noise[:, :, None]
+        return Terms(means, self.noise, spread, self.factors, self._sharpness**2)
 
     # ---- dense, on request
 
@@ -132,8 +156,9 @@ class FactorCovariances:
         """(k, d) in rising order: through r x r if isotropic, else one dense matrix at a time."""
         if self.isotropic:
             values = np.repeat(self.noise[:, :1], self.d, axis=1)
-            gram = self.loadings.swapaxes(1, 2) @ self.loadings
-            values[:, self.d - self.rank :] += np.maximum(np.linalg.eigvalsh(gram), 0.0)
+            few = min(self.rank, self.d)
+            gram = np.linalg.eigvalsh(self.loadings.swapaxes(1, 2) @ self.loadings)
+            values[:, self.d - few :] += np.maximum(gram[:, self.rank - few :], 0.0)
             return values
         return np.stack([np.linalg.eigvalsh(self.take([i]).dense()[0]) for i in range(self.k)])
 
@@ -172,9 +197,9 @@ class FactorCovariances:
     def marginal(self, dims: Any) -> FactorCovariances:
         return replace(self, loadings=self.loadings[:, dims], noise=self.noise[:, dims])
 
-    def conditional(self, rest: Any, doubt: Array) -> FactorCovariances:
-        """``Λ_m V Λ_mᵀ + Ψ_m``: of the coordinates `rest` where the factors have covariance V."""
-        loadings = self.loadings[:, rest] @ np.linalg.cholesky(doubt)
+    def conditional(self, rest: Any, root: Array) -> FactorCovariances:
+        """``Λ_m W Wᵀ Λ_mᵀ + Ψ_m`` of the coordinates `rest`, if the factors vary as W Wᵀ."""
+        loadings = self.loadings[:, rest] @ root
         common = self.common and self.noise_common
         return replace(self, loadings=loadings, noise=self.noise[:, rest], common=common)
 

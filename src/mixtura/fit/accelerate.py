@@ -3,16 +3,17 @@
 Statistics form a vector space and every family can be estimated from them, so the leap needs no
 parametrisation: an EM step is a map ``S -> E(M(S))`` of statistics, and it is that map whose
 fixed point is extrapolated. Projected statistics are the exception: low-rank mixtures leap in
-their parameters (`mixtura.fit.coordinates`).
+their parameters (`mixtura.fit.coordinates`), by Anderson acceleration first.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from mixtura.fit.anderson import Memory, burst
 from mixtura.fit.coordinates import Coordinates
 from mixtura.fit.problem import Point, Problem
 from mixtura.kernels.layout import FACTOR
@@ -22,15 +23,21 @@ from mixtura.statistics import Statistics
 
 @dataclass(frozen=True)
 class Stride:
-    """How far a leap may go; grows when the bound is met with success, shrinks on a failure."""
+    """How far a leap may go; grows when the bound is met with success, shrinks on a failure.
+
+    `memory` is what Anderson acceleration has learnt, and `gained` what its last burst brought,
+    nats a row: it moves where plain steps hardly do, so these alone cannot tell the end.
+    """
 
     longest: float = 4.0
+    memory: Memory = ()
+    gained: float = 0.0
 
     def grown(self) -> Stride:
-        return Stride(self.longest * 4.0)
+        return replace(self, longest=self.longest * 4.0)
 
     def shrunk(self) -> Stride:
-        return Stride(max(self.longest / 4.0, 1.0))
+        return replace(self, longest=max(self.longest / 4.0, 1.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +67,31 @@ def path(points: list[Point]) -> Path:
         bend = (last - middle) - step
     size = step.norm()
     return Path(start, step, bend, bend.norm() / size if size > 0 else 1.0)
+
+
+def onward(
+    problem: Problem, points: list[Point], track: Path, stride: Stride, most: int
+) -> tuple[list[Point], Stride, int]:
+    """Accelerated points after three of plain EM, each higher, and how many E-steps they took.
+
+    No point where no leap was a gain; `most` E-steps at most.
+    """
+    landed: list[Point] = []
+    used, last = 0, points[-1]
+    if last.data.moments.shape == FACTOR:
+        landed, memory, used = burst(problem, points, stride.memory, most)
+        stride = replace(stride, memory=memory, gained=_gained(points, landed, stride))
+    if landed or used >= most:
+        return landed, stride, used
+    there, stride = leap(problem, last, track, stride)
+    return [] if there is last else [there], stride, used + 1
+
+
+def _gained(points: list[Point], landed: list[Point], stride: Stride) -> float:
+    """What a burst brought; of one that failed, which tells nothing, a share of the last."""
+    if landed:
+        return landed[-1].value - points[-1].value
+    return stride.gained / 4.0 if stride.gained < np.inf else points[-1].value - points[0].value
 
 
 def leap(problem: Problem, last: Point, track: Path, stride: Stride) -> tuple[Point, Stride]:

@@ -15,45 +15,53 @@ from mixtura._types import Array
 from mixtura.covariance import FactorCovariances
 from mixtura.mixture import Mixture
 
+_LARGEST = 300.0
+"""The logarithm of a noise variance beyond which there is no mixture."""
+
 
 @dataclass(frozen=True, eq=False)
 class Coordinates:
-    """Log weights (k,), means (k, d), loadings (k, d, r) and log noise (k, d)."""
+    """Log weights (k,), means (k, d), loadings (k, d, r), log noise (k, d), one after another."""
 
-    parts: tuple[Array, ...]
+    values: Array
 
     @classmethod
     def of(cls, mixture: Mixture) -> Coordinates:
         """Where a low-rank mixture lies."""
         structure = mixture.structure
         assert isinstance(structure, FactorCovariances)
-        return cls(
-            (mixture.log_weights, mixture.location, structure.loadings, np.log(structure.noise))
-        )
+        parts = (mixture.log_weights, mixture.location, structure.loadings, np.log(structure.noise))
+        return cls(np.concatenate([part.ravel() for part in parts]))
 
     def __add__(self, other: Coordinates) -> Coordinates:
-        return Coordinates(tuple(a + b for a, b in zip(self.parts, other.parts, strict=True)))
+        return Coordinates(self.values + other.values)
 
     def __mul__(self, factor: float) -> Coordinates:
-        return Coordinates(tuple(factor * part for part in self.parts))
+        return Coordinates(factor * self.values)
 
     __rmul__ = __mul__
 
     def __sub__(self, other: Coordinates) -> Coordinates:
-        return self + (-1.0) * other
+        return Coordinates(self.values - other.values)
 
     def norm(self) -> float:
         """Euclidean length."""
-        return float(np.sqrt(sum(np.vdot(part, part) for part in self.parts)))
+        return float(np.linalg.norm(self.values))
 
     def mixture(self, like: Mixture, floor: float) -> Mixture | None:
         """The mixture there, its noise at least at the floor; None where it is no mixture."""
-        logs, location, loadings, log_noise = self.parts
         structure = like.structure
         assert isinstance(structure, FactorCovariances)
-        if not all(np.isfinite(part).all() for part in self.parts) or log_noise.max() > 300.0:
+        k, d, rank = structure.loadings.shape
+        logs, location, loadings, noise = np.split(self.values, np.cumsum([k, k * d, k * d * rank]))
+        if not np.isfinite(self.values).all() or noise.max() > _LARGEST:
             return None
         weights = np.exp(logs - logs.max())
-        noise = np.maximum(np.exp(log_noise), floor)
-        there = replace(structure, loadings=loadings, noise=noise)
-        return Mixture.of(weights / weights.sum(), location, there, like.frame, like.feature_names)
+        there = replace(
+            structure,
+            loadings=loadings.reshape(k, d, rank),
+            noise=np.maximum(np.exp(noise.reshape(k, d)), floor),
+        )
+        return Mixture.of(
+            weights / weights.sum(), location.reshape(k, d), there, like.frame, like.feature_names
+        )

@@ -13,7 +13,7 @@ from mixtura.covariance import Covariances, Factor, FactorCovariances
 from mixtura.covariance.guard import EXACT_FEATURES, Guard
 from mixtura.fit.principal import EXACT, eigen, principal_start
 from mixtura.fit.problem import Problem
-from mixtura.kernels.layout import FULL
+from mixtura.kernels.layout import FACTOR, FULL
 from mixtura.mixture import Mixture
 from mixtura.source import MemorySource
 from mixtura.statistics import Statistics
@@ -76,6 +76,8 @@ def sample(problem: Problem, k: int, rng: np.random.Generator) -> Sample:
     told = None if block.plausibility is None else np.exp(block.plausibility)
     whole = from_shares(small, Block(block.rows, weights), np.ones((len(z), 1)))
     flat = int(on_floor(whole, problem.guard)[0])
+    if moments.shape == FACTOR and d <= EXACT:
+        flat = _flat(z, weights, problem.guard)
     spaces = np.asfortranarray(z), np.asfortranarray(_whitened(z, weights))
     return Sample(small, spaces, weights, told, flat, n <= size)
 
@@ -94,6 +96,13 @@ def on_floor(mixture: Mixture, guard: Guard) -> Indices:
     if isinstance(structure, FactorCovariances):
         return structure.below(limit)
     return np.asarray((structure.eigenvalues() <= limit).sum(axis=1))
+
+
+def _flat(z: Array, weights: Array, guard: Guard) -> int:
+    """Directions of the rows' own covariance on the floor; a low-rank start never lies there."""
+    centred = (z - weights @ z / weights.sum()) * np.sqrt(weights / weights.sum())[:, None]
+    values = np.linalg.eigvalsh(centred.T @ centred)
+    return int((values <= max(4.0 * guard.floor, 1e-14 * z.shape[1] * values[-1])).sum())
 
 
 def partitioned(small: Sample, seeds: Array, space: int = 0, rounds: int = LLOYD) -> Indices:

@@ -1,9 +1,11 @@
 """Sums over rows under low-rank covariances ``Σ = Λ Λᵀ + Ψ``, Ψ diagonal: never a d × d array.
 
-With ``M = I + Λᵀ Ψ⁻¹ Λ = C Cᵀ`` and the directions ``H = Ψ⁻¹ Λ C⁻ᵀ``, Woodbury's identity reads
-``Σ⁻¹ = Ψ⁻¹ - H Hᵀ`` and the factors that a row suggests are ``Σ⁻¹Λ``-projections,
-``E[u | z] = C⁻ᵀ Hᵀ (z - μ)``. A row costs O(k d r). Everything but the products is a small part,
-so these serve whatever kernels are active. Rows with gaps use the observed rows of Λ and Ψ alone.
+The factors u are read in the basis in which a complete row tells of each apart and to the same
+precision: with ``Ψ^(-½) Λ = U diag(s) Vᵀ`` the directions are ``H = Ψ^(-½) U diag(s/√(1 + s²))``,
+the scores of a row ``h = (z - μ) H`` are the expected factors, and ``Λ u = G h`` for ``G = Ψ H``.
+Woodbury's identity reads ``Σ⁻¹ = Ψ⁻¹ - H Hᵀ``; H is as well conditioned as can be, whatever Λ and
+Ψ. The scores' prior precision is ``1/(1 + s²)``. A row costs O(k d r), all in products, so these
+serve whatever kernels are active. Rows with gaps use the observed rows of G and Ψ alone.
 """
 
 from __future__ import annotations
@@ -27,18 +29,19 @@ class Terms(NamedTuple):
     Attributes
     ----------
     means, noise : (k, d)
-    loadings : (k, d, r)
+    spread : (k, d, r)
+        G.
     directions : (k, d, r)
         H.
-    inner : (k, r, r)
-        C⁻¹.
+    prior : (k, r)
+        ``1 / (1 + s²)``.
     """
 
     means: Array
     noise: Array
-    loadings: Array
+    spread: Array
     directions: Array
-    inner: Array
+    prior: Array
 
 
 def distances(z: Array, terms: Terms) -> tuple[Array, Array]:
@@ -49,13 +52,12 @@ def distances(z: Array, terms: Terms) -> tuple[Array, Array]:
     Examples
     --------
     >>> import numpy as np
-    >>> loadings, noise = np.array([[[1.0], [0.0]]]), np.ones((1, 2))
-    >>> half = np.full((1, 1, 1), 0.5**0.5)  # M = 2
-    >>> terms = Terms(np.zeros((1, 2)), noise, loadings, loadings * half, half)
+    >>> spread = np.array([[[0.5**0.5], [0.0]]])  # Λ = (1, 0): s = 1
+    >>> terms = Terms(np.zeros((1, 2)), np.ones((1, 2)), spread, spread, np.full((1, 1), 0.5))
     >>> distances(np.array([[2.0, 3.0]]), terms)[0].round(12).tolist()
     [[11.0]]
     """
-    k, d, rank = terms.loadings.shape
+    k, d, rank = terms.spread.shape
     precise = 1.0 / terms.noise
     slopes = np.concatenate(
         [terms.means * precise, terms.directions.swapaxes(1, 2).reshape(k * rank, d)]
@@ -70,16 +72,16 @@ def distances(z: Array, terms: Terms) -> tuple[Array, Array]:
 
 
 def distances_centred(z: Array, terms: Terms) -> tuple[Array, Array]:
-    """The same, accurate for any conditioning: ``|Ψ^(-1/2)(z - μ - Λu)|² + |u|²``, u = E[u | z]."""
+    """The same, accurate for any conditioning: ``|Ψ^(-½)(z - μ - G h)|² + Σ h²/(1 + s²)``."""
     squared = np.empty((len(z), len(terms.means)))
-    scores = np.empty((len(z), len(terms.means), terms.loadings.shape[2]))
+    scores = np.empty((len(z), len(terms.means), terms.spread.shape[2]))
     for index, mean in enumerate(terms.means):
         off = z - mean
-        scores[:, index] = off @ terms.directions[index]
-        factors = scores[:, index] @ terms.inner[index]
-        off -= factors @ terms.loadings[index].T
+        found = off @ terms.directions[index]
+        off -= found @ terms.spread[index].T
         off *= off
-        squared[:, index] = off @ (1.0 / terms.noise[index]) + (factors**2).sum(axis=1)
+        squared[:, index] = off @ (1.0 / terms.noise[index]) + found**2 @ terms.prior[index]
+        scores[:, index] = found
     return squared, scores
 
 
@@ -103,7 +105,7 @@ def sums(z: Array, shares: Array, scores: Array, terms: Terms) -> tuple[Array, A
         Responsibilities times weights.
     scores : (b, k, r)
     """
-    k, d, rank = terms.loadings.shape
+    k, d, rank = terms.spread.shape
     pulled = shares[:, :, None] * scores
     table = np.concatenate([shares, pulled.reshape(len(z), k * rank)], axis=1)
     products = table.T @ z
@@ -119,7 +121,7 @@ def sums(z: Array, shares: Array, scores: Array, terms: Terms) -> tuple[Array, A
 
 def sums_centred(z: Array, shares: Array, scores: Array, terms: Terms) -> tuple[Array, Array]:
     """The same, each component about its own mean: accurate wherever the rows lie."""
-    k, d, rank = terms.loadings.shape
+    k, d, rank = terms.spread.shape
     first, second = np.empty((k, d)), np.empty((k, d, 1 + rank))
     for index, mean in enumerate(terms.means):
         off, share = z - mean, shares[:, index]
@@ -151,56 +153,56 @@ class Gaps(NamedTuple):
         return np.where(self.seen[self.which] > 0, self.z - mean, 0.0)
 
     def distances(self, terms: Terms) -> tuple[Array, Array, Array]:
-        """Squared distances (b, k), log-determinants (b, k), factors E[u | z] (b, k, r)."""
-        k, _, rank = terms.loadings.shape
+        """Squared distances (b, k), log-determinants (b, k), expected scores (b, k, r)."""
+        k, _, rank = terms.spread.shape
         squared, volumes = np.empty((len(self.z), k)), np.empty((len(self.z), k))
-        factors = np.empty((len(self.z), k, rank))
-        for index, loadings in enumerate(terms.loadings):
-            precise = 1.0 / terms.noise[index]
+        scores = np.empty((len(self.z), k, rank))
+        for index, spread in enumerate(terms.spread):
             doubt, log_det = self.doubt(terms, index)
             off = self.off(terms.means[index])
-            pulled = (off * precise) @ loadings
-            factors[:, index] = np.einsum("brs,bs->br", doubt[self.which], pulled)
-            off -= (factors[:, index] @ loadings.T) * self.seen[self.which]
-            squared[:, index] = (off * off) @ precise + (factors[:, index] ** 2).sum(axis=1)
-            volumes[:, index] = log_det[self.which]
-        return squared, volumes, factors
+            pulled = off @ terms.directions[index]
+            found = np.einsum("brs,bs->br", doubt[self.which], pulled)
+            off -= (found @ spread.T) * self.seen[self.which]
+            squared[:, index] = (off * off) @ (1.0 / terms.noise[index])
+            squared[:, index] += found**2 @ terms.prior[index]
+            volumes[:, index], scores[:, index] = log_det[self.which], found
+        return squared, volumes, scores
 
     def doubt(self, terms: Terms, index: int) -> tuple[Array, Array]:
-        """``Cov[u | z] = (I + Λ_oᵀ Ψ_o⁻¹ Λ_o)⁻¹`` (p, r, r), and log |Σ_oo| (p,)."""
-        loadings, noise = terms.loadings[index], terms.noise[index]
-        information = self._over(self.seen, (loadings / noise[:, None]), loadings)
-        lower = np.linalg.cholesky(information + np.eye(loadings.shape[1]))
+        """Covariance ``N⁻¹`` (p, r, r) of the scores, ``N = diag(prior) + G_oᵀ Ψ_o⁻¹ G_o``; and
+        ``log |Σ_oo|`` (p,).
+        """
+        prior, noise = terms.prior[index], terms.noise[index]
+        information = self._over(self.seen, terms.directions[index], terms.spread[index])
+        lower = np.linalg.cholesky(information + np.diag(prior))
         inverse = np.linalg.inv(lower)
-        log_det = 2.0 * np.log(lower.diagonal(axis1=1, axis2=2)).sum(axis=1)
+        log_det = 2.0 * np.log(lower.diagonal(axis1=1, axis2=2)).sum(axis=1) - np.log(prior).sum()
         return inverse.swapaxes(1, 2) @ inverse, log_det + self.seen @ np.log(noise)
 
-    def sums(self, shares: Array, factors: Array, terms: Terms) -> tuple[Array, Array]:
+    def sums(self, shares: Array, scores: Array, terms: Terms) -> tuple[Array, Array]:
         """``Σ r E[z - μ]`` and ``[Σ r E[(z - μ)²], Σ r E[(z - μ)(z - μ)ᵀ] H]`` given what is seen.
 
-        A missing coordinate enters by ``Λ_m u``; its conditional covariance
-        ``Λ_m Cov[u] Λ_mᵀ + Ψ_m`` is added through sums over the patterns (d, r, r).
+        A missing coordinate enters by ``G_m h``; its conditional covariance ``G_m N⁻¹ G_mᵀ + Ψ_m``
+        is added through sums over the patterns (d, r, r).
         """
-        k, d, rank = terms.loadings.shape
+        k, d, rank = terms.spread.shape
         first, second = np.empty((k, d)), np.empty((k, d, 1 + rank))
         hidden = 1.0 - self.seen
-        for index, loadings in enumerate(terms.loadings):
+        for index, spread in enumerate(terms.spread):
             share, directions = shares[:, index], terms.directions[index]
             full = self.off(terms.means[index])
-            full += (factors[:, index] @ loadings.T) * hidden[self.which]
+            full += (scores[:, index] @ spread.T) * hidden[self.which]
             first[index] = share @ full
             second[index, :, 1:] = full.T @ (share[:, None] * (full @ directions))
             second[index, :, 0] = share @ (full * full)
             by_pattern = np.bincount(self.which, share, len(self.seen))
             doubt, _ = self.doubt(terms, index)
             lost = by_pattern @ hidden * terms.noise[index]
-            spread = self._back(hidden, by_pattern, doubt)
-            second[index, :, 0] += np.einsum("dr,drs,ds->d", loadings, spread, loadings) + lost
-            across = doubt @ self._over(hidden, loadings, directions)
+            within = self._back(hidden, by_pattern, doubt)
+            second[index, :, 0] += np.einsum("dr,drs,ds->d", spread, within, spread) + lost
+            across = self._back(hidden, by_pattern, doubt @ self._over(hidden, spread, directions))
             second[index, :, 1:] += lost[:, None] * directions
-            second[index, :, 1:] += np.einsum(
-                "dr,drs->ds", loadings, self._back(hidden, by_pattern, across)
-            )
+            second[index, :, 1:] += np.einsum("dr,drs->ds", spread, across)
         return first, second
 
     @staticmethod
