@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import multivariate_normal
 
 import mixtura
 from mixtura import GaussianMixture, InputError, Mixture
@@ -22,8 +23,8 @@ from oracle import log_joint, plausibility_of
 from strategies import seeds
 
 KINDS = tuple(NAMES)
-ROUNDING = -1e-11
-"""Of a step at the end of a climb, by the objective's size."""
+ROUNDING = -1e-9
+"""Nats a row that the products about zero may lose; at the end of a climb steps gain less."""
 
 MODES = ("complete", "gaps", "weights", "labels", "all")
 
@@ -385,7 +386,7 @@ def test_plain_steps_never_fall(kind, mode):
     start = problem.adopted(draw(kind, 5))
     fit = run(problem, start, Stop(0.0, 40, accelerate=False))
     assert len(fit.trace) == 41
-    assert np.diff(fit.trace).min() >= ROUNDING * abs(fit.value)
+    assert np.diff(fit.trace).min() >= ROUNDING
     assert fit.value > fit.trace[0]
 
 
@@ -398,7 +399,7 @@ def test_accelerated_steps_climb_higher_than_as_many_plain_ones(kind):
     fast = run(problem, start, Stop(1e-8, 800))
     slow = run(problem, start, Stop(0.0, min(fast.n_iter, 200), accelerate=False))
     assert fast.converged
-    assert np.diff(fast.trace).min() >= ROUNDING * abs(fast.value)
+    assert np.diff(fast.trace).min() >= ROUNDING
     assert fast.value >= slow.value - 1e-9
 
 
@@ -412,8 +413,12 @@ def test_the_end_of_a_climb_is_stationary(kind):
     array, rule, rng = end.unframed().array(), family(f"{kind}:1"), np.random.default_rng(0)
 
     def value(numbers):
-        s = rule.from_array(numbers, 2, 4)
-        return np.logaddexp.reduce(log_joint(X, end.weights, end.means, s.dense()), axis=1).sum()
+        dense = rule.from_array(numbers, 2, 4).dense()
+        parts = [
+            np.log(w) + multivariate_normal.logpdf(X, m, c)
+            for w, m, c in zip(end.weights, end.means, dense, strict=True)
+        ]
+        return np.logaddexp.reduce(parts, axis=0).sum()
 
     best = value(array)
     for _ in range(10):
@@ -497,15 +502,20 @@ def test_a_weight_is_a_repetition(kind):
 
 
 @pytest.mark.parametrize("kind", ["factor", "factor-common", "factor-equal-noise"])
-def test_units_do_not_matter(kind):
+@pytest.mark.parametrize("steps", [2, 500])
+def test_units_do_not_matter(kind, steps):
     X, labels = planted(5)
     scale = np.array([1.0, 1e-8, 1e8, 3.0, 1e3, 1e-3, 7.0, 1.0])
-    options = {"covariance_type": f"{kind}:2", "init_params": labels, "tol": 1e-9}
+    options = {"covariance_type": f"{kind}:2", "init_params": labels, "max_iter": steps}
+    options["tol"] = 0.0 if steps == 2 else 1e-6
     plain = GaussianMixture(3, **options).fit(X)
-    moved = GaussianMixture(3, **options).fit(X * scale + 5.0 * scale)
+    moved = GaussianMixture(3, **options).fit((X + 5.0) * scale)
     volume = np.log(scale).sum()
-    assert moved.lower_bound_ == pytest.approx(plain.lower_bound_ - volume, abs=1e-5)
-    np.testing.assert_array_equal(moved.predict(X * scale + 5.0 * scale), plain.predict(X))
+    # Plain steps agree to rounding: 5e8 of offset in a column leaves eight digits.
+    near = 1e-7 if steps == 2 else 1e-3
+    assert moved.lower_bound_ == pytest.approx(plain.lower_bound_ - volume, abs=near)
+    if steps > 2:
+        np.testing.assert_array_equal(moved.predict((X + 5.0) * scale), plain.predict(X))
 
 
 def test_hard_assignment_labels_and_equal_weights_compose():
