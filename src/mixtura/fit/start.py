@@ -13,7 +13,8 @@ from mixtura._types import Array, Indices, Mask
 from mixtura.fit import seeds
 from mixtura.fit.em import Fit, Stop, race, race_from_labels, run
 from mixtura.fit.sample import Sample, from_labels, on_floor, partitioned
-from mixtura.kernels.layout import FULL
+from mixtura.fit.subspaces import MOST, by_angle
+from mixtura.kernels.layout import FACTOR, FULL
 from mixtura.mixture import Mixture
 
 Seeder = Callable[[Array, Array, int, np.random.Generator], Array]
@@ -190,6 +191,9 @@ def _entrants(
     if small.told is not None:
         places = seeds.labelled(small.spaces[0], small.weights, small.told, rng)
         yield "labels", partitioned(small, places)
+    moments, rows = small.problem.family.moments, small.spaces[0]
+    if moments.shape == FACTOR and k < len(rows) <= MOST:
+        yield "angles", by_angle(rows, small.weights, k, rng)
     for _ in range(fields):
         for name, seeder, space in _FIELD:
             places = seeder(small.spaces[space], small.weights, k, rng)
