@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -145,6 +146,14 @@ class Block:
     def _seconds(self) -> dict[int, tuple[Frame, Array]]:
         return {}
 
+    def once(self, of: tuple[object, ...], make: Callable[[], Array]) -> Array:
+        """``make()``, kept until it is asked for of other objects; these are told by identity."""
+        known = self.__dict__.get("_once")
+        if known is None or any(a is not b for a, b in zip(known[0], of, strict=True)):
+            known = of, make()
+            self.__dict__["_once"] = known
+        return np.asarray(known[1])
+
     def take(self, rows: Indices | slice) -> Block:
         """Some of the rows."""
         return Block(
@@ -162,7 +171,7 @@ class Block:
 
 def cuts(n: int, d: int) -> list[slice]:
     """Where rows are cut into blocks: by row number alone, whatever the number of threads."""
-    size = min(max((1 << 17) // max(d, 1), 1024, 2 * d), 1 << 15)
+    size = min(max((1 << 17) // max(d, 1), 1024, 8 * d), 1 << 15)
     count = max(-(-n // size), 1)
     edges = [n * index // count for index in range(count + 1)]
     return [slice(start, stop) for start, stop in pairwise(edges)]

@@ -42,11 +42,14 @@ def of_table(table: Table, identifier: str | None = None, weights: str | None = 
 
 def of_selection(selection: Selection) -> Facts:
     """The choice, and every model that was tried, best first."""
+    from mixtura.fit.verdict import reasons
+
     best = selection.best
     ranked = selection.ranked()
     return {
         "choice": {
             "sentence": selection.sentence(),
+            "reasons": reasons(selection),
             "criterion": str(selection.criterion),
             **_of_candidate(best, best.score),
         },
@@ -130,6 +133,7 @@ def _of_candidate(candidate: Candidate, best: float) -> Facts:
         "icl": candidate.icl,
         "score": candidate.score,
         "behind": candidate.score - best,
+        **({} if np.isnan(candidate.cv) else {"cv": candidate.cv, "cv_error": candidate.cv_error}),
         "converged": candidate.converged,
         "n_iter": candidate.n_iter,
         "degenerate": candidate.degenerate,

@@ -39,8 +39,8 @@ class Observed(Protocol):
     def lead(self, off: Array) -> Array:
         """The same for one row of offsets a component, (k, o) -> (k, m)."""
 
-    def rest(self) -> Covariances:
-        """The conditional covariances of the missing coordinates."""
+    def rest(self, factor: Array) -> Covariances:
+        """The conditional covariances of the missing coordinates, times a factor (k,) each."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,9 @@ class DenseObserved:
     def lead(self, off: Array) -> Array:
         return np.einsum("kmo,ko->km", self.coefficients, off)
 
-    def rest(self) -> Covariances:
+    def rest(self, factor: Array) -> Covariances:
         k, m = self.residual.shape[:2]
-        return structure(self.residual, "full", k, m)
+        return structure(self.residual * factor[:, None, None], "full", k, m)
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class FactorObserved:
 
     @property
     def residual(self) -> Array:
-        return self.rest().dense()
+        return self.rest(np.ones(self.whole.k)).dense()
 
     def missing(self, off: Array, component: int) -> Array:
         """``Λ_m E[u | z_o]``."""
@@ -97,9 +97,9 @@ class FactorObserved:
     def lead(self, off: Array) -> Array:
         return np.stack([self.missing(row, index) for index, row in enumerate(off)])
 
-    def rest(self) -> FactorCovariances:
+    def rest(self, factor: Array) -> FactorCovariances:
         """``Λ_m Cov[u | z_o] Λ_mᵀ + Ψ_m``: of the same structure."""
-        return self.whole.conditional(self.hidden, self.structure.doubt_root)
+        return self.whole.conditional(self.hidden, self.structure.doubt_root, factor)
 
 
 def seen_through(whole: Covariances, observed: Mask) -> Observed:
@@ -134,3 +134,9 @@ def shares(joint: Array) -> Array:
     """exp(joint) normalised to sum to one in each row."""
     likely = np.exp(joint - joint.max(axis=1, keepdims=True))
     return np.asarray(likely / likely.sum(axis=1, keepdims=True))
+
+
+def labels(joint: Array, k: int) -> Array:
+    """The first best component of each row; -1 where that is the noise's column."""
+    best = joint.argmax(axis=1)
+    return np.where(best < k, best, -1)

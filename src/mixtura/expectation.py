@@ -6,6 +6,7 @@ The only file that knows of gaps, weights and labels.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,15 +16,14 @@ from mixtura.block import Block, Pattern
 from mixtura.kernels.layout import DIAGONAL, FACTOR, FULL, LINEAR, doubled
 from mixtura.law import log_norms
 from mixtura.mixture import Mixture
+from mixtura.projected import LOSS, projected
 from mixtura.projected import cancellation as low_rank_cancellation
-from mixtura.projected import projected
+from mixtura.scoring import joint_at, squared_distances, under_labels
 from mixtura.statistics import Moments, Statistics, packed
+from mixtura.trimming import Cut, Trim
 
 Assign = Callable[[Array], tuple[Array, Array]]
 """Log joint (n, k) -> responsibilities (n, k) and the log-likelihood of each row (n,)."""
-
-LOSS = 1e-9
-"""Nats a row that the log-linear kernel may lose to rounding before the centred one takes over."""
 
 LOSS_SINGLE = 1e-2
 """The same bound for float32 rows, whose products run in single precision; what is really lost is
@@ -48,12 +48,18 @@ def hard(log_joint: Array) -> tuple[Array, Array]:
 
 
 def expectation(
-    mixture: Mixture, block: Block, *, moments: Moments, assign: Assign = soft
+    mixture: Mixture,
+    block: Block,
+    *,
+    moments: Moments,
+    assign: Assign = soft,
+    cut: Cut | None = None,
 ) -> Statistics:
     """The expected statistics of a block given the mixture, and its log-likelihood.
 
     Both are in frame coordinates. A missing coordinate enters by its conditional mean, and its
-    conditional covariance enters the second moments (Ghahramani & Jordan 1994).
+    conditional covariance enters the second moments (Ghahramani & Jordan 1994). Rows below a cut
+    are left out; the log-likelihood is then that of the rows kept, in the units of the data.
 
     Returns
     -------
@@ -62,11 +68,11 @@ def expectation(
         the choice depends on the mixture alone, so that blocks can be added.
     """
     if moments.shape == FACTOR:
-        return projected(mixture, block, moments, assign, LOSS)
+        return projected(mixture, block, moments, assign, cut)
     pivot = mixture.location
     if cancellation(mixture) <= LOSS:
         pivot = mixture.kept("origin", lambda m: np.zeros_like(m.location))
-    fast = assign in (soft, hard) and fits(mixture, moments)
+    fast = cut is None and _able(mixture, moments, assign)
     plain, rest = block.halves if fast else (None, block)
     total = (
         Statistics.zero(moments, pivot)
@@ -75,19 +81,19 @@ def expectation(
     )
     if rest is None:
         return total
-    for found in _others(mixture, rest, moments, assign):
+    for found in _others(mixture, rest, moments, assign, cut):
         total = total + found.about(pivot)
     return total
 
 
 def _others(
-    mixture: Mixture, block: Block, moments: Moments, assign: Assign
+    mixture: Mixture, block: Block, moments: Moments, assign: Assign, cut: Cut | None
 ) -> Iterator[Statistics]:
-    """Rows with gaps or labels, or under any assignment; about the mixture's means."""
+    """Rows with gaps or labels, or under any law, assignment or cut."""
     kernel = getattr(kernels.active(), "accumulate_observed", None)
-    if kernel is None or assign not in (soft, hard) or not fits(mixture, moments):
+    if kernel is None or cut is not None or not _able(mixture, moments, assign):
         for pattern, part in block.parts:
-            yield _by_row(mixture, part, pattern, moments, assign)
+            yield _by_row(mixture, moments, assigned(mixture, part, pattern, assign, cut))
         return
     structure = mixture.structure
     value, sums = kernel(
@@ -104,6 +110,11 @@ def _others(
         assign is hard,
     )
     yield Statistics.from_sums(sums, moments, mixture.location, value)
+
+
+def _able(mixture: Mixture, moments: Moments, assign: Assign) -> bool:
+    """Whether the kernels know how to sum under this mixture."""
+    return mixture.plain and assign in (soft, hard) and fits(mixture, moments)
 
 
 def cancellation(mixture: Mixture) -> float:
@@ -187,26 +198,105 @@ def _common(mixture: Mixture, second: Array, mass: float) -> float:
     return float(mass * norm - 0.5 * np.vdot(structure.precisions[0], second[0]))
 
 
-def _by_row(
-    mixture: Mixture, block: Block, pattern: Pattern, moments: Moments, assign: Assign
-) -> Statistics:
-    """Rows of one pattern, with gaps, labels or any assignment; moments about the means."""
-    joint = mixture.joint(block.rows, pattern.observed)
-    if block.plausibility is not None:
-        joint = joint + block.plausibility
-    shares, values = assign(joint)
+@dataclass(frozen=True, eq=False)
+class Assigned:
+    """Rows of one pattern, assigned to the components.
+
+    Attributes
+    ----------
+    block : Block
+    pattern : Pattern
+    squared : (m, k)
+        Squared distances over the observed coordinates; nothing where they are not needed.
+    shares : (m, k)
+        Responsibilities times the rows' weights, as far as a cut keeps the rows.
+    keys : (m,)
+        Log-likelihood of each row, or what the cut ranks it by.
+    weights : (m,)
+        The rows' weights, as far as a cut keeps them.
+    noise : float
+        Weight of the rows that are noise.
+    """
+
+    block: Block
+    pattern: Pattern
+    squared: Array
+    shares: Array
+    keys: Array
+    weights: Array
+    noise: float
+
+
+def assigned(
+    mixture: Mixture, block: Block, pattern: Pattern, assign: Assign, cut: Cut | None = None
+) -> Assigned:
+    """Assign the rows of a block that all have one pattern."""
+    squared, joint = _joint(mixture, block, pattern, mixture.plain and cut is None)
+    shares, keys = assign(joint)
     weights = block.weight()
+    if cut is not None:
+        keys = cut.trim.keys(keys, pattern.observed)
+        weights = weights * cut.kept(keys)
     shares = shares * weights[:, None]
-    mass = shares.sum(axis=0)
-    first, second = _moments(mixture, block, pattern, moments, shares)
-    value = float(values @ weights)
-    return Statistics(moments, mixture.location, mass, mass, mass, first, second, value)
+    k = mixture.n_components
+    noise = float(shares[:, k:].sum())
+    return Assigned(block, pattern, squared, shares[:, :k], keys, weights, noise)
+
+
+def ranked(mixture: Mixture, block: Block, assign: Assign, trim: Trim) -> tuple[Array, Array]:
+    """What trimming ranks the rows of a block by, and their weights, (n,) each."""
+    keys = np.empty(len(block))
+    for pattern, part in block.parts:
+        _, joint = _joint(mixture, part, pattern, False)
+        keys[pattern.rows] = trim.keys(assign(joint)[1], pattern.observed)
+    return keys, block.weight()
+
+
+def _joint(mixture: Mixture, block: Block, pattern: Pattern, direct: bool) -> tuple[Array, Array]:
+    """Squared distances and log joint under the rows' labels; `direct` leaves out the distances.
+
+    The block remembers the distances, as a step may need them for its cut, for the degrees of
+    freedom and for its sums.
+    """
+    observed = pattern.observed
+    if direct:
+        squared, joint = np.empty((0, 0)), mixture.joint(block.rows, observed)
+    else:
+        of = (mixture.location, mixture.structure)
+        squared = block.once(of, lambda: squared_distances(mixture, block.rows, observed))
+        joint = joint_at(mixture, squared, observed)
+    return squared, under_labels(mixture, joint, block.plausibility)
+
+
+def _by_row(mixture: Mixture, moments: Moments, found: Assigned) -> Statistics:
+    """The sums over assigned rows."""
+    shares, pattern = found.shares, found.pattern
+    counts = shares.sum(axis=0)
+    scaled, mass = shares, counts
+    if not mixture.plain:
+        scaled = shares * mixture.law.row_weights(found.squared, int(pattern.observed.sum()))
+        mass = scaled.sum(axis=0)
+    pivot = mixture.location
+    if found.squared.size and pattern.complete and cancellation(mixture) <= LOSS:
+        frame, pivot = mixture.frame, np.zeros_like(pivot)
+        rows = found.block.rows
+        sums = kernels.plain.weighted_sums(rows, frame.pivot, frame.scale, scaled, moments.shape)
+        data = Statistics.from_sums(sums, moments, pivot, 0.0)
+        first, second = data.first, data.second
+    else:
+        first, second = _moments(mixture, found, moments, scaled)
+    value = float(found.keys @ found.weights)
+    return Statistics(moments, pivot, counts, mass, counts, first, second, value, noise=found.noise)
 
 
 def _moments(
-    mixture: Mixture, block: Block, pattern: Pattern, moments: Moments, shares: Array
+    mixture: Mixture, found: Assigned, moments: Moments, scaled: Array
 ) -> tuple[Array, Array]:
-    """Σ r E[z - μ] and Σ r E[(z - μ)(z - μ)ᵀ] given the observed coordinates."""
+    """Σ ru E[z - μ] and Σ r E[u (z - μ)(z - μ)ᵀ] given the observed coordinates.
+
+    `scaled` holds r u. The conditional covariance given u is that of u = 1 over u: it enters by r.
+    """
+    block, pattern, shares = found.block, found.pattern, found.shares
     k, d = mixture.location.shape
     o, m = pattern.observed, ~pattern.observed
     z = mixture.frame.take(o).read(block.rows[:, o])
@@ -217,7 +307,7 @@ def _moments(
         off[:, o] = z - mixture.location[component, o]
         if not pattern.complete:
             off[:, m] = off[:, o] @ seen.coefficients[component].T
-        weighted = shares[:, [component]] * off
+        weighted = scaled[:, [component]] * off
         first[component] = weighted.sum(axis=0)
         spread = _second(off, weighted, moments)
         if not pattern.complete:

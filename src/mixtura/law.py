@@ -1,19 +1,223 @@
-"""How a squared Mahalanobis distance becomes a log-density."""
+"""How a squared Mahalanobis distance becomes a log-density, and what weight it leaves a row."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
+from scipy.special import betaln, gammaln, hyp2f1, log_ndtr, ndtr, stdtr
 
+from mixtura._errors import InputError
 from mixtura._types import Array
 
 LOG_2PI = float(np.log(2.0 * np.pi))
 
+LEAST, MOST = 1.0, 500.0
+"""Bounds of degrees of freedom that are estimated."""
 
-def log_norms(log_det: Array, features: Any) -> Array:
+_THIN = -650.0
+"""Log-probability below which a tail is summed as a series."""
+
+
+def log_norms(log_det: Array, features: int) -> Array:
     """The Gaussian's log normaliser: ``log N = log_norm - δ²/2`` for squared distance δ².
 
     ``log_norm_k = -½ (d log 2π + log |Σ_k|)``.
     """
     return np.asarray(-0.5 * (features * LOG_2PI + log_det))
+
+
+class Law(Protocol):
+    """The shape of every component, given its squared distances (m, k)."""
+
+    @property
+    def n_parameters(self) -> int:
+        """Parameters that a fit estimates."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether there is nothing to estimate."""
+
+    @property
+    def wording(self) -> str:
+        """What follows the structure's name in a description."""
+
+    @property
+    def inflation(self) -> Array:
+        """What turns Σ_k into the covariance of component k, () or (k,)."""
+
+    def log_densities(self, squared: Array, log_det: Array, features: int) -> Array:
+        """log p(z | k), (m, k), for squared distances (m, k) over so many features."""
+
+    def row_weights(self, squared: Array, features: int) -> Array:
+        """Expected weight u (m, k) with which a row enters the moments of each component."""
+
+    def weight_falls(self, squared: Array, features: int) -> Array:
+        """How u falls with the squared distance, ``-2 ∂u/∂δ²``, (m, k)."""
+
+    def tail(self, t: Array, component: int) -> Array:
+        """P(T <= t) in one dimension, for a component of mean zero and scale one."""
+
+    def log_tail(self, t: Array, component: int) -> Array:
+        """log P(T <= t), also where the probability underflows."""
+
+    def check(self, k: int) -> None:
+        """Refuse a law that is not one of k components."""
+
+    def expanded(self, counts: Array, mass: Array) -> Array:
+        """What divides the scatter (k,), given ``Σ r`` and ``Σ r u``."""
+
+    def take(self, components: Any) -> Law:
+        """The law of some components."""
+
+    def given(self, squared: Array, features: int) -> tuple[Law, Array]:
+        """The law given coordinates at squared distance (k,), and what Σ_k is multiplied by."""
+
+    def shrunk(self, rng: np.random.Generator, n: int, component: int) -> Array:
+        """What n standard normal rows of a component are divided by, () or (n, 1)."""
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """``log p = -½ (d log 2π + log |Σ| + δ²)``; every row has weight one."""
+
+    n_parameters = 0
+    settled = True
+    wording = ""
+    inflation = np.ones(())
+
+    def log_densities(self, squared: Array, log_det: Array, features: int) -> Array:
+        return log_norms(log_det, features) - 0.5 * squared
+
+    def row_weights(self, squared: Array, features: int) -> Array:
+        return np.ones_like(squared)
+
+    def weight_falls(self, squared: Array, features: int) -> Array:
+        return np.zeros_like(squared)
+
+    def tail(self, t: Array, component: int) -> Array:
+        return np.asarray(ndtr(t))
+
+    def log_tail(self, t: Array, component: int) -> Array:
+        return np.asarray(log_ndtr(t))
+
+    def check(self, k: int) -> None:
+        return
+
+    def expanded(self, counts: Array, mass: Array) -> Array:
+        return counts
+
+    def take(self, components: Any) -> Gaussian:
+        return self
+
+    def given(self, squared: Array, features: int) -> tuple[Gaussian, Array]:
+        return self, np.ones_like(squared)
+
+    def shrunk(self, rng: np.random.Generator, n: int, component: int) -> Array:
+        return np.ones(())
+
+
+GAUSSIAN = Gaussian()
+
+
+@dataclass(frozen=True, eq=False)
+class StudentT:
+    """Student's t: a Gaussian whose covariance is divided by a gamma variable for each row.
+
+    ``log p = log Γ((ν+d)/2) - log Γ(ν/2) - ½ d log(νπ) - ½ log |Σ| - ½ (ν+d) log(1 + δ²/ν)``; a
+    row's expected weight is ``u = (ν + d)/(ν + δ²)``, with d the number of its observed
+    coordinates (Peel & McLachlan 2000, equations 8 and 20).
+
+    Attributes
+    ----------
+    dof : (k,)
+        ν, degrees of freedom, above zero.
+    tie : {"own", "common", "fixed"}
+        Whether a fit estimates one ν for each component, one for all, or none.
+
+    Examples
+    --------
+    >>> law = StudentT(np.array([3.0, 3.0]), "common")
+    >>> law.row_weights(np.array([[0.0, 9.0]]), 2).round(3).tolist()
+    [[1.667, 0.417]]
+    """
+
+    dof: Array
+    tie: str = "own"
+
+    @property
+    def n_parameters(self) -> int:
+        return {"own": len(self.dof), "common": 1, "fixed": 0}[self.tie]
+
+    @property
+    def settled(self) -> bool:
+        return self.tie == "fixed"
+
+    @property
+    def wording(self) -> str:
+        shown = dict.fromkeys(f"{dof:.3g}" for dof in self.dof[:12])
+        return f"; Student's t with {', '.join(shown)} degrees of freedom"
+
+    @property
+    def inflation(self) -> Array:
+        heavy = self.dof <= 2.0
+        return np.where(heavy, np.inf, self.dof / np.where(heavy, 1.0, self.dof - 2.0))
+
+    def log_densities(self, squared: Array, log_det: Array, features: int) -> Array:
+        dof = self.dof
+        norms = -0.5 * (features * np.log(dof * np.pi) + log_det)
+        if features:  # log Γ((ν+d)/2) - log Γ(ν/2), without cancellation for large ν
+            norms = norms + gammaln(0.5 * features) - betaln(0.5 * dof, 0.5 * features)
+        return np.asarray(norms - 0.5 * (dof + features) * np.log1p(squared / dof))
+
+    def row_weights(self, squared: Array, features: int) -> Array:
+        return np.asarray((self.dof + features) / (self.dof + squared))
+
+    def weight_falls(self, squared: Array, features: int) -> Array:
+        return np.asarray(2.0 * (self.dof + features) / (self.dof + squared) ** 2)
+
+    def tail(self, t: Array, component: int) -> Array:
+        return np.asarray(stdtr(self.dof[component], t))
+
+    def log_tail(self, t: Array, component: int) -> Array:
+        """``½ I_x(ν/2, ½)``, x = ν/(ν + t²), by its power series where it would underflow."""
+        half = 0.5 * self.dof[component]
+        with np.errstate(divide="ignore", over="ignore", under="ignore"):
+            logs = np.array(np.log(self.tail(t, component)))
+            thin = np.asarray(logs < _THIN)
+            log_odds = 2.0 * np.log(np.abs(np.asarray(t)[thin])) - np.log(self.dof[component])
+            share = np.logaddexp(0.0, log_odds)  # -log x
+            series = np.log(hyp2f1(half + 0.5, 1.0, half + 1.0, np.exp(-share)))
+        norm = np.log(2.0 * half) + betaln(half, 0.5)
+        logs[thin] = series - half * share + 0.5 * (log_odds - share) - norm
+        return logs
+
+    def check(self, k: int) -> None:
+        dof = np.asarray(self.dof)
+        if dof.shape != (k,) or not (np.isfinite(dof) & (dof > 0)).all():
+            raise InputError(f"dof={dof}: {k} components need {k} finite numbers above 0")
+
+    def expanded(self, counts: Array, mass: Array) -> Array:
+        """Counts times the estimate α of a scale common to all u: ``Σ ν r u / Σ ν r``.
+
+        One scale for all components leaves every family of covariances as it is.
+        """
+        return np.asarray(counts * ((self.dof @ mass) / (self.dof @ counts)))
+
+    def take(self, components: Any) -> StudentT:
+        return StudentT(self.dof[components], self.tie)
+
+    def given(self, squared: Array, features: int) -> tuple[StudentT, Array]:
+        return StudentT(self.dof + features, self.tie), 1.0 / self.row_weights(squared, features)
+
+    def shrunk(self, rng: np.random.Generator, n: int, component: int) -> Array:
+        dof = self.dof[component]
+        return np.sqrt(rng.chisquare(dof, size=(n, 1)) / dof)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, StudentT):
+            return NotImplemented
+        return self.tie == other.tie and np.array_equal(self.dof, other.dof)
+
+    __hash__ = None  # type: ignore[assignment]

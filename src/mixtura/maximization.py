@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from mixtura.covariance import FactorCovariances, Family, Guard
 from mixtura.kernels.layout import FULL
 from mixtura.mixture import Mixture
+from mixtura.noise import Noise
 from mixtura.prior import Prior
 from mixtura.statistics import Moments, Statistics
 
@@ -27,25 +30,42 @@ def maximization(
     ``π_k = n_k / Σ n``, ``μ_k = pivot + S₁/n``, and Σ by the family from the scatter
     ``S₂ - S₁S₁ᵀ/n``; a prior has added its pseudo-rows to the sums before. A component without
     rows stays where it is with weight zero. With `equal_weights`, ``π_k = 1/k``.
+
+    Under Student's t the degrees of freedom stay; without a prior the covariances are divided by
+    ``Σ r u`` in place of ``Σ r`` (PX-EM; Liu, Rubin & Wu 1998), which climbs faster.
     """
-    posterior = data + prior.statistics(data.moments, data.pivot)
+    posterior = prior.added(data)
+    if not (posterior.dof - data.dof).any():
+        posterior = replace(posterior, dof=mixture.law.expanded(data.counts, data.mass))
     counts = np.ones_like(posterior.counts) if equal_weights else np.maximum(posterior.counts, 0.0)
     empty = posterior.mass <= EMPTY * max(float(posterior.mass.sum()), 1e-300)
     if empty.any():
         posterior = _held(posterior, mixture, empty)
-    return Mixture.of(
-        counts / counts.sum(),
-        posterior.means(),
-        family.maximize(posterior, guard),
-        mixture.frame,
-        mixture.feature_names,
+    total = counts.sum()
+    return mixture.changed(
+        weights=counts / total if total > 0 else mixture.weights,  # all may be noise
+        location=posterior.means(),
+        structure=family.maximize(posterior, guard, mixture.structure),
+        noise=_noise(data, mixture),
     )
 
 
+def _noise(data: Statistics, mixture: Mixture) -> Noise | None:
+    """The noise with the share of the rows that fell to it."""
+    if mixture.noise is None:
+        return None
+    total = data.noise + float(np.maximum(data.counts, 0.0).sum())
+    return mixture.noise.sharing(data.noise / total) if total > 0 else mixture.noise
+
+
 def _held(data: Statistics, mixture: Mixture, empty: np.ndarray) -> Statistics:
-    """The statistics with one pseudo-row's worth of the old component in place of an empty one."""
+    """The statistics with a trace of the old component in place of an empty one.
+
+    Too little to weigh in what components have in common, enough to keep what is its own.
+    """
     moments, structure = data.moments, mixture.structure
-    stay = np.where(empty, 1.0, 0.0)
+    trace = EMPTY * max(float(data.mass.sum()), 1e-290)
+    stay = np.where(empty, trace, 0.0)
     kept = np.where(empty, 0.0, 1.0)
     deviations = np.sqrt(structure.variances_by_column)
     if moments.pooled:
@@ -57,7 +77,7 @@ def _held(data: Statistics, mixture: Mixture, empty: np.ndarray) -> Statistics:
         if isinstance(structure, FactorCovariances):
             old = structure.moments
         mask = empty.reshape(-1, *[1] * (old.ndim - 1))
-        second, dof = np.where(mask, old, data.second), data.dof * kept + stay
+        second, dof = np.where(mask, trace * old, data.second), data.dof * kept + stay
     first = np.where(empty[:, None], 0.0, data.first)
     pivot = np.where(empty[:, None], mixture.location, data.pivot)
     return Statistics(moments, pivot, data.counts, data.mass * kept + stay, dof, first, second)

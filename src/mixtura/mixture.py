@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from mixtura import _checks, kernels
+from mixtura import _checks
 from mixtura._errors import InputError
 from mixtura._types import Array, Mask, Rows
 from mixtura.block import Block, Pattern, cuts
-from mixtura.conditioning import Observed, log_sums, seen_through, shares
-from mixtura.covariance import Covariances, FactorCovariances, structure
+from mixtura.conditioning import Observed, labels, log_sums, seen_through, shares
+from mixtura.covariance import Covariances, structure
+from mixtura.drawing import centre, drawn, total_covariance
 from mixtura.frame import Frame
 from mixtura.kernels.layout import FACTOR
-from mixtura.kernels.low_rank import Gaps, tiled
-from mixtura.law import log_norms
+from mixtura.law import GAUSSIAN, Gaussian, Law
+from mixtura.noise import Noise
+from mixtura.scoring import (
+    conditioned,
+    distances_with_gaps,
+    filled,
+    gaussian_joint,
+    joint_at,
+    joint_with,
+    squared_distances,
+)
+from mixtura.wording import described
 
-_FAR = 1e140
-"""Where coordinates are clipped if the squared distance would overflow."""
-
+_COMPARED = ("feature_names", "frame", "law", "noise")
+_FIELDS = ("weights", "location", "structure", "frame", "feature_names", "law", "noise")
 
 _FEW = 8
 """Patterns of gaps that low-rank covariances take one by one."""
@@ -30,11 +40,12 @@ _FEW = 8
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
 class Mixture:
-    """A Gaussian mixture with k components in d dimensions.
+    """A mixture with k components in d dimensions, Gaussian unless `law` says otherwise.
 
     ``P(x) = Σ_k π_k N(x | μ_k, Σ_k)``. The value is frozen: every operation gives a new one.
     NaN in a row means that the coordinate was not observed; such rows are scored by their
-    marginal density.
+    marginal density. Fits with ``distribution="t"`` or ``noise`` give mixtures with heavier tails:
+    ``P(x) = (1 - share) Σ_k π_k t(x | μ_k, Σ_k, ν_k) + share / V``.
 
     Parameters
     ----------
@@ -43,13 +54,18 @@ class Mixture:
     means : (k, d) array_like
     covariances : array_like or FactorCovariances
         Laid out for `covariance_type` as in scikit-learn: ``(k, d, d)`` full, ``(d, d)`` tied,
-        ``(k, d)`` diag, ``(k,)`` spherical and equal-spherical; ``(k, d, 1 + r)``, the noise
-        variances and then the loadings, for factor analyzers of rank r.
+        ``(k, d)`` diag, ``(k,)`` spherical and equal-spherical; ``(d,)`` for EEI, ``(k, d)`` for
+        VEI and EVI, ``(k, d, d)`` for the rest; ``(k, d, 1 + r)``, noise variances and then
+        loadings, for factor analyzers of rank r.
     covariance_type : str, default="full"
-        A covariance family: full, tied, diag, spherical, equal-spherical, or its mclust name;
-        or a kind of factor analyzers with its rank, as in "factor:3" (`mixtura.covariance.Factor`).
+        A covariance family: full, tied, diag, spherical, equal-spherical, or its mclust name; or
+        a kind of factor analyzers with its rank, as in "factor:3" (`mixtura.covariance.Factor`).
     feature_names : sequence of str, optional
         Names for the d columns, usable wherever a dimension is asked for.
+    law : Law, optional
+        Gaussian, or `mixtura.StudentT` with the degrees of freedom of the components.
+    noise : Noise, optional
+        A uniform component beside the k.
 
     Attributes
     ----------
@@ -61,6 +77,9 @@ class Mixture:
     frame : Frame
         Coordinates ``z = (x - pivot) * scale`` in which the numbers are kept.
     feature_names : tuple of str or None
+    law : Law
+    noise : Noise or None
+        With its box in frame coordinates.
 
     Raises
     ------
@@ -84,6 +103,8 @@ class Mixture:
     structure: Covariances
     frame: Frame
     feature_names: tuple[str, ...] | None
+    law: Law
+    noise: Noise | None
 
     def __init__(
         self,
@@ -93,12 +114,15 @@ class Mixture:
         *,
         covariance_type: str = "full",
         feature_names: Sequence[str] | None = None,
+        law: Law = GAUSSIAN,
+        noise: Noise | None = None,
     ) -> None:
         means = _checks.mean_vectors(means)
         k, d = means.shape
         shape = structure(covariances, covariance_type, k, d)
         weights = _checks.mixing_weights(weights, k)
-        self._set(weights, means, shape, Frame.identity(d), feature_names)
+        law.check(k)
+        self._set(weights, means, shape, Frame.identity(d), feature_names, law, noise)
 
     @classmethod
     def of(
@@ -108,30 +132,26 @@ class Mixture:
         structure: Covariances,
         frame: Frame,
         feature_names: Sequence[str] | None = None,
+        law: Law = GAUSSIAN,
+        noise: Noise | None = None,
     ) -> Mixture:
         """A mixture from numbers that are known to be valid, in frame coordinates."""
         mixture = object.__new__(cls)
-        mixture._set(weights, location, structure, frame, feature_names)
+        mixture._set(weights, location, structure, frame, feature_names, law, noise)
         return mixture
 
-    def _set(
-        self,
-        weights: Array,
-        location: Array,
-        structure: Covariances,
-        frame: Frame,
-        names: Sequence[str] | None,
-    ) -> None:
-        if names is not None and len(names) != location.shape[1]:
-            raise InputError(f"{len(names)} feature names for {location.shape[1]} features")
-        values = {
-            "weights": _frozen(weights),
-            "location": _frozen(location),
-            "structure": structure,
-            "frame": frame,
-            "feature_names": None if names is None else tuple(names),
-        }
-        self.__dict__.update(values)
+    def changed(self, **fields: Any) -> Mixture:
+        """The mixture with other values for some of the fields, known to be valid."""
+        return Mixture.of(*(fields.get(name, getattr(self, name)) for name in _FIELDS))
+
+    def _set(self, *values: Any) -> None:
+        fields = dict(zip(_FIELDS, values, strict=True))
+        names, d = fields["feature_names"], fields["location"].shape[1]
+        if names is not None and len(names) != d:
+            raise InputError(f"{len(names)} feature names for {d} features")
+        fields["feature_names"] = None if names is None else tuple(names)
+        fields["weights"], fields["location"] = map(_frozen, values[:2])
+        self.__dict__.update(fields)
 
     # ---- the numbers in the units of the data
 
@@ -152,7 +172,10 @@ class Mixture:
 
     @cached_property
     def covariances(self) -> Array:
-        """(k, d, d) covariance matrices, dense whatever the structure."""
+        """(k, d, d) matrices Σ_k, dense whatever the structure.
+
+        The components' covariances; for Student's t what ``ν / (ν - 2)`` multiplies to these.
+        """
         with np.errstate(over="ignore", under="ignore"):
             return _frozen(self.unframed().dense())
 
@@ -161,18 +184,15 @@ class Mixture:
         return self.structure.scaled(1.0 / self.frame.scale)
 
     def mean(self) -> Array:
-        """E[x] = Σ π_k μ_k, (d,)."""
-        return self.frame.unread(self.weights @ self.location)
+        """E[x] = Σ π_k μ_k, (d,), and the middle of the noise by its share."""
+        return self.frame.unread(centre(self))
 
     def covariance(self) -> Array:
-        """Cov[x] = Σ π_k (Σ_k + (μ_k - m)(μ_k - m)ᵀ), (d, d)."""
-        spread = self.location - self.weights @ self.location
-        if isinstance(self.structure, FactorCovariances):
-            within = self.structure.averaged(self.weights)
-        else:
-            within = np.einsum("k,kij->ij", self.weights, self.structure.dense())
-        total = within + (self.weights * spread.T) @ spread
-        return np.asarray(total / self.frame.scale[:, None] / self.frame.scale)
+        """Cov[x] = Σ π_k (Σ_k + (μ_k - m)(μ_k - m)ᵀ), (d, d), and that of noise by its share.
+
+        With ``ν_k / (ν_k - 2)`` before Σ_k for Student's t: infinite for ν up to 2.
+        """
+        return np.asarray(total_covariance(self) / self.frame.scale[:, None] / self.frame.scale)
 
     # ---- densities
 
@@ -185,36 +205,47 @@ class Mixture:
         return np.exp(self.logpdf(X))
 
     def component_logpdf(self, X: Any) -> Array:
-        """Log-density log N(x | μ_k, Σ_k) of each row in each component, (n, k)."""
-        with np.errstate(divide="ignore"):
-            free = Mixture.of(np.ones_like(self.weights), self.location, self.structure, self.frame)
+        """Log-density log p(x | μ_k, Σ_k) of each row in each component, (n, k)."""
+        free = self.changed(weights=np.ones_like(self.weights), noise=None)
         return free._by_rows(self._rows(X), lambda joint: joint, (self.n_components,))
 
     def responsibilities(self, X: Any) -> Array:
-        """Posterior probability of each component given the row, (n, k); rows sum to one."""
-        return self._by_rows(X, shares, (self.n_components,))
+        """Posterior probability of each component given the row, (n, k).
+
+        Rows sum to one, or with noise to one less the probability that the row is noise.
+        """
+        k = self.n_components
+        return self._by_rows(X, lambda joint: shares(joint)[:, :k], (k,))
 
     def predict(self, X: Any) -> Array:
-        """The most probable component of each row, (n,)."""
-        labels = self._by_rows(X, lambda joint: joint.argmax(axis=1), ())
-        return labels.astype(np.intp)
+        """The most probable component of each row, (n,); -1 where that is the noise."""
+        k = self.n_components
+        return self._by_rows(X, lambda joint: labels(joint, k), ()).astype(np.intp)
+
+    def outlier_probability(self, X: Any) -> Array:
+        """Probability that the row is noise, (n,); zero without a noise component."""
+        k = self.n_components
+        return self._by_rows(X, lambda joint: shares(joint)[:, k:].sum(axis=1), ())
+
+    def outlier_weights(self, X: Any) -> Array:
+        """How much each row counts in a fit, ``Σ_k r_ik u_ik``, (n,): near zero for outliers.
+
+        ``u = (ν + d)/(ν + δ²)`` for Student's t with d coordinates observed, one for a Gaussian;
+        the responsibilities r of a row that is probably noise sum to little.
+        """
+
+        def weighed(squared: Array, observed: Mask) -> Array:
+            share = shares(joint_at(self, squared, observed))[:, : self.n_components]
+            return np.asarray(share * self.law.row_weights(squared, int(observed.sum())))
+
+        return self._by_distance(X, weighed).sum(axis=1)
 
     def mahalanobis(self, X: Any) -> Array:
         """Distance √((x - μ_k)ᵀ Σ_k⁻¹ (x - μ_k)) of each row to each component, (n, k).
 
         With gaps, that of the observed coordinates.
         """
-        rows = self._rows(X)
-        out = np.empty((len(rows), self.n_components))
-        nothing = np.zeros(self.n_components)
-        for part in cuts(*rows.shape):
-            block = Block(rows[part])
-            for pattern in block.patterns:
-                some = block.rows[pattern.rows]
-                out[part][pattern.rows] = np.sqrt(
-                    -2.0 * self._logs(some, pattern.observed, nothing, nothing)
-                )
-        return out
+        return self._by_distance(X, lambda squared, observed: np.sqrt(squared))
 
     @cached_property
     def log_weights(self) -> Array:
@@ -223,25 +254,18 @@ class Mixture:
             return np.log(self.weights)
 
     def log_joint(self, block: Block) -> Iterator[tuple[Pattern, Array]]:
-        """``log π_k + log N(z | k)`` (m, k) in frame coordinates, pattern by pattern."""
-        if isinstance(self.structure, FactorCovariances) and len(block.patterns) > _FEW:
-            joint = self._through_factors(self.structure, block)
-            yield from ((pattern, joint[pattern.rows]) for pattern in block.patterns)
+        """``log π_k + log p(z | k)`` (m, k) in frame coordinates, pattern by pattern.
+
+        With noise, ``log (1 - share)`` is added and a last column holds the noise's.
+        """
+        if self.structure.shape == FACTOR and len(block.patterns) > _FEW:
+            squared, log_det = distances_with_gaps(self, block)
+            for pattern in block.patterns:
+                at = squared[pattern.rows], log_det[pattern.rows]
+                yield pattern, joint_with(self, *at, pattern.observed)
             return
         for pattern in block.patterns:
             yield pattern, self.joint(block.rows[pattern.rows], pattern.observed)
-
-    def _through_factors(self, structure: FactorCovariances, block: Block) -> Array:
-        """Log joint (n, k) of rows with many patterns of gaps, all at once."""
-        seen, which = block.masks
-        gaps = Gaps(self.frame.read(block.rows), seen, which)
-        with np.errstate(over="ignore", invalid="ignore"):
-            squared, log_det, _ = gaps.distances(structure.terms(self.location))
-        joint = self.log_weights - 0.5 * squared
-        joint += log_norms(log_det, seen.sum(axis=1)[which, None])
-        for row in np.flatnonzero(~np.isfinite(joint.max(axis=1))):
-            joint[row] = self.joint(block.rows[[row]], seen[which[row]] > 0)[0]
-        return joint
 
     def observed(self, observed: Mask) -> Observed:
         """The mixture seen through a pattern (d,) of observed coordinates."""
@@ -267,37 +291,16 @@ class Mixture:
         return {}
 
     def joint(self, rows: Rows, observed: Mask) -> Array:
-        """Log joint (m, k) of rows that have the coordinates `observed`."""
-        return self._logs(rows, observed, self.log_weights, self.observed(observed).log_norms)
+        """Log joint (m, k) of rows that have the coordinates `observed`; see `log_joint`."""
+        if self.plain:
+            norms = self.observed(observed).log_norms
+            return gaussian_joint(self, rows, observed, self.log_weights, norms)
+        return joint_at(self, squared_distances(self, rows, observed), observed)
 
-    def _logs(self, rows: Rows, observed: Mask, log_weights: Array, log_norms: Array) -> Array:
-        """``log_weights + log_norms - δ²/2`` (m, k) for the squared Mahalanobis distance δ²."""
-        if not observed.any():
-            return np.broadcast_to(log_weights, (len(rows), self.n_components))
-        some = slice(None) if observed.all() else observed
-        frame = self.frame.take(some)
-        measured = self._measured(observed, some, frame, (log_weights, log_norms))
-        with np.errstate(over="ignore", invalid="ignore"):
-            logs = measured(rows[:, some])
-        lost = np.flatnonzero(~np.isfinite(logs.max(axis=1)))
-        if len(lost):  # so far away that the square overflows: move in along the ray
-            with np.errstate(over="ignore"):
-                near = frame.unread(np.clip(frame.read(rows[lost][:, some]), -_FAR, _FAR))
-            logs[lost] = measured(near)
-        return np.asarray(logs)
-
-    def _measured(
-        self, observed: Mask, some: Any, frame: Frame, logs: tuple[Array, Array]
-    ) -> Callable[[Rows], Array]:
-        """How rows of some coordinates are measured: by the kernels, or through the factors."""
-        structure, means = self.observed(observed).structure, self.location[:, some]
-        log_weights, log_norms = logs
-        if isinstance(structure, FactorCovariances):
-            constant, terms = log_weights + log_norms, structure.terms(means)
-            return lambda rows: constant - 0.5 * tiled(frame.read, rows, terms)
-        numbers = (log_weights, means, structure.factors, log_norms, structure.shape)
-        kernel = kernels.active().log_joint
-        return lambda rows: np.asarray(kernel(rows, frame.pivot, frame.scale, *numbers))
+    @property
+    def plain(self) -> bool:
+        """Whether all components are Gaussian and there is no noise."""
+        return isinstance(self.law, Gaussian) and self.noise is None
 
     def _rows(self, X: Any) -> Rows:
         return _checks.rows_like(X, self.n_features, self.feature_names)
@@ -310,11 +313,42 @@ class Mixture:
             self.fill(Block(rows[part]), finish, out[part])
         return out
 
+    def _by_distance(self, X: Any, finish: Any) -> Array:
+        """``finish(squared distances, observed)``, (n, k), of every row."""
+        rows = self._rows(X)
+        out = np.empty((len(rows), self.n_components))
+        for part in cuts(*rows.shape):
+            block = Block(rows[part])
+            for pattern in block.patterns:
+                squared = squared_distances(self, block.rows[pattern.rows], pattern.observed)
+                out[part][pattern.rows] = finish(squared, pattern.observed)
+        return out
+
     def fill(self, block: Block, finish: Any, out: Array) -> None:
         """Write ``finish(log joint)`` of a block's rows into `out`."""
         for pattern, joint in self.log_joint(block):
             volume = self.frame.take(pattern.observed).log_volume
             out[pattern.rows] = finish(joint + volume)
+
+    # ---- one feature
+
+    def cdf(self, X: Any) -> Array:
+        """P(x' <= x) of each value, (n,); for one feature. See `operations.univariate`."""
+        from mixtura.operations import univariate
+
+        return univariate.cdf(self, X)
+
+    def sf(self, X: Any) -> Array:
+        """P(x' > x) of each value, (n,), exact where it is tiny; for one feature."""
+        from mixtura.operations import univariate
+
+        return univariate.sf(self, X)
+
+    def quantile(self, probability: Any) -> Array:
+        """Where the cdf reaches each probability, in the same shape; for one feature."""
+        from mixtura.operations import univariate
+
+        return univariate.quantile(self, probability)
 
     # ---- drawing
 
@@ -340,49 +374,50 @@ class Mixture:
         Returns
         -------
         rows : (n, d)
-        labels : (n,), with `return_labels`
+        labels : (n,), with `return_labels`; -1 for noise
         """
         if n < 1 or (component is not None and not 0 <= component < self.n_components):
             raise InputError(f"n={n}, component={component}: n >= 1, 0 <= component < k are needed")
-        rng = np.random.default_rng(rng)
-        chances = self.weights if component is None else np.eye(self.n_components)[component]
-        labels = rng.choice(self.n_components, size=n, p=chances / chances.sum())
-        rows = rng.standard_normal((n, self.n_features))
-        for index in range(self.n_components):
-            mine = labels == index
-            rows[mine] = self.structure.colorize(rows[mine], index) + self.location[index]
-        rows = self.frame.unread(rows)
+        z, labels = drawn(self, n, np.random.default_rng(rng), component)
+        rows = self.frame.unread(z)
         return (rows, labels) if return_labels else rows
 
     # ---- closed operations
 
     def take(self, components: Any) -> Mixture:
-        """The mixture of some components, in the order asked for, with their weights made whole."""
-        weights = self.weights[components]
-        return Mixture.of(
-            weights / weights.sum(),
-            self.location[components],
-            self.structure.take(components),
-            self.frame,
-            self.feature_names,
+        """The mixture of some components, in the order asked for, with their weights made whole.
+
+        Noise stays, and weighs against these components what it did.
+        """
+        weights, noise = self.weights[components], self.noise
+        if noise is not None:
+            whole = noise.share + (1.0 - noise.share) * weights.sum()
+            noise = noise.sharing(noise.share / whole)
+        return self.changed(
+            weights=weights / weights.sum(),
+            location=self.location[components],
+            structure=self.structure.take(components),
+            law=self.law.take(components),
+            noise=noise,
         )
 
     def marginal(self, dims: Any) -> Mixture:
         """The mixture of some coordinates, by number or name, in the order asked for."""
         some = _checks.positions(dims, self.n_features, self.feature_names)
-        return Mixture.of(
-            self.weights,
-            self.location[:, some],
-            self.structure.marginal(some),
-            self.frame.take(some),
-            self._names(some),
+        return self.changed(
+            location=self.location[:, some],
+            structure=self.structure.marginal(some),
+            frame=self.frame.take(some),
+            feature_names=self._names(some),
+            noise=None if self.noise is None else self.noise.marginal(some),
         )
 
     def condition(self, given: Mapping[Any, float]) -> Mixture:
         """The mixture of the other coordinates given values of some.
 
-        ``π_k' ∝ π_k N(x_o | k)``, ``μ_k' = μ_m + Σ_mo Σ_oo⁻¹ (x_o - μ_o)``,
-        ``Σ_k' = Σ_mm - Σ_mo Σ_oo⁻¹ Σ_om``.
+        ``π_k' ∝ π_k p(x_o | k)``, ``μ_k' = μ_m + Σ_mo Σ_oo⁻¹ (x_o - μ_o)``,
+        ``Σ_k' = Σ_mm - Σ_mo Σ_oo⁻¹ Σ_om``. Student's t stays one, with ``ν' = ν + d_o`` and Σ'
+        times ``(ν + δ_o²)/(ν + d_o)`` (Ding 2016). Noise is judged by its box.
 
         Parameters
         ----------
@@ -398,13 +433,9 @@ class Mixture:
         row[0, dims] = _checks.numbers(list(given.values()), "the given values")
         if not np.isfinite(row[0, dims]).all() or len(dims) == self.n_features:
             raise InputError("condition needs finite values for some, not all, of the dimensions")
-        observed = ~np.isnan(row[0])
-        seen = self.observed(observed)
-        share = shares(self.joint(row, observed))[0]
-        off = self.frame.read(row)[0, observed] - self.location[:, observed]
-        rest = np.flatnonzero(~observed)
-        location = self.location[:, rest] + seen.lead(off)
-        return Mixture.of(share, location, seen.rest(), self.frame.take(rest), self._names(rest))
+        rest = np.flatnonzero(np.isnan(row[0]))
+        names = self._names(rest)
+        return self.changed(**conditioned(self, row), feature_names=names)
 
     def impute(self, X: Any) -> Array:
         """Rows with each NaN replaced by its conditional mean given the row's observed values."""
@@ -414,21 +445,8 @@ class Mixture:
             for pattern, joint in self.log_joint(block):
                 if not pattern.complete:
                     gappy = block.rows[pattern.rows]
-                    rows[part][pattern.rows] = self._filled(gappy, pattern, joint)
+                    rows[part][pattern.rows] = filled(self, gappy, pattern.observed, joint)
         return rows
-
-    def _filled(self, rows: Rows, pattern: Pattern, joint: Array) -> Array:
-        seen, o, m = self.observed(pattern.observed), pattern.observed, ~pattern.observed
-        z = self.frame.read(rows)
-        share = shares(joint)
-        guess = np.zeros((len(rows), int(m.sum())))
-        for index in range(self.n_components):
-            off = z[:, o] - self.location[index, o]
-            conditional = self.location[index, m] + seen.missing(off, index)
-            guess += share[:, [index]] * conditional
-        filled = np.array(rows, dtype=np.float64)
-        filled[:, m] = self.frame.take(m).unread(guess)
-        return filled
 
     def _names(self, some: Any) -> list[str] | None:
         return None if self.feature_names is None else [self.feature_names[i] for i in some]
@@ -458,9 +476,8 @@ class Mixture:
         if not isinstance(other, Mixture):
             return NotImplemented
         return (
-            type(self.structure) is type(other.structure)
-            and self.feature_names == other.feature_names
-            and self.frame == other.frame
+            self.structure.name == other.structure.name
+            and all(getattr(self, name) == getattr(other, name) for name in _COMPARED)
             and np.array_equal(self.weights, other.weights)
             and np.array_equal(self.location, other.location)
             and np.array_equal(self.structure.array(), other.structure.array())
@@ -469,26 +486,13 @@ class Mixture:
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        kind = type(self.structure).__name__.removesuffix("Covariances").lower()
-        size = f"{self.n_components} component{'s' * (self.n_components > 1)} in "
-        size += f"{self.n_features} dimension{'s' * (self.n_features > 1)}"
-        lines = [f"Mixture of {size} ({kind})"]
-        deviations = np.sqrt(self.structure.variances_by_column) / self.frame.scale
-        names = self.feature_names or [f"x{i}" for i in range(self.n_features)]
-        for index in range(min(self.n_components, 12)):
-            cells = ", ".join(
-                f"{name} {self.means[index, i]:.4g} ± {deviations[index, i]:.2g}"
-                for i, name in list(enumerate(names))[:6]
-            )
-            more = ", …" if self.n_features > 6 else ""
-            lines.append(f"  {index}: weight {self.weights[index]:.3f}; {cells}{more}")
-        if self.n_components > 12:
-            lines.append(f"  … and {self.n_components - 12} more")
-        return "\n".join(lines)
+        return described(self)
 
 
 def _frozen(values: Array) -> Array:
     """A view that cannot be written to."""
+    if not values.flags.writeable:
+        return values
     view = values.view()
     view.flags.writeable = False
     return view

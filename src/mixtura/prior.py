@@ -18,6 +18,9 @@ class Prior(Protocol):
     def statistics(self, moments: Moments, pivot: Array) -> Statistics:
         """The pseudo-statistics of k components about the pivot (k, d)."""
 
+    def added(self, data: Statistics) -> Statistics:
+        """The statistics of the data and the pseudo-rows together."""
+
 
 @dataclass(frozen=True)
 class Flat:
@@ -25,6 +28,9 @@ class Flat:
 
     def statistics(self, moments: Moments, pivot: Array) -> Statistics:
         return Statistics.zero(moments, pivot)
+
+    def added(self, data: Statistics) -> Statistics:
+        return data
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +95,9 @@ class Conjugate:
             first=self.shrinkage * off,
             second=second,
         )
+
+    def added(self, data: Statistics) -> Statistics:
+        return data + self.statistics(data.moments, data.pivot)
 
 
 def fraley_raftery(mean: Array, covariance: Array, k: int) -> Conjugate:

@@ -94,8 +94,11 @@ class Statistics:
         ``Σ_i r_ik (z_i - pivot_k)(z_i - pivot_k)ᵀ`` in the shape of `moments`, over all k at once
         where it is pooled.
     counts, mass, dof : (k,)
-        ``Σ_i r_ik`` and what a prior adds to each.
+        ``Σ_i r_ik`` and what a prior adds to each; under Student's t the mass is ``Σ_i r_ik u_ik``
+        and so are the weights of the moments.
     log_likelihood : float
+    noise : float
+        ``Σ_i r_i0``: the weight of the rows that are noise.
     """
 
     moments: Moments
@@ -106,6 +109,7 @@ class Statistics:
     first: Array
     second: Array
     log_likelihood: float = 0.0
+    noise: float = 0.0
 
     @classmethod
     def zero(cls, moments: Moments, pivot: Array) -> Statistics:
@@ -140,6 +144,7 @@ class Statistics:
             self.first + other.first,
             self.second + other.second,
             self.log_likelihood + other.log_likelihood,
+            self.noise + other.noise,
         )
 
     def __mul__(self, factor: float) -> Statistics:
@@ -152,6 +157,7 @@ class Statistics:
             self.first * factor,
             self.second * factor,
             self.log_likelihood * factor,
+            self.noise * factor,
         )
 
     __rmul__ = __mul__

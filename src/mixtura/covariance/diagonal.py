@@ -1,4 +1,4 @@
-"""Diagonal covariances: each component its own variances (VVI)."""
+"""Diagonal covariances: each component its own variances (VVI), or all the same (EEI)."""
 
 from __future__ import annotations
 
@@ -10,23 +10,31 @@ import numpy as np
 
 from mixtura._types import Array
 from mixtura.covariance.guard import Guard
+from mixtura.covariance.protocol import Covariances
+from mixtura.kernels.forms import FREE
 from mixtura.kernels.layout import DIAGONAL
 from mixtura.statistics import Moments, Statistics
 
 
 @dataclass(frozen=True, eq=False)
 class DiagonalCovariances:
-    """k diagonal covariance matrices.
+    """k diagonal covariance matrices, unrestricted or of a parsimonious family.
 
     Attributes
     ----------
     variances : (k, d)
+    name : str
+        The family: diag, VEI, EVI, or EEI where all components have the same variances.
     """
 
     variances: Array
+    name: str = "diag"
 
     shape = DIAGONAL
-    shared = False
+
+    @property
+    def shared(self) -> bool:
+        return self.name == "EEI"
 
     @property
     def k(self) -> int:
@@ -56,19 +64,20 @@ class DiagonalCovariances:
         return np.asarray(self.variances[:, :, None] * np.eye(self.d))
 
     def array(self) -> Array:
-        return self.variances
+        return self.variances[0] if self.shared else self.variances
 
     def colorize(self, noise: Array, component: int) -> Array:
         return np.asarray(noise * np.sqrt(self.variances[component]))
 
     def marginal(self, dims: Any) -> DiagonalCovariances:
-        return DiagonalCovariances(self.variances[:, dims])
+        name = "diag" if self.name == "EVI" else self.name
+        return DiagonalCovariances(self.variances[:, dims], name)
 
     def take(self, components: Any) -> DiagonalCovariances:
-        return DiagonalCovariances(self.variances[components])
+        return DiagonalCovariances(self.variances[components], self.name)
 
     def scaled(self, factors: Array) -> DiagonalCovariances:
-        return DiagonalCovariances(self.variances * factors**2)
+        return DiagonalCovariances(self.variances * factors**2, self.name)
 
     def eigenvalues(self) -> Array:
         return np.sort(self.variances, axis=1)
@@ -81,12 +90,38 @@ class Diagonal:
     moments = Moments(DIAGONAL)
     one_scale = False
     averages = True
+    form = FREE
 
     def n_parameters(self, k: int, d: int) -> int:
         return k * d
 
-    def maximize(self, data: Statistics, guard: Guard) -> DiagonalCovariances:
-        return DiagonalCovariances(guard.variances(data.scatter() / data.divisor()))
+    def maximize(
+        self, data: Statistics, guard: Guard, before: Covariances | None = None
+    ) -> DiagonalCovariances:
+        variances = data.scatter() / data.divisor()
+        return DiagonalCovariances(guard.variances(variances, data.dof))
 
     def from_array(self, array: Array, k: int, d: int) -> DiagonalCovariances:
         return DiagonalCovariances(array.reshape(k, d))
+
+
+class EqualDiagonal:
+    """Σ_k = diag(v): d parameters (EEI; Celeux & Govaert 1995). Laid out as (d,)."""
+
+    name = "EEI"
+    moments = Moments(DIAGONAL, pooled=True)
+    one_scale = False
+    averages = True
+    form = FREE
+
+    def n_parameters(self, k: int, d: int) -> int:
+        return d
+
+    def maximize(
+        self, data: Statistics, guard: Guard, before: Covariances | None = None
+    ) -> DiagonalCovariances:
+        pooled = guard.variances(data.scatter() / data.divisor(), np.ones(1))
+        return self.from_array(pooled, len(data.counts), pooled.shape[1])
+
+    def from_array(self, array: Array, k: int, d: int) -> DiagonalCovariances:
+        return DiagonalCovariances(np.tile(array.reshape(-1, d)[:1], (k, 1)), self.name)

@@ -12,6 +12,15 @@ from mixtura._types import Array
 from mixtura.kernels.layout import FACTOR
 from mixtura.kernels.low_rank import Terms
 
+_POWERS = 50
+"""Of the covariance, in search of its longest axis."""
+
+
+def kind_name(common: bool, isotropic: bool, noise_common: bool, rank: int) -> str:
+    """factor or ppca, what is common, and the rank: as `covariance_type` takes it."""
+    text = ("ppca" if isotropic else "factor") + ("-common" if common else "")
+    return text + ("-equal-noise" if noise_common else "") + f":{rank}"
+
 
 @dataclass(frozen=True, eq=False)
 class FactorCovariances:
@@ -42,6 +51,10 @@ class FactorCovariances:
     noise_common: bool = False
 
     shape = FACTOR
+
+    @property
+    def name(self) -> str:
+        return kind_name(self.common, self.isotropic, self.noise_common, self.rank)
 
     @property
     def k(self) -> int:
@@ -144,7 +157,7 @@ class FactorCovariances:
         return np.asarray(matrices)
 
     def averaged(self, weights: Array) -> Array:
-        """``Σ_k w_k Σ_k``, (d, d)."""
+        """``Σ_k w_k Σ_k``, (d, d), without the k matrices."""
         flat = (self.loadings * np.sqrt(weights)[:, None, None]).swapaxes(0, 1).reshape(self.d, -1)
         return np.asarray(flat @ flat.T + np.diag(weights @ self.noise))
 
@@ -161,6 +174,15 @@ class FactorCovariances:
             values[:, self.d - few :] += np.maximum(gram[:, self.rank - few :], 0.0)
             return values
         return np.stack([np.linalg.eigvalsh(self.take([i]).dense()[0]) for i in range(self.k)])
+
+    def longest(self, component: int) -> Array:
+        """The longest half-axis (d,) of a component's ellipsoid, by power iteration."""
+        loadings, noise = self.loadings[component], self.noise[component]
+        axis = loadings @ np.linalg.svd(loadings, full_matrices=False)[2][0]
+        for _ in range(_POWERS):
+            moved = loadings @ (axis @ loadings) + noise * axis
+            axis = moved / max(float(np.linalg.norm(moved)), 1e-300)
+        return np.asarray(axis * np.sqrt((axis @ loadings) @ (axis @ loadings) + axis**2 @ noise))
 
     def below(self, limit: float) -> Array:
         """How many eigenvalues of each matrix (k,) are below the limit.
@@ -197,11 +219,19 @@ class FactorCovariances:
     def marginal(self, dims: Any) -> FactorCovariances:
         return replace(self, loadings=self.loadings[:, dims], noise=self.noise[:, dims])
 
-    def conditional(self, rest: Any, root: Array) -> FactorCovariances:
-        """``Λ_m W Wᵀ Λ_mᵀ + Ψ_m`` of the coordinates `rest`, if the factors vary as W Wᵀ."""
-        loadings = self.loadings[:, rest] @ root
-        common = self.common and self.noise_common
-        return replace(self, loadings=loadings, noise=self.noise[:, rest], common=common)
+    def conditional(self, rest: Any, root: Array, factor: Array) -> FactorCovariances:
+        """Of the coordinates `rest`, if the factors vary as W Wᵀ: ``Λ_m W Wᵀ Λ_mᵀ + Ψ_m``, each
+        times a factor (k,).
+        """
+        grown = factor[:, None, None]
+        same = bool((factor == factor[0]).all())
+        return replace(
+            self,
+            loadings=np.sqrt(grown) * (self.loadings[:, rest] @ root),
+            noise=grown[:, 0] * self.noise[:, rest],
+            common=same and self.common and self.noise_common,
+            noise_common=same and self.noise_common,
+        )
 
     def take(self, components: Any) -> FactorCovariances:
         return replace(self, loadings=self.loadings[components], noise=self.noise[components])

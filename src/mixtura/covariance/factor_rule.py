@@ -9,8 +9,9 @@ import numpy as np
 
 from mixtura._errors import InputError, InputTypeError
 from mixtura._types import Array
-from mixtura.covariance.factor import FactorCovariances
+from mixtura.covariance.factor import FactorCovariances, kind_name
 from mixtura.covariance.guard import Guard
+from mixtura.kernels.forms import FREE
 from mixtura.kernels.layout import FACTOR
 from mixtura.statistics import Moments, Statistics
 
@@ -72,6 +73,7 @@ class Factor:
     noise_common: bool = False
 
     averages = False
+    form = FREE
 
     def __post_init__(self) -> None:
         if not isinstance(self.rank, (int, np.integer)) or isinstance(self.rank, bool):
@@ -88,10 +90,7 @@ class Factor:
 
     @property
     def name(self) -> str:
-        """As `covariance_type` takes it: factor or ppca, what is common, the rank."""
-        text = "ppca" if self.one_scale else "factor"
-        text += "-common" if self.common else ""
-        return text + ("-equal-noise" if self.noise_common else "") + f":{self.rank}"
+        return kind_name(self.common, self.one_scale, self.noise_common, self.rank)
 
     @property
     def common(self) -> bool:
@@ -133,6 +132,16 @@ class Factor:
         else:
             loadings, rest = _own(basis, variances, projected)
         return self.made(loadings, self._noise(rest, dof, guard), k)
+
+    def contains(self, other: Factor) -> bool:
+        """Whether every structure of another rule is one of this."""
+        return (
+            self != other
+            and self.rank >= other.rank
+            and self.common <= other.common
+            and self.one_scale <= other.one_scale
+            and self.noise_common <= other.noise_common
+        )
 
     def check(self, d: int) -> None:
         """Refuse a rank that is no reduction.
@@ -197,10 +206,10 @@ class Factor:
     def _noise(self, rest: Array, dof: Array, guard: Guard) -> Array:
         """Bounded noise from the variances (k or 1, d) that the loadings leave."""
         if self.noise_common:
-            rest = (dof / dof.sum())[None] @ rest
+            rest, dof = (dof / dof.sum())[None] @ rest, dof.sum(keepdims=True)
         if not self.one_scale:
-            return guard.variances(rest)
-        return np.repeat(guard.common(rest.mean(axis=1))[:, None], rest.shape[1], axis=1)
+            return guard.variances(rest, dof)
+        return np.repeat(guard.common(rest.mean(axis=1), dof)[:, None], rest.shape[1], axis=1)
 
 
 def _expected(basis: FactorCovariances, projected: Array) -> Array:

@@ -11,20 +11,29 @@ from scipy.linalg import lapack
 
 from mixtura._types import Array
 from mixtura.covariance.guard import Guard
+from mixtura.covariance.protocol import Covariances
+from mixtura.kernels.forms import FREE
 from mixtura.kernels.layout import FULL
 from mixtura.statistics import Moments, Statistics
 
 
 @dataclass(frozen=True, eq=False)
 class FullCovariances:
-    """k unrestricted covariance matrices.
+    """k covariance matrices, unrestricted or of a parsimonious family.
 
     Attributes
     ----------
     covariances : (k, d, d)
+    name : str
+        The family.
+    axes : (d, d) or None
+        Eigenvectors common to all components, in columns, where the family has them and they are
+        known; None also where all matrices are round, so that any would do.
     """
 
     covariances: Array
+    name: str = "full"
+    axes: Array | None = None
 
     shape = FULL
     shared = False
@@ -69,16 +78,25 @@ class FullCovariances:
         return np.asarray(noise @ self.cholesky[component].T)
 
     def marginal(self, dims: Any) -> FullCovariances:
-        return FullCovariances(self.covariances[:, dims][:, :, dims])
+        name = self.name if self.name in _OF_MARGINALS else "full"
+        return FullCovariances(self.covariances[:, dims][:, :, dims], name)
 
     def take(self, components: Any) -> FullCovariances:
-        return FullCovariances(self.covariances[components])
+        return FullCovariances(self.covariances[components], self.name, self.axes)
 
     def scaled(self, factors: Array) -> FullCovariances:
-        return FullCovariances(factors[:, None] * self.covariances * factors)
+        covariances = factors[:, None] * self.covariances * factors
+        if np.all(factors == factors[:1]):
+            return FullCovariances(covariances, self.name, self.axes)
+        return FullCovariances(covariances, self.name if self.name in _SCALABLE else "full")
 
     def eigenvalues(self) -> Array:
         return np.linalg.eigvalsh(self.covariances)
+
+
+_OF_MARGINALS = frozenset({"full", "VEE"})
+_SCALABLE = frozenset({"full", "VEE", "EVV"})
+"""The families that marginals, and structures with columns scaled one by one, still belong to."""
 
 
 class Full:
@@ -88,12 +106,15 @@ class Full:
     moments = Moments(FULL)
     one_scale = False
     averages = True
+    form = FREE
 
     def n_parameters(self, k: int, d: int) -> int:
         return k * d * (d + 1) // 2
 
-    def maximize(self, data: Statistics, guard: Guard) -> FullCovariances:
-        return FullCovariances(guard.matrices(data.scatter() / data.divisor()))
+    def maximize(
+        self, data: Statistics, guard: Guard, before: Covariances | None = None
+    ) -> FullCovariances:
+        return FullCovariances(guard.matrices(data.scatter() / data.divisor(), data.dof))
 
     def from_array(self, array: Array, k: int, d: int) -> FullCovariances:
         return FullCovariances(array.reshape(k, d, d))

@@ -1,4 +1,4 @@
-"""What keeps covariances positive definite: a floor on eigenvalues, or a ridge on diagonals."""
+"""What keeps covariances sound: a floor on eigenvalues, their ratio, or a ridge on diagonals."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixtura._types import Array, Mask
+from mixtura.kernels.plain_forms import Bounds, truncated
 
 FLOOR = 1e-12
 """Smallest variance allowed, relative to that of the data's columns."""
@@ -26,33 +27,54 @@ class Guard:
     floor : float
         Smallest eigenvalue. Clipping the eigenvalues of a scatter matrix at a bound maximises the
         Gaussian likelihood under that bound, so the climb stays monotone.
+    ratio : float or None
+        Largest eigenvalue of all components over the smallest, at most (Fritz, García-Escudero &
+        Mayo-Iscar 2013); None leaves it free.
     """
 
     ridge: Array
     floor: float = FLOOR
+    ratio: float | None = None
 
     @classmethod
     def of(cls, features: int) -> Guard:
         """The default guard: the scale-free floor alone."""
         return cls(np.zeros(features))
 
-    def matrices(self, covariances: Array) -> Array:
-        """Bounded (m, d, d) covariances."""
+    @property
+    def bounds(self) -> Bounds:
+        """The bounds on eigenvalues, for the kernels."""
+        return Bounds(self.floor, np.inf if self.ratio is None else self.ratio)
+
+    def ridged(self, covariances: Array) -> Array:
+        """(m, d, d) covariances, or (m, d) variances, with the ridge."""
+        if covariances.ndim == 2:
+            return np.asarray(covariances + self.ridge)
         d = covariances.shape[1]
-        bounded = covariances + 0.0
-        bounded[:, np.arange(d), np.arange(d)] += self.ridge
+        ridged = covariances + 0.0
+        ridged[:, np.arange(d), np.arange(d)] += self.ridge
+        return np.asarray(ridged)
+
+    def matrices(self, covariances: Array, dof: Array) -> Array:
+        """Bounded (m, d, d) covariances; their weights (m,) matter where the ratio is bound."""
+        bounded = self.ridged(covariances)
+        if self.ratio is not None:
+            values, vectors = np.linalg.eigh(bounded)
+            values = truncated(values, dof, self.bounds)
+            bounded = (vectors * values[:, None, :]) @ vectors.swapaxes(1, 2)
+            return np.asarray((bounded + bounded.swapaxes(1, 2)) / 2)
         for index in np.flatnonzero(self.needy(bounded)):
             bounded[index] = self._lifted(bounded[index])
         return bounded
 
-    def variances(self, variances: Array) -> Array:
-        """Bounded (..., d) variances."""
-        return np.asarray(np.maximum(variances + self.ridge, self.floor))
+    def variances(self, variances: Array, dof: Array) -> Array:
+        """Bounded (m, d) variances."""
+        return truncated(self.ridged(variances), dof, self.bounds)
 
-    def common(self, variances: Array) -> Array:
+    def common(self, variances: Array, dof: Array) -> Array:
         """Bounded variances (m,), one for all columns."""
         ridge = self.ridge.mean() if len(self.ridge) else 0.0
-        return np.asarray(np.maximum(variances + ridge, self.floor))
+        return truncated((variances + ridge)[:, None], dof, self.bounds)[:, 0]
 
     def needy(self, covariances: Array) -> Mask:
         """Which of the (m, d, d) matrices have an eigenvalue near or below the floor."""

@@ -17,6 +17,10 @@ class Covariances(Protocol):
     """
 
     @property
+    def name(self) -> str:
+        """The family whose structure it is."""
+
+    @property
     def k(self) -> int: ...
     @property
     def d(self) -> int: ...
@@ -73,17 +77,29 @@ class Family(Protocol):
     def moments(self) -> Moments: ...
     @property
     def one_scale(self) -> bool:
-        """Whether the family survives only a common scaling of all columns (spherical)."""
+        """Whether the family survives only a common scaling of all columns."""
 
     @property
     def averages(self) -> bool:
-        """Whether `maximize` is the scatter over its divisor, so that climbs can be compiled."""
+        """Whether `maximize` is the scatter over its divisor, held to `form`.
+
+        Whole climbs can then be compiled.
+        """
+
+    @property
+    def form(self) -> int:
+        """What the components have in common, by the codes of `mixtura.kernels.forms`."""
 
     def n_parameters(self, k: int, d: int) -> int:
         """Free parameters of k covariances of d features."""
 
-    def maximize(self, data: Statistics, guard: Guard) -> Covariances:
-        """The structure that maximises the expected log-likelihood given the statistics."""
+    def maximize(
+        self, data: Statistics, guard: Guard, before: Covariances | None = None
+    ) -> Covariances:
+        """The structure that maximises the expected log-likelihood given the statistics.
+
+        Where that takes iterations, they begin at the structure `before` and never end lower.
+        """
 
     def from_array(self, array: Array, k: int, d: int) -> Covariances:
         """The structure from numbers as scikit-learn lays them out."""

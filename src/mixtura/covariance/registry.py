@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from mixtura import _checks
 from mixtura._errors import InputError
-from mixtura.covariance.diagonal import Diagonal
+from mixtura.covariance.diagonal import Diagonal, EqualDiagonal
+from mixtura.covariance.eigen import DIAGONAL, ELLIPSOIDAL, Parsimonious
 from mixtura.covariance.factor_rule import NAMES, Factor, factor_rules
 from mixtura.covariance.full import Full
 from mixtura.covariance.protocol import Covariances, Family
 from mixtura.covariance.spherical import EqualSpherical, Spherical
 from mixtura.covariance.tied import Tied
 
-FAMILIES: dict[str, Family] = {
-    family.name: family for family in (Full(), Tied(), Diagonal(), Spherical(), EqualSpherical())
-}
-"""The families by name, most flexible first."""
+_RULES: tuple[Family, ...] = (
+    Full(),
+    *ELLIPSOIDAL,
+    Tied(),
+    Diagonal(),
+    *DIAGONAL,
+    EqualDiagonal(),
+    Spherical(),
+    EqualSpherical(),
+)
+
+FAMILIES: dict[str, Family] = {rule.name: rule for rule in _RULES}
+"""The families by name: ellipsoids, diagonal and spherical ones, most flexible first."""
 
 ALIASES = {
     "VVV": "full",
@@ -29,42 +40,63 @@ ALIASES = {
 }
 """The parsimonious-model names of the same families (Celeux & Govaert 1995)."""
 
-_LAYOUTS = {
-    "full": lambda k, d: (k, d, d),
+UNIVARIATE = {"V": "full", "E": "equal-spherical"}
+"""Names for one dimension: each component its own variance, or one for all."""
+
+RATIO = ("full", "tied", "diag", "spherical", "equal-spherical", "EEI", "EEV", "VVE")
+"""The families that can be held exactly to a ratio of eigenvalues."""
+
+_MATRICES: Callable[[int, int], tuple[int, ...]] = lambda k, d: (k, d, d)  # noqa: E731
+_VARIANCES: Callable[[int, int], tuple[int, ...]] = lambda k, d: (k, d)  # noqa: E731
+
+LAYOUTS: dict[str, Callable[[int, int], tuple[int, ...]]] = {
+    "full": _MATRICES,
     "tied": lambda k, d: (d, d),
-    "diag": lambda k, d: (k, d),
+    "diag": _VARIANCES,
     "spherical": lambda k, d: (k,),
     "equal-spherical": lambda k, d: (k,),
+    "EEI": lambda k, d: (d,),
+    **{rule.name: _VARIANCES for rule in DIAGONAL},
+    **{rule.name: _MATRICES for rule in ELLIPSOIDAL},
 }
+"""The shapes of ``covariances_`` by family, for k components of d features."""
 
 
-def family(name: Any) -> Family:
-    """The family of a name or alias.
+def family(name: Any, d: int | None = None) -> Family:
+    """The family of a name or alias; E and V are for d = 1, where they are known.
 
     Raises
     ------
     InputError
-        An unknown name; lists the known ones.
+        An unknown name; lists the known ones. E or V in more dimensions.
     """
     found = factor_rules(name)
-    if len(found) == 1:
-        return found[0]
-    if found:
+    if len(found) > 1:
         raise InputError(f"covariance_type={name!r} names {len(found)} ranks: give one")
-    known = FAMILIES.get(ALIASES.get(str(name), str(name)))
+    if found:
+        return found[0]
+    text = str(name)
+    if text in UNIVARIATE and d in (None, 1):
+        return FAMILIES[UNIVARIATE[text]]
+    if text in UNIVARIATE:
+        raise InputError(
+            f"covariance_type={name!r} is for one column, and there are {d}: "
+            f"use {'EII, EEI or EEE' if text == 'E' else 'VII, VVI or VVV'}"
+        )
+    known = FAMILIES.get(ALIASES.get(text, text))
     if known is None:
         raise InputError(
-            f"covariance_type={name!r} is unknown: use one of {sorted(FAMILIES)} "
-            f"or their other names {sorted(ALIASES)}, or {', '.join(sorted(NAMES))} with a rank, "
-            'as in "factor:3"'
+            f"covariance_type={name!r} is unknown: use one of {sorted(FAMILIES)}, "
+            f"their other names {sorted(ALIASES)}, E or V for one column, or one of "
+            f'{sorted(NAMES)} with a rank, as in "factor:3"'
         )
     return known
 
 
-def named(name: Any) -> list[Family]:
+def named(name: Any, d: int | None = None) -> list[Family]:
     """The families of a name: several where it names several ranks."""
     found: list[Family] = [*factor_rules(name)]
-    return found or [family(name)]
+    return found or [family(name, d)]
 
 
 def structure(array: Any, name: str, k: int, d: int, where: str = "covariances") -> Covariances:
@@ -73,13 +105,14 @@ def structure(array: Any, name: str, k: int, d: int, where: str = "covariances")
     Raises
     ------
     InputError
-        Wrong shape, not finite, not symmetric, not positive definite (names the component).
+        Wrong shape, not finite, not symmetric, not positive definite (names the component), or
+        not of the family.
     """
-    rule = family(name)
+    rule = family(name, d)
     if isinstance(rule, Factor):
         return rule.read(array, k, d, where)
     values = _checks.numbers(array, where)
-    shape = _LAYOUTS[rule.name](k, d)
+    shape = LAYOUTS[rule.name](k, d)
     if values.shape != shape and not (rule.name == "equal-spherical" and values.shape == ()):
         raise InputError(
             f"{where} have shape {values.shape}; {rule.name} covariances of {k} components "
@@ -89,9 +122,15 @@ def structure(array: Any, name: str, k: int, d: int, where: str = "covariances")
         raise InputError(f"{where} hold NaN or infinite numbers")
     if rule.moments.shape == 0:
         for index, matrix in enumerate(values.reshape(-1, d, d)):
-            _check_matrix(matrix, f"{where} of component {index}" if rule.name == "full" else where)
+            each = rule.name != "tied"
+            _check_matrix(matrix, f"{where} of component {index}" if each else where)
     elif (values <= 0).any():
         raise InputError(f"{where} hold a variance that is not positive: {values.min()}")
+    if isinstance(rule, Parsimonious) and not rule.holds(values):
+        raise InputError(
+            f"{where} are not of the family {rule.name}: use "
+            f'covariance_type="{"diag" if values.ndim == 2 else "full"}", or fit them to data'
+        )
     return rule.from_array(values, k, d)
 
 

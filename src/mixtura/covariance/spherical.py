@@ -11,6 +11,8 @@ import numpy as np
 from mixtura._types import Array
 from mixtura.covariance.diagonal import DiagonalCovariances
 from mixtura.covariance.guard import Guard
+from mixtura.covariance.protocol import Covariances
+from mixtura.kernels.forms import FREE
 from mixtura.kernels.layout import SPHERICAL
 from mixtura.statistics import Moments, Statistics
 
@@ -33,6 +35,10 @@ class SphericalCovariances:
     shared: bool = False
 
     shape = SPHERICAL
+
+    @property
+    def name(self) -> str:
+        return "equal-spherical" if self.shared else "spherical"
 
     @property
     def k(self) -> int:
@@ -91,13 +97,17 @@ class Spherical:
     moments = Moments(SPHERICAL)
     one_scale = True
     averages = True
+    form = FREE
 
     def n_parameters(self, k: int, d: int) -> int:
         return k
 
-    def maximize(self, data: Statistics, guard: Guard) -> SphericalCovariances:
+    def maximize(
+        self, data: Statistics, guard: Guard, before: Covariances | None = None
+    ) -> SphericalCovariances:
         d = data.pivot.shape[1]
-        return SphericalCovariances(guard.common(data.scatter() / (d * data.divisor())), d)
+        variances = data.scatter() / (d * data.divisor())
+        return SphericalCovariances(guard.common(variances, data.dof), d)
 
     def from_array(self, array: Array, k: int, d: int) -> SphericalCovariances:
         return SphericalCovariances(array.reshape(k), d)
@@ -110,13 +120,16 @@ class EqualSpherical:
     moments = Moments(SPHERICAL, pooled=True)
     one_scale = True
     averages = True
+    form = FREE
 
     def n_parameters(self, k: int, d: int) -> int:
         return 1
 
-    def maximize(self, data: Statistics, guard: Guard) -> SphericalCovariances:
+    def maximize(
+        self, data: Statistics, guard: Guard, before: Covariances | None = None
+    ) -> SphericalCovariances:
         k, d = data.pivot.shape
-        pooled = guard.common(data.scatter() / (d * data.divisor()))
+        pooled = guard.common(data.scatter() / (d * data.divisor()), np.ones(1))
         return SphericalCovariances(np.repeat(pooled, k), d, shared=True)
 
     def from_array(self, array: Array, k: int, d: int) -> SphericalCovariances:

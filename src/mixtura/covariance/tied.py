@@ -11,6 +11,8 @@ import numpy as np
 from mixtura._types import Array
 from mixtura.covariance.full import inverse_transposes
 from mixtura.covariance.guard import Guard
+from mixtura.covariance.protocol import Covariances
+from mixtura.kernels.forms import FREE
 from mixtura.kernels.layout import FULL
 from mixtura.statistics import Moments, Statistics
 
@@ -30,6 +32,7 @@ class TiedCovariances:
 
     shape = FULL
     shared = True
+    name = "tied"
 
     @property
     def k(self) -> int:
@@ -93,12 +96,15 @@ class Tied:
     moments = Moments(FULL, pooled=True)
     one_scale = False
     averages = True
+    form = FREE
 
     def n_parameters(self, k: int, d: int) -> int:
         return d * (d + 1) // 2
 
-    def maximize(self, data: Statistics, guard: Guard) -> TiedCovariances:
-        pooled = guard.matrices(data.scatter() / data.divisor())
+    def maximize(
+        self, data: Statistics, guard: Guard, before: Covariances | None = None
+    ) -> TiedCovariances:
+        pooled = guard.matrices(data.scatter() / data.divisor(), np.ones(1))
         return TiedCovariances(pooled[0], len(data.counts))
 
     def from_array(self, array: Array, k: int, d: int) -> TiedCovariances:

@@ -6,33 +6,31 @@ from typing import Any
 
 import numpy as np
 
+from mixtura._errors import InputError
 from mixtura._types import Array
-from mixtura.covariance import (
-    Covariances,
-    DiagonalCovariances,
-    FactorCovariances,
-    FullCovariances,
-    SphericalCovariances,
-    TiedCovariances,
-    rule_of,
-)
+from mixtura.covariance import Covariances, FactorCovariances, FullCovariances
 from mixtura.kernels.layout import DIAGONAL, FULL
+from mixtura.law import StudentT
 from mixtura.mixture import Mixture
 
-_NAMES = {
-    FullCovariances: "full",
-    TiedCovariances: "tied",
-    DiagonalCovariances: "diag",
-    SphericalCovariances: "spherical",
-}
+_KINDS = ("full", "diag", "spherical")
+"""scikit-learn's names by the kernels' layout."""
 
 
 def covariance_name(structure: Covariances) -> str:
     """The name of the family whose structure it is."""
-    if isinstance(structure, FactorCovariances):
-        return rule_of(structure).name
-    name = _NAMES[type(structure)]
-    return "equal-spherical" if name == "spherical" and structure.shared else name
+    return structure.name
+
+
+def outliers_of(mixture: Mixture) -> dict[str, Any]:
+    """The parameters of an estimator that would fit a mixture of this law, with its noise."""
+    law, noise = mixture.law, mixture.noise
+    given: dict[str, Any] = {} if noise is None else {"noise": noise.share}
+    if isinstance(law, StudentT):
+        held = law.tie == "fixed" and bool((law.dof == law.dof[0]).all())
+        tie = "own" if law.tie == "fixed" else law.tie
+        given |= {"distribution": "t", "dof": float(law.dof[0]) if held else tie}
+    return given
 
 
 def plain(structure: Covariances) -> Covariances:
@@ -43,8 +41,8 @@ def plain(structure: Covariances) -> Covariances:
 
 
 def laid_out(values: Array, structure: Covariances) -> Array:
-    """Precisions or factors as scikit-learn lays them out: one (d, d) where they are shared."""
-    return values[0] if isinstance(structure, TiedCovariances) else values
+    """Precisions or factors laid out as the covariances: once where they are shared."""
+    return values[0] if structure.name in ("tied", "EEI") else values
 
 
 def rescaled(values: Array, structure: Covariances, scale: Array, power: int) -> Array:
@@ -61,22 +59,30 @@ def rescaled(values: Array, structure: Covariances, scale: Array, power: int) ->
 
 
 def to_sklearn(mixture: Mixture) -> Any:
-    """A fitted ``sklearn.mixture.GaussianMixture`` with the mixture's parameters."""
+    """A fitted ``sklearn.mixture.GaussianMixture`` with the mixture's parameters.
+
+    Raises
+    ------
+    InputError
+        Student's t components or noise, which scikit-learn does not have.
+    """
+    if not mixture.plain:
+        raise InputError("scikit-learn has Gaussian components alone: no Student's t, no noise")
     from sklearn.mixture import GaussianMixture as SklearnMixture  # takes a second to load
 
     with np.errstate(over="ignore", under="ignore"):
         unframed = plain(mixture.unframed())
     structure, scale = plain(mixture.structure), mixture.frame.scale
-    estimator = SklearnMixture(mixture.n_components, covariance_type=_NAMES[type(unframed)])
+    kind = "tied" if unframed.name == "tied" else _KINDS[unframed.shape]
+    columns = unframed.variances_by_column
+    array = columns if kind == "diag" else unframed.array()
+    estimator = SklearnMixture(mixture.n_components, covariance_type=kind)
     estimator.weights_ = mixture.weights.copy()
     estimator.means_ = mixture.means.copy()
-    estimator.covariances_ = np.array(unframed.array())
-    estimator.precisions_ = np.array(
-        laid_out(rescaled(structure.precisions, structure, scale, 2), unframed)
-    )
-    estimator.precisions_cholesky_ = np.array(
-        laid_out(rescaled(structure.factors, structure, scale, 1), unframed)
-    )
+    estimator.covariances_ = np.array(array)
+    one = 0 if kind == "tied" else slice(None)
+    estimator.precisions_ = np.array(rescaled(structure.precisions, structure, scale, 2)[one])
+    estimator.precisions_cholesky_ = np.array(rescaled(structure.factors, structure, scale, 1)[one])
     estimator.converged_, estimator.n_iter_ = True, 0
     estimator.lower_bound_, estimator.lower_bounds_ = float("nan"), []
     estimator.n_features_in_ = mixture.n_features

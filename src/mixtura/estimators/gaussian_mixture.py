@@ -5,17 +5,14 @@ from __future__ import annotations
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
 from mixtura import _checks
-from mixtura._errors import InputError, warn
+from mixtura._errors import warn
 from mixtura._types import Array
-from mixtura.conditioning import log_sums, shares
-from mixtura.estimators import parameters
-from mixtura.estimators.convert import laid_out, plain, rescaled
+from mixtura.estimators import criteria, parameters
+from mixtura.estimators.fitted import FittedMixture
 from mixtura.estimators.following import (
     CallbackSupportMixin,
     counter,
@@ -27,14 +24,13 @@ from mixtura.estimators.following import (
 from mixtura.fit.em import Fit
 from mixtura.fit.fitting import Outcome, fitted, renamed
 from mixtura.fit.given import given_start
-from mixtura.fit.select import Selection, Task, counts, grid, n_parameters, rules, threads
-from mixtura.inference.validation import Validation, validation
+from mixtura.fit.select import Selection, Task, counts, grid, rules
 from mixtura.mixture import Mixture
 from mixtura.source import MemorySource
 from mixtura.source.memory import one_blas_thread
 
 
-class GaussianMixture(CallbackSupportMixin, DensityMixin, BaseEstimator):
+class GaussianMixture(CallbackSupportMixin, FittedMixture):
     """Gaussian mixture, fitted by accelerated expectation-maximization.
 
     A drop-in for ``sklearn.mixture.GaussianMixture`` that also takes weights, missing values,
@@ -47,9 +43,10 @@ class GaussianMixture(CallbackSupportMixin, DensityMixin, BaseEstimator):
         Several numbers, or "auto" for 1..9, are compared by `criterion`.
     covariance_type : str or sequence of str, default="full"
         "full", "tied", "diag", "spherical", "equal-spherical" or their mclust names VVV, EEE, VVI,
-        VII, EII; several, or "all", are compared by `criterion`. Mixtures of factor analyzers and
-        of principal components, at a cost linear in the columns: "factor:3", "ppca:3", or
-        ``mixtura.covariance.Factor(3, ...)``; "factor:1-5" and "factor:auto" compare ranks.
+        VII, EII; EEI, VEI, EVI, VEE, EVE, VVE, EEV, VEV, EVV; E or V for one column. Several, or
+        "all", are compared by `criterion`. Mixtures of factor analyzers and of principal
+        components, at a cost linear in the columns: "factor:3", "ppca:3", and other kinds of
+        `mixtura.covariance.Factor`; "factor:1-5" and "factor:auto" compare ranks.
     tol : float, default=1e-6
         The climb ends when the estimate of the gain that remains, in nats a row, is below.
     reg_covar : float or "auto", default="auto"
@@ -78,6 +75,17 @@ class GaussianMixture(CallbackSupportMixin, DensityMixin, BaseEstimator):
     equal_weights : bool or "auto", default="auto"
         Hold all weights at 1/k. "auto" does so for hard assignment with equal-spherical
         covariances, which makes the fit k-means (Celeux & Govaert 1992).
+    distribution : {"gaussian", "t"}, default="gaussian"
+        "t" is Student's: rows far from a component count for less (Peel & McLachlan 2000).
+    dof : "common", "own" or float, default="common"
+        Degrees of freedom of "t": one estimate for all components, one for each, within 1 to 500;
+        or a number to hold.
+    noise : bool or float, default=False
+        Add a component that is uniform over the data (Banfield & Raftery 1993), its share
+        estimated; a number is the share to start from, True stands for 0.05.
+    trim : float, default=0.0
+        Share of the rows, those of least density, left out of the fit (García-Escudero et al.
+        2008). The objective is then that of the rows kept, in nats a row kept.
     n_jobs : int, optional
         Threads; all cores by default. The result does not depend on it.
     callback : callable, optional
@@ -89,6 +97,11 @@ class GaussianMixture(CallbackSupportMixin, DensityMixin, BaseEstimator):
         The fitted value, with densities, conditionals, marginals and sampling.
     weights_, means_, covariances_, precisions_, precisions_cholesky_ : ndarray
         As in scikit-learn.
+    dof_ : (k,) or None
+    noise_share_ : float
+        Share of the noise; `weights_` are those among the components and sum to one.
+    cut_ : Cut or None
+        Where rows were trimmed: at the log-density ``cut_.level``.
     converged_ : bool
     n_iter_ : int
     lower_bound_ : float
@@ -145,6 +158,10 @@ class GaussianMixture(CallbackSupportMixin, DensityMixin, BaseEstimator):
         prior: Any = None,
         assignment: str = "soft",
         equal_weights: Any = "auto",
+        distribution: str = "gaussian",
+        dof: Any = "common",
+        noise: Any = False,
+        trim: float = 0.0,
         n_jobs: int | None = None,
         callback: Any = None,
     ) -> None:
@@ -166,6 +183,10 @@ class GaussianMixture(CallbackSupportMixin, DensityMixin, BaseEstimator):
         self.prior = prior
         self.assignment = assignment
         self.equal_weights = equal_weights
+        self.distribution = distribution
+        self.dof = dof
+        self.noise = noise
+        self.trim = trim
         self.n_jobs = n_jobs
         self.callback = callback
 
@@ -213,13 +234,15 @@ class GaussianMixture(CallbackSupportMixin, DensityMixin, BaseEstimator):
             self.feature_names_in_ = np.array(read.names, dtype=object)
         source = MemorySource(*_checks.weighted(read.rows, sample_weight))
         task = parameters.task(self, source, read.names, labels)
-        components, families = counts(self.n_components), rules(self.covariance_type)
+        components = counts(self.n_components)
+        families = rules(self.covariance_type, read.rows.shape[1])
         if len(components) * len(families) > 1:
             parameters.compared(self)
             told = counter() if self.verbose else None
             self._keep_selection(grid(task, components, families, self.n_jobs, told))
         else:
             self._keep(self._fit_one(task, components[0], families[0], X), families[0].name, None)
+        self.cut_ = criteria.cut(self, task, rules(self.covariance_type_)[0])
         return self
 
     def fit_predict(self, X: Any, y: Any = None, **fit_params: Any) -> Array:
@@ -272,182 +295,3 @@ class GaussianMixture(CallbackSupportMixin, DensityMixin, BaseEstimator):
                 "a row remain to be gained; raise max_iter or tol",
                 ConvergenceWarning,
             )
-
-    # ---- using the fit
-
-    def predict(self, X: Any) -> Array:
-        """The most probable component of each row, (n,)."""
-        return self._map(X, lambda joint: joint.argmax(axis=1), ()).astype(np.intp)
-
-    def predict_proba(self, X: Any) -> Array:
-        """Responsibilities (n, k): the posterior probability of each component."""
-        return self._map(X, shares, (self.mixture_.n_components,) if self._fitted() else ())
-
-    def score_samples(self, X: Any) -> Array:
-        """Log-density of each row, (n,), by its observed coordinates."""
-        return self._map(X, log_sums, ())
-
-    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
-        """Mean log-density in nats a row, by weight."""
-        values = self.score_samples(X)
-        weights = _checks.row_weights(sample_weight, len(values))
-        return float(np.average(values, weights=weights))
-
-    def sample(self, n_samples: int = 1, random_state: Any = None) -> tuple[Array, Array]:
-        """Draw rows (n_samples, d) and their components (n_samples,)."""
-        self._fitted()
-        if n_samples < 1:
-            raise InputError(
-                f"Invalid value for 'n_samples': {n_samples}. At least one row is needed"
-            )
-        chosen = self.random_state if random_state is None else random_state
-        seed = check_random_state(chosen).randint(2**31 - 1)
-        return self.mixture_.sample(n_samples, int(seed), return_labels=True)
-
-    def impute(self, X: Any) -> Array:
-        """Rows with each NaN replaced by its conditional mean given the row's observed values."""
-        rows = self._rows(X)
-        return self.mixture_.impute(rows)
-
-    def bic(self, X: Any, sample_weight: Any = None) -> float:
-        """Bayesian information criterion ``-2 log L + p log n``; smaller is better."""
-        total, n = self._likelihood(X, sample_weight)
-        return -2.0 * total + self._n_parameters() * float(np.log(n))
-
-    def aic(self, X: Any, sample_weight: Any = None) -> float:
-        """Akaike's information criterion ``-2 log L + 2 p``; smaller is better."""
-        total, _ = self._likelihood(X, sample_weight)
-        return -2.0 * total + 2.0 * self._n_parameters()
-
-    def icl(self, X: Any, sample_weight: Any = None) -> float:
-        """Integrated completed likelihood: BIC ``- 2 Σ log max_k r_ik``; smaller is better."""
-        best = self.predict_proba(X).max(axis=1)
-        weights = _checks.row_weights(sample_weight, len(best))
-        sharpness = np.log(best).sum() if weights is None else np.log(best) @ weights
-        return self.bic(X, sample_weight) - 2.0 * float(sharpness)
-
-    def validate(self, X: Any, sample_weight: Any = None, labels: Any = None) -> Validation:
-        """Check the fit numerically on the data, weights and labels it was fitted to.
-
-        Returns
-        -------
-        Validation
-            Facts with their figures and what each means; prints as a table.
-        """
-        rows = self._rows(X)
-        source = MemorySource(*_checks.weighted(rows, sample_weight))
-        task = parameters.task(self, source, labels=labels)
-        rule = rules(self.covariance_type_)[0]
-        problem = task.problem(rule, self.n_components_, task.told(self.n_components_))
-        return validation(problem, self.mixture_, self.lower_bounds_)
-
-    def save(self, path: Any) -> None:
-        """Write the mixture to a model file ``*.mixtura``; read it with `mixtura.load`."""
-        from mixtura.io.model_file import save
-
-        self._fitted()
-        save(self.mixture_, path, {"covariance_type": self.covariance_type_})
-
-    @classmethod
-    def from_mixture(cls, mixture: Mixture, **parameters: Any) -> Self:
-        """A fitted estimator with a given mixture."""
-        from mixtura.estimators.convert import covariance_name
-
-        name = covariance_name(mixture.structure)
-        estimator = cls(mixture.n_components, covariance_type=name, **parameters)
-        estimator.mixture_, estimator.covariance_type_ = mixture, name
-        estimator.converged_, estimator.n_iter_, estimator.lower_bounds_ = True, 0, []
-        estimator.n_features_in_, estimator.selection_ = mixture.n_features, None
-        if mixture.feature_names is not None:
-            estimator.feature_names_in_ = np.array(mixture.feature_names, dtype=object)
-        return estimator
-
-    def _map(self, X: Any, finish: Any, tail: tuple[int, ...]) -> Array:
-        """Apply `finish` to the log joint of every row, block by block, side by side."""
-        rows = self._rows(X)
-        source = MemorySource(rows, threads=threads(self.n_jobs))
-        out = np.empty((len(rows), *tail))
-        source.each(lambda block, place: self.mixture_.fill(block, finish, out[place]))
-        return out
-
-    def _rows(self, X: Any) -> Any:
-        self._fitted()
-        X = _checks.eager(X)
-        read = _checks.table(X)
-        validate_data(self, X, skip_check_array=True, reset=False)
-        if read.rows.shape[1] != self.n_features_in_:
-            return _checks.rows_like(read.rows, self.n_features_in_)
-        return read.rows
-
-    def _fitted(self) -> bool:
-        check_is_fitted(self, "mixture_")
-        return True
-
-    def _likelihood(self, X: Any, sample_weight: Any) -> tuple[float, float]:
-        values = self.score_samples(X)
-        weights = _checks.row_weights(sample_weight, len(values))
-        if weights is None:
-            return float(values.sum()), float(len(values))
-        return float(values @ weights), float(weights.sum())
-
-    def _n_parameters(self) -> int:
-        k, d = self.mixture_.location.shape
-        rule = rules(self.covariance_type_)[0]
-        task = parameters.task(self, MemorySource(np.empty((0, d))))
-        return n_parameters(rule, k, d, task.equally(rule))
-
-    # ---- scikit-learn's names
-
-    @property
-    def n_components_(self) -> int:
-        """The number of components as chosen."""
-        return self._value.n_components
-
-    @property
-    def weights_(self) -> Array:
-        """(k,) mixing weights."""
-        return self._value.weights
-
-    @property
-    def means_(self) -> Array:
-        """(k, d) means."""
-        return self._value.means
-
-    @property
-    def covariances_(self) -> Array:
-        """Covariances as scikit-learn lays them out for the family."""
-        with np.errstate(over="ignore", under="ignore"):
-            return np.asarray(plain(self._value.unframed()).array())
-
-    @property
-    def precisions_(self) -> Array:
-        """Inverse covariances, laid out like the covariances."""
-        structure, scale = plain(self._value.structure), self._value.frame.scale
-        return laid_out(rescaled(structure.precisions, structure, scale, 2), structure)
-
-    @property
-    def precisions_cholesky_(self) -> Array:
-        """Upper factors U with ``U Uᵀ = Σ⁻¹``, laid out like the covariances."""
-        structure, scale = plain(self._value.structure), self._value.frame.scale
-        return laid_out(rescaled(structure.factors, structure, scale, 1), structure)
-
-    @property
-    def lower_bound_(self) -> float:
-        """The objective in nats a row at the solution."""
-        return self.lower_bounds_[-1] if self.lower_bounds_ else float("nan")
-
-    @property
-    def trace_(self) -> list[float]:
-        """The objective in nats a row after each accepted step."""
-        return self.lower_bounds_
-
-    @property
-    def _value(self) -> Mixture:
-        if "mixture_" not in self.__dict__:
-            raise AttributeError(f"this {type(self).__name__} is not fitted yet: call fit first")
-        return self.mixture_
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        return tags

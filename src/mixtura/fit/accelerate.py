@@ -119,7 +119,8 @@ def _landed(problem: Problem, target: Statistics | Coordinates, last: Mixture) -
 
 def _in_cone(data: Statistics) -> bool:
     """Whether the statistics could be those of rows: positive masses and variances."""
-    if not (data.mass > 0).all() or not np.isfinite(data.second).all():
+    masses = (data.mass > 0).all() and (data.counts > 0).all() and data.noise >= 0
+    if not masses or not np.isfinite(data.second).all():
         return False
     scatter = data.scatter()
     diagonal = scatter.diagonal(axis1=1, axis2=2) if scatter.ndim == 3 else scatter

@@ -10,6 +10,7 @@ import numpy as np
 
 from mixtura import kernels
 from mixtura._types import Array, Indices
+from mixtura.covariance import common_axes, with_axes
 from mixtura.expectation import LOSS, LOSS_SINGLE, fits, hard, soft
 from mixtura.fit.accelerate import Stride, onward, path
 from mixtura.fit.problem import Point, Problem
@@ -79,8 +80,15 @@ class Fit:
 def run(problem: Problem, start: Mixture, stop: Stop = Stop(), follow: Follow | None = None) -> Fit:
     """Climb from `start` until `stop`; the last trace entry belongs to the returned mixture."""
     begun = _compiled(problem, [start], stop)[0] if follow is None else None
-    if begun is not None and (begun.converged or begun.n_iter >= stop.max_iter):
+    if begun is not None and _over(begun, stop):
         return begun
+    return _climbed(problem, start, stop, begun, follow)
+
+
+def _climbed(
+    problem: Problem, start: Mixture, stop: Stop, begun: Fit | None, follow: Follow | None = None
+) -> Fit:
+    """Climb step by step, from `start` or from where a compiled climb has `begun`."""
     here = problem.at(start if begun is None else begun.mixture)
     trace = [here.value] if begun is None else [*begun.trace]
     steps = 0 if begun is None else begun.n_iter
@@ -136,26 +144,44 @@ def gain_left(
     return max(second, 0.0) * rate / (1.0 - rate) if rate < 1.0 else float("inf")
 
 
-def race(problem: Problem, starts: Sequence[Mixture], stop: Stop) -> list[Fit]:
-    """Climb from several starts; in one compiled call where that is possible."""
+def race(problem: Problem, starts: Sequence[Mixture], stop: Stop, spare: bool = False) -> list[Fit]:
+    """Climb from several starts; in one compiled call where that is possible.
+
+    Compiled climbs end early where a component all but empties or collapses. They go on step by
+    step, unless most got through and the others are to be spared.
+    """
     if not starts:
         return []
     begun = _compiled(problem, starts, stop)
+    spare = spare and _most(begun, stop)
     return [
-        fit if fit is not None and _over(fit, stop) else run(problem, start, stop)
+        fit
+        if fit is not None and (spare or _over(fit, stop))
+        else _climbed(problem, start, stop, fit)
         for fit, start in zip(begun, starts, strict=True)
     ]
 
 
 def race_from_labels(problem: Problem, labels: Indices, k: int, stop: Stop) -> list[Fit | None]:
-    """Climb from the M-steps of partitions (E, n) of all rows; None where that takes more care."""
+    """Climb from the M-steps of partitions (E, n) of all rows; None where that takes more care.
+
+    Where most get through, the others are left where they are.
+    """
     field, d, shape = len(labels), problem.source.d, problem.family.moments.shape
     if not _able(problem, k):
         return [None] * field
     sizes = (k, d, d) if shape == FULL else (k, d) if shape == DIAGONAL else (k,)
     nothing = np.empty((field, k)), np.empty((field, k, d)), np.empty((field, *sizes))
-    ends = _race(problem, nothing, stop, 0.0, labels)
+    ends = _race(problem, nothing, stop, 0.0, labels=labels)
+    if _most(ends, stop):
+        return ends
     return [fit if fit is not None and _over(fit, stop) else None for fit in ends]
+
+
+def _most(fits: Sequence[Fit | None], stop: Stop) -> bool:
+    """Whether most compiled climbs, and more than one, went all the way."""
+    through = sum(fit is not None and _over(fit, stop) for fit in fits)
+    return through > max(1, len(fits) // 2)
 
 
 def _over(fit: Fit, stop: Stop) -> bool:
@@ -169,13 +195,15 @@ def _compiled(problem: Problem, starts: Sequence[Mixture], stop: Stop) -> Sequen
     They hand over where a component empties or the covariances near the floor.
     """
     k = len(starts[0].weights)
-    if not _able(problem, k) or not all(fits(start, problem.family.moments) for start in starts):
+    moments = problem.family.moments
+    if not _able(problem, k) or not all(one.plain and fits(one, moments) for one in starts):
         return [None] * len(starts)
     weights = np.stack([start.weights for start in starts])
     location = np.stack([start.location for start in starts])
     numbers = np.stack([_numbers(start) for start in starts])
     noise = max(problem.noise(start) for start in starts)
-    return _race(problem, (weights, location, numbers), stop, noise, None)
+    known = [common_axes(start.structure) for start in starts]
+    return _race(problem, (weights, location, numbers), stop, noise, axes=known)
 
 
 def _able(problem: Problem, k: int) -> bool:
@@ -186,7 +214,9 @@ def _able(problem: Problem, k: int) -> bool:
     """
     if not hasattr(kernels.active(), "race") or not problem.family.averages:
         return False
-    if problem.equal_weights or problem.assign not in (soft, hard):
+    if problem.equal_weights or problem.assign not in (soft, hard) or not problem.outliers.none:
+        return False
+    if problem.guard.ratio is not None:
         return False
     if kernels.active().is_wide(problem.family.moments.shape, problem.source.d, k):
         return False
@@ -199,7 +229,9 @@ def _race(
     starts: tuple[Array, Array, Array],
     stop: Stop,
     noise: float,
-    labels: Indices | None,
+    *,
+    labels: Indices | None = None,
+    axes: Sequence[Array | None] = (),
 ) -> list[Fit | None]:
     block, moments = problem.source.single(), problem.family.moments
     assert block is not None
@@ -221,6 +253,8 @@ def _race(
         tol=stop.tol,
         accelerate=stop.accelerate and problem.assign is soft,
         labels=labels,
+        form=problem.family.form,
+        axes=axes,
     )
     return [_unpacked(problem, end) if len(end.trace) else None for end in ends]
 
@@ -229,7 +263,7 @@ def _unpacked(problem: Problem, end: Any) -> Fit:
     """What a compiled climb ended with, as values."""
     moments = problem.family.moments
     first = end.covariances[0] if moments.pooled and moments.shape == FULL else end.covariances
-    structure = problem.family.from_array(first, *end.means.shape)
+    structure = with_axes(problem.family.from_array(first, *end.means.shape), end.axes)
     mixture = Mixture.of(end.weights, end.means, structure, problem.frame)
     trace = tuple((end.trace + problem.volume).tolist())
     return Fit(mixture, trace, end.status == 0, end.n_iter, end.remaining, end.counts)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -17,8 +19,10 @@ from mixtura._errors import (
 from mixtura._types import Array, Mask
 from mixtura.fit.em import Fit, Follow, Stop, run
 from mixtura.fit.problem import Problem
+from mixtura.fit.robust import hardened
 from mixtura.fit.sample import SIZE, Sample, from_shares, sample
-from mixtura.fit.start import Finalist, agree, collapsed, met, partition, tournament
+from mixtura.fit.start import Entrant, Finalist, agree, collapsed, met, partition, tournament
+from mixtura.kernels.forms import COMMON_AXES
 from mixtura.kernels.layout import FACTOR
 from mixtura.mixture import Mixture
 from mixtura.source.memory import one_blas_thread
@@ -40,6 +44,14 @@ class Note:
 
 
 @dataclass(frozen=True, eq=False)
+class Field:
+    """What a tournament runs on: rows to try starts on, and partitions where they are shared."""
+
+    small: Sample
+    entrants: Iterable[Entrant] | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Outcome:
     """A fit with its standing among the starts and the notes for the user."""
 
@@ -58,8 +70,9 @@ def fitted(
     stop: Stop = Stop(),
     fields: int = 1,
     follow: Follow | None = None,
+    field: Field | None = None,
 ) -> Outcome:
-    """Fit k components, from `start` or from the winner of a tournament.
+    """Fit k components, from `start` or from the winner of a tournament on `field`.
 
     Raises
     ------
@@ -69,14 +82,17 @@ def fitted(
     _check_rows(problem, k)
     kernels.prepare(seconds(problem, k))
     with one_blas_thread():
-        small = sample(problem, k, rng)
+        field = field or Field(sample(problem.ordinary, k, rng))
+        small = field.small
         finalists: list[Finalist] = []
         start_given = start is not None
         if start is None:
-            finalists = tournament(small, k, rng, stop, fields)
+            shared = partial(tournament, given=field.entrants)
+            enter = shared if problem.outliers.none else partial(hardened, problem)
+            finalists = enter(small, k, rng, stop, fields)
             fit = _onward(problem, finalists[0].fit, small.whole, stop, follow)
         else:
-            fit = run(problem, start, stop, follow)
+            fit = run(problem, problem.outliers.fitted_out(start), stop, follow)
         fit, rescued = _rescued(problem, small, fit, stop, follow)
         fit, disagreement = _second_opinion(problem, small, fit, finalists, stop)
     if finalists and small.told is None:
@@ -94,7 +110,8 @@ def seconds(problem: Problem, k: int) -> float:
         return 0.0  # its products are the same on all kernels
     step = k * (d * d + 20) * 1e-9
     patterns = max(problem.source.map(lambda block: len(block.patterns)))
-    each = 5e-4 + (patterns > 1) * patterns * k * 2e-4
+    turns = 1e-4 * d * d if problem.family.form in COMMON_AXES else 0.0
+    each = 5e-4 + (patterns > 1) * patterns * k * 2e-4 + turns
     return 150 * (each + min(n, SIZE) * step) + 30 * n * step
 
 
@@ -134,14 +151,14 @@ def _reseeded(small: Sample, fit: Fit, bad: Array) -> Mixture:
     spots = order[np.linspace(0, len(order) // 10, int(bad.sum())).astype(int)]
     location = mixture.location.copy()
     location[bad] = np.nan_to_num(mixture.frame.read(block.rows[spots]), nan=0.0)
-    flat = problem.isotropic(location)
+    flat, easy = problem.isotropic(location), problem.ordinary
     if problem.family.moments.shape == FACTOR:
         start = from_shares(problem, block, flat.responsibilities(block.rows))
     else:
-        start = problem.maximized(problem.at(flat).data, flat)
+        start = easy.maximized(easy.at(flat).data, flat)
     weights = np.where(bad, 1.0 / k, mixture.weights)
-    return Mixture.of(
-        weights / weights.sum(), location, start.structure, mixture.frame, mixture.feature_names
+    return mixture.changed(
+        weights=weights / weights.sum(), location=location, structure=start.structure
     )
 
 
@@ -226,5 +243,4 @@ def ordered(fit: Fit) -> Fit:
 
 def renamed(fit: Fit, names: tuple[str, ...] | None) -> Fit:
     """The fit with its mixture's columns named."""
-    m = fit.mixture
-    return replace(fit, mixture=Mixture.of(m.weights, m.location, m.structure, m.frame, names))
+    return replace(fit, mixture=fit.mixture.changed(feature_names=names))

@@ -14,8 +14,11 @@ from mixtura.covariance import Factor, structure
 from mixtura.fit import seeds
 from mixtura.fit.problem import Problem
 from mixtura.fit.sample import Sample, from_labels, from_shares, partitioned, sample
-from mixtura.fit.start import Seeder
+from mixtura.fit.start import Seeder, hierarchical_labels
 from mixtura.mixture import Mixture
+
+LEAVES = 500
+"""Rows at most in the tree of a hierarchical start."""
 
 _NAMED: dict[str, Seeder] = {
     "auto": seeds.plus_plus,
@@ -81,9 +84,13 @@ def _asked(problem: Problem, k: int, how: Any, rng: np.random.Generator) -> Mixt
         return from_shares(problem, whole, shares)
     if not isinstance(how, str):
         return from_shares(problem, whole, _checks.partition(how, n, k, "init_params"))
+    if how == "hierarchical":
+        small = sample(problem, k, rng)
+        return from_labels(small, hierarchical_labels(small, k, rng, LEAVES), k)
     if how not in _NAMED:
+        known = (*_NAMED, "hierarchical")
         raise InputError(
-            f"init_params={how!r} is unknown: use one of {tuple(_NAMED)}, a callable, "
+            f"init_params={how!r} is unknown: use one of {known}, a callable, "
             "labels or responsibilities"
         )
     if how == "random":
@@ -119,7 +126,7 @@ def _overridden(problem: Problem, start: Mixture, given: Start) -> Mixture:
             inverse.precisions[0] if inverse.shape == 0 and inverse.shared else inverse.precisions
         )
         shape = problem.family.from_array(np.array(array), k, d).scaled(problem.frame.scale)
-    return Mixture.of(weights, location, shape, problem.frame)
+    return start.changed(weights=weights, location=location, structure=shape)
 
 
 def _shaped(values: Any, shape: tuple[int, ...], name: str) -> Array:

@@ -134,8 +134,8 @@ def _borrowed(rule: Factor, variances: Array, whole: Array, rows: Array) -> Arra
 def nearest(rule: Factor, structure: Covariances, weights: Array) -> FactorCovariances:
     """Low-rank covariances near any others, as a start: their leading principal components.
 
-    Where none lead, as of diagonal covariances, arbitrary directions take a little of the
-    variance: without loadings a climb could not leave.
+    A lower rank is kept as it is. Where directions are wanting, as in diagonal covariances,
+    arbitrary ones take a little of the variance: without loadings a climb could not leave.
     """
     if isinstance(structure, FactorCovariances) and rule_of(structure) == rule:
         return structure
@@ -143,17 +143,24 @@ def nearest(rule: Factor, structure: Covariances, weights: Array) -> FactorCovar
     rule.check(d)
     variances = structure.variances_by_column
     arbitrary = np.random.default_rng(0).standard_normal((d, rule.rank)) * np.sqrt(0.01 / rule.rank)
-    directions = np.repeat(arbitrary[None], k, axis=0)
-    if structure.shape == FULL or isinstance(structure, FactorCovariances):
-        for index in range(k):
-            lengths = _lengths(rule, variances[index])
-            matrix = structure.take([index]).dense()[0] / lengths[:, None] / lengths
-            values, vectors = np.linalg.eigh(matrix)
-            root = vectors * np.sqrt(np.maximum(values, 0.0))
-            directions[index] += leading(root.T, rule.rank)
+    directions = np.empty((k, d, rule.rank))
+    for index in range(k):
+        lengths = _lengths(rule, variances[index])
+        found = leading(_root(structure, index) / lengths, rule.rank)
+        directions[index] = np.where((found**2).sum(axis=0) > 1e-12, found, arbitrary)
     if rule.common:
         directions = np.average(directions, axis=0, weights=weights)[None]
     return _structure(rule, Guard.of(d), variances, directions, np.maximum(weights, 1e-300))
+
+
+def _root(structure: Covariances, component: int) -> Array:
+    """Rows whose cross-products are a component's covariance, or the low-rank part of it."""
+    if isinstance(structure, FactorCovariances):
+        return structure.loadings[component].T
+    if structure.shape != FULL:
+        return np.zeros((0, structure.d))
+    values, vectors = np.linalg.eigh(structure.take([component]).dense()[0])
+    return np.asarray((vectors * np.sqrt(np.maximum(values, 0.0))).T)
 
 
 def _structure(
@@ -172,4 +179,4 @@ def _structure(
         rest = (shares @ rest)[None]
     if rule.one_scale:
         rest = np.repeat(rest.mean(axis=1, keepdims=True), rest.shape[1], axis=1)
-    return rule.made(loadings, guard.variances(rest), len(mass))
+    return rule.made(loadings, guard.variances(rest, mass[: len(rest)]), len(mass))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -11,8 +11,10 @@ from mixtura import kernels
 from mixtura._errors import InputError
 from mixtura._types import Array
 from mixtura.block import Block
-from mixtura.covariance import FAMILIES, Factor, Family, Guard
-from mixtura.expectation import LOSS_SINGLE, Assign, cancellation, expectation, soft
+from mixtura.covariance import FAMILIES, RATIO, Factor, Family, Guard
+from mixtura.expectation import LOSS_SINGLE, Assign, cancellation, expectation, ranked, soft
+from mixtura.fit.degrees import freed
+from mixtura.fit.outliers import NONE, Outliers
 from mixtura.fit.principal import nearest
 from mixtura.frame import Frame
 from mixtura.kernels.layout import FACTOR, second_width
@@ -21,6 +23,7 @@ from mixtura.mixture import Mixture
 from mixtura.prior import Conjugate, Flat, Prior, fraley_raftery
 from mixtura.source import Source
 from mixtura.statistics import Statistics, packed
+from mixtura.trimming import Cut
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,14 +73,33 @@ class Problem:
     assign: Assign = soft
     equal_weights: bool = False
     names: tuple[str, ...] | None = None
+    outliers: Outliers = NONE
 
     def at(self, mixture: Mixture) -> Point:
         """The E-step: the statistics and the objective at a mixture."""
         moments = self.family.moments
         step = partial(expectation, mixture, moments=moments, assign=self.assign)
-        data = self.source.sum(step)
+        cut = self.cut(mixture)
+        data = self.source.sum(step if cut is None else partial(step, cut=cut))
         value = data.log_likelihood + log_prior(self.prior, mixture, moments)
-        return Point(mixture, data, value / self.summary.weight + self.volume)
+        if cut is None:
+            return Point(mixture, data, value / self.summary.weight + self.volume)
+        return Point(mixture, data, value / (self.summary.weight * (1.0 - cut.trim.share)))
+
+    def cut(self, mixture: Mixture) -> Cut | None:
+        """Where trimming cuts the rows under a mixture; None where nothing is trimmed."""
+        trim = self.outliers.trimmed(self.frame, self.summary.deviation)
+        if trim is None:
+            return None
+        found = self.source.map(partial(ranked, mixture, assign=self.assign, trim=trim))
+        return trim.cut(*(np.concatenate([one[i] for one in found]) for i in range(2)))
+
+    def kept(self, block: Block, mixture: Mixture, cut: Cut | None) -> Array:
+        """The weights (n,) of a block's rows as far as a cut keeps them."""
+        if cut is None:
+            return block.weight()
+        keys, weights = ranked(mixture, block, self.assign, cut.trim)
+        return weights * cut.kept(keys)
 
     def noise(self, mixture: Mixture) -> float:
         """Nats a row by which rounding blurs the objective: for products in single precision.
@@ -90,10 +112,11 @@ class Problem:
         return min(cancellation(mixture) * 2.0**29, LOSS_SINGLE) / (2.0 * self.source.d)
 
     def maximized(self, data: Statistics, mixture: Mixture) -> Mixture:
-        """The M-step; `mixture` says where an empty component stays."""
-        return maximization(data, mixture, self.family, self.prior, self.guard, self.equal_weights)
+        """The M-step; `mixture` says where an empty component stays, and what law it has."""
+        found = maximization(data, mixture, self.family, self.prior, self.guard, self.equal_weights)
+        return found if found.law.settled else freed(found, self.source, self.assign, self.cut)
 
-    @property
+    @cached_property
     def volume(self) -> float:
         """Nats a row from frame coordinates to the data's units: Σ_j log scale_j if observed."""
         return float(self.summary.observed / self.summary.weight @ np.log(self.frame.scale))
@@ -117,13 +140,24 @@ class Problem:
         return Mixture.of(np.full(k, 1.0 / k), location, structure, self.frame)
 
     def adopted(self, mixture: Mixture) -> Mixture:
-        """A mixture from elsewhere, in this problem's frame; low-rank ones in their family."""
+        """A mixture from elsewhere, in this problem's frame; a low-rank family makes it its own."""
         if mixture.frame == self.frame and self.family.moments.shape != FACTOR:
             return mixture
-        structure = mixture.unframed().scaled(self.frame.scale)
+        noise, shape = mixture.noise, mixture.unframed().scaled(self.frame.scale)
         if isinstance(self.family, Factor):
-            structure = nearest(self.family, structure, mixture.weights)
-        return Mixture.of(mixture.weights, self.frame.read(mixture.means), structure, self.frame)
+            shape = nearest(self.family, shape, mixture.weights)
+        return mixture.changed(
+            location=self.frame.read(mixture.means),
+            structure=shape,
+            frame=self.frame,
+            feature_names=None,
+            noise=None if noise is None else noise.reframed(mixture.frame, self.frame),
+        )
+
+    @property
+    def ordinary(self) -> Problem:
+        """The same problem without a thought for outliers."""
+        return self if self.outliers.none else replace(self, outliers=NONE)
 
     def on(self, source: Source) -> Problem:
         """The same problem over other rows, for instance a sample."""
@@ -135,8 +169,10 @@ def state(
     family: Family,
     *,
     reg_covar: float | None = None,
+    max_ratio: float | None = None,
     assign: Assign = soft,
     names: tuple[str, ...] | None = None,
+    summary: Summary | None = None,
 ) -> Problem:
     """State the problem of fitting `family` to the rows of `source`.
 
@@ -147,22 +183,42 @@ def state(
     reg_covar : float or None
         Added to variances, in squared units of the data; None bounds eigenvalues from below at
         `mixtura.covariance.FLOOR` of the columns' variances instead.
+    max_ratio : float or None
+        Bound on the largest eigenvalue of all components' covariances over the smallest, in the
+        units of the data (Fritz, García-Escudero & Mayo-Iscar 2013); for the families of
+        `mixtura.covariance.RATIO`.
     assign : soft or hard
     names : column names, for messages
+    summary : of the rows, where it is known already
 
     Raises
     ------
     InputError
-        A column without a single observed value.
+        A column without a single observed value; a ratio below one, or for another family.
     """
-    summary = summarize(source)
+    _check_ratio(max_ratio, family)
+    summary = summarize(source) if summary is None else summary
     empty = np.flatnonzero(summary.observed == 0)
     if len(empty):
         named = [names[i] if names else int(i) for i in empty]
         raise InputError(f"columns {named} have no observed value at all: drop them")
-    frame = Frame(summary.mean, _scales(summary.deviation, family.one_scale))
+    one_scale = family.one_scale or max_ratio is not None
+    frame = Frame(summary.mean, _scales(summary.deviation, one_scale))
     ridge = np.zeros(source.d) if reg_covar is None else reg_covar * frame.scale**2
-    return Problem(source, family, summary, frame, Guard(ridge), assign=assign, names=names)
+    guard = Guard(ridge, ratio=max_ratio)
+    return Problem(source, family, summary, frame, guard, assign=assign, names=names)
+
+
+def _check_ratio(ratio: float | None, family: Family) -> None:
+    if ratio is None:
+        return
+    if not ratio >= 1.0:
+        raise InputError(f"max_ratio={ratio!r}: the largest eigenvalue is at least the smallest")
+    if family.name not in RATIO:
+        raise InputError(
+            f"max_ratio cannot be kept by {family.name} covariances, whose components are tied to "
+            f"one another: use one of {RATIO}, or the floor or a prior instead"
+        )
 
 
 def with_prior(problem: Problem, prior: object, k: int) -> Problem:
@@ -182,6 +238,11 @@ def with_prior(problem: Problem, prior: object, k: int) -> Problem:
     raise InputError(
         f'prior={prior!r} is unknown: use None, "fraley-raftery" or mixtura.Conjugate(...)'
     )
+
+
+def with_outliers(problem: Problem, outliers: Outliers) -> Problem:
+    """The problem with heavy tails, noise or trimming."""
+    return replace(problem, outliers=outliers.over(problem.source, problem.frame))
 
 
 def summarize(source: Source) -> Summary:
@@ -243,7 +304,7 @@ def _total(problem: Problem) -> tuple[Array, Array]:
     unbiased = weight / max(weight - 1.0, 1.0)
     if problem.family.moments.shape == FACTOR:
         return summary.mean, summary.deviation**2 * unbiased
-    whole = replace(problem, family=FAMILIES["full"], prior=Flat(), assign=soft)
+    whole = replace(problem, family=FAMILIES["full"], prior=Flat(), assign=soft, outliers=NONE)
     one = whole.isotropic(np.zeros((1, d)))
     for _ in range(1 if not _gappy(problem.source) else 50):
         one = whole.maximized(whole.at(one).data, one)

@@ -57,29 +57,55 @@ class Sample:
     whole: bool
 
 
+@dataclass(frozen=True, eq=False)
+class Draw:
+    """The rows of a sample before any family looks at them; the fields are those of `Sample`."""
+
+    block: Block
+    spaces: tuple[Array, Array]
+    told: Array | None
+    whole: bool
+
+
 def sample(problem: Problem, k: int, rng: np.random.Generator) -> Sample:
     """Draw at most a few thousand rows; equal rows are merged and sorted.
 
     So a fit does not depend on the order of the rows, and a weight counts as so many repetitions.
     """
-    n, d = problem.source.n, problem.source.d
+    return viewed(problem, draw(problem, k, rng))
+
+
+def sample_size(problem: Problem, k: int) -> int:
+    """How many rows are enough to try starts on."""
     moments = problem.family.moments
-    size = max(SIZE, 10 * k * (d if moments.shape == FULL else 1 + moments.rank))
+    return max(SIZE, 10 * k * (problem.source.d if moments.shape == FULL else 1 + moments.rank))
+
+
+def draw(problem: Problem, k: int, rng: np.random.Generator) -> Draw:
+    """The rows, in the coordinates of a problem."""
+    n, size = problem.source.n, sample_size(problem, k)
     if n > size:
         block = problem.source.take(np.sort(rng.choice(n, size=size, replace=False)))
     else:
         block = problem.source.take(slice(None))
     block = _merged(block)
-    small = problem.on(MemorySource(block.rows, block.weight(), block.plausibility))
     z = np.nan_to_num(problem.frame.read(block.rows), nan=0.0)
-    weights = block.weight()
     told = None if block.plausibility is None else np.exp(block.plausibility)
-    whole = from_shares(small, Block(block.rows, weights), np.ones((len(z), 1)))
-    flat = int(on_floor(whole, problem.guard)[0])
-    if moments.shape == FACTOR and d <= EXACT:
-        flat = _flat(z, weights, problem.guard)
-    spaces = np.asfortranarray(z), np.asfortranarray(_whitened(z, weights))
-    return Sample(small, spaces, weights, told, flat, n <= size)
+    spaces = np.asfortranarray(z), np.asfortranarray(_whitened(z, block.weight()))
+    return Draw(block, spaces, told, n <= size)
+
+
+def viewed(problem: Problem, drawn: Draw, flat: int | None = None) -> Sample:
+    """A draw as the family of a problem sees it; `flat` where it is known already."""
+    block = drawn.block
+    small = problem.on(MemorySource(block.rows, block.weight(), block.plausibility))
+    if flat is None:
+        rows = Block(block.rows, block.weight())
+        one = from_shares(small, rows, np.ones((len(block), 1)))
+        flat = int(on_floor(one, problem.guard)[0])
+        if problem.family.moments.shape == FACTOR and problem.source.d <= EXACT:
+            flat = _flat(drawn.spaces[0], block.weight(), problem.guard)
+    return Sample(small, drawn.spaces, block.weight(), drawn.told, flat, drawn.whole)
 
 
 def on_floor(mixture: Mixture, guard: Guard) -> Indices:
@@ -88,14 +114,25 @@ def on_floor(mixture: Mixture, guard: Guard) -> Indices:
     Many features are judged by the squared pivots of the Cholesky factors instead, which are little
     above the floor in the same directions and cost no eigendecomposition.
     """
-    structure: Covariances | FactorCovariances = mixture.structure
+    structure = mixture.structure
     limit = 4.0 * guard.floor + 1.01 * float(guard.ridge.min(initial=np.inf))
     if structure.shape == FULL and structure.d > EXACT_FEATURES:
         pivots = structure.factors.diagonal(axis1=1, axis2=2) ** -2.0
         return np.asarray((pivots <= 100.0 * limit).sum(axis=1))
     if isinstance(structure, FactorCovariances):
         return structure.below(limit)
+    if (_least(structure) > limit).all():
+        return np.zeros(structure.k, dtype=np.intp)
     return np.asarray((structure.eigenvalues() <= limit).sum(axis=1))
+
+
+def _least(structure: Covariances) -> Array:
+    """A bound from below on the smallest eigenvalue of each covariance (k,).
+
+    The determinant over the largest product that the other eigenvalues can have given the trace.
+    """
+    trace, d = structure.variances_by_column.sum(axis=1), structure.d
+    return np.asarray(np.exp(structure.log_det - (d - 1) * np.log(trace / max(d - 1, 1))))
 
 
 def _flat(z: Array, weights: Array, guard: Guard) -> int:
@@ -108,7 +145,11 @@ def _flat(z: Array, weights: Array, guard: Guard) -> int:
 def partitioned(small: Sample, seeds: Array, space: int = 0, rounds: int = LLOYD) -> Indices:
     """Labels (m,) after Lloyd's steps from the seeds in a space of the sample."""
     rows, k = small.spaces[space], len(seeds)
-    labels = kernels.active().lloyd(rows.T, small.weights, seeds, rounds)
+    return named(small, kernels.active().lloyd(rows.T, small.weights, seeds, rounds), k)
+
+
+def named(small: Sample, labels: Indices, k: int) -> Indices:
+    """Clusters (m,) numbered as the rows' own labels tell, where they have any."""
     if small.told is not None:
         labels = _renamed(labels, k, small.told * small.weights[:, None])
     return np.asarray(labels)
@@ -141,8 +182,8 @@ def from_shares(problem: Problem, block: Block, shares: Array) -> Mixture:
         data = Statistics.from_sums(sums, moments, flat.location, 0.0)
     else:
         source = MemorySource(block.rows, block.weights, _agreed(shares, block.plausibility))
-        data = problem.on(source).at(flat).data
-    return problem.maximized(smoothed(data, problem), flat)
+        data = problem.ordinary.on(source).at(flat).data
+    return problem.ordinary.maximized(smoothed(data, problem), flat)
 
 
 def _told(shares: Array, plausibility: Array | None) -> Array:
@@ -196,7 +237,9 @@ def _merged(block: Block) -> Block:
     key = np.where(np.isnan(rows), np.finfo(rows.dtype).max, rows)
     if block.plausibility is not None:
         key = np.column_stack([key, block.plausibility[kept]])
-    order = np.lexsort(key.T[::-1])
+    order = np.argsort(key[:, 0], kind="stable")
+    if (np.diff(key[order, 0]) == 0.0).any():
+        order = np.lexsort(key.T[::-1])
     ordered = key[order]
     changes = np.any(ordered[1:] != ordered[:-1], axis=1)
     new = np.concatenate([np.ones(1, dtype=bool), changes])

@@ -7,10 +7,12 @@
 | `means.npy` | (k, d) in frame coordinates |
 | `covariances.npy` | in frame coordinates, laid out for the structure |
 | `pivot.npy`, `scale.npy` | (d,) the frame |
+| `dof.npy`, `noise.npy`, ... | version 2: Student's t and noise, see `mixtura.io.law_members` |
 | `metadata.json` | optional: how the model was made |
 
 Numbers are little-endian float64 in NumPy's format 1.0. Nothing is executed or unpickled, and no
-size is believed before it agrees with the shape that `model.json` declares.
+size is believed before it agrees with the shape that `model.json` declares. A mixture that version
+1 can hold is written as version 1.
 """
 
 from __future__ import annotations
@@ -19,9 +21,9 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
@@ -31,24 +33,16 @@ from numpy.lib import format as npy
 
 from mixtura._errors import InputError, ModelFileError
 from mixtura._types import Array
-from mixtura.covariance import (
-    Covariances,
-    DiagonalCovariances,
-    FactorCovariances,
-    FullCovariances,
-    SphericalCovariances,
-    TiedCovariances,
-    rule_of,
-    structure,
-)
+from mixtura.covariance import LAYOUTS, Covariances, structure
 from mixtura.covariance.factor_rule import NAMES
 from mixtura.frame import Frame
 from mixtura.io.atomic import written_whole
+from mixtura.io.law_members import LAW_ARRAYS, law_members, read_law, read_noise
 from mixtura.io.plain_json import json_text
 from mixtura.mixture import Mixture
 
 FORMAT = "mixtura model"
-VERSION = 1
+VERSION = 2
 ARRAYS = ("weights.npy", "means.npy", "covariances.npy", "pivot.npy", "scale.npy")
 TEXTS = ("model.json", "metadata.json")
 TEXT_LIMIT = 1 << 26  # bytes of JSON
@@ -57,24 +51,8 @@ RATIO = 200  # larger ones at most to this
 _NUMBER = np.dtype("<f8")
 
 
-@dataclass(frozen=True)
-class Structure:
-    """A covariance structure that a file may hold: its class, and the shape of its numbers."""
-
-    kind: type[Any]
-    shape: Callable[[int, int], tuple[int, ...]]
-    shared: bool = False
-
-
-STRUCTURES = {
-    "full": Structure(FullCovariances, lambda k, d: (k, d, d)),
-    "tied": Structure(TiedCovariances, lambda k, d: (d, d), shared=True),
-    "diag": Structure(DiagonalCovariances, lambda k, d: (k, d)),
-    "spherical": Structure(SphericalCovariances, lambda k, d: (k,)),
-    "equal-spherical": Structure(SphericalCovariances, lambda k, d: (k,), shared=True),
-}
-"""The closed list of structures, besides the `NAMES` of factor analyzers with their rank; a file
-that names another is refused."""
+STRUCTURES = LAYOUTS
+"""The closed list of structures, with the shape of their numbers; others are refused."""
 
 
 def save(
@@ -120,14 +98,16 @@ def load(path: str | os.PathLike[str]) -> Mixture:
         no mixture; says which member and what is wrong with it.
     """
     with _opened(path) as archive:
-        name, k, d, names = _description(archive)
+        told, name, k, d, names = _description(archive)
         shapes = ((k,), (k, d), _shape(name, k, d), (d,), (d,))
         weights, location, numbers, pivot, scale = (
             _array(archive, key, shape) for key, shape in zip(ARRAYS, shapes, strict=True)
         )
         _check_values(weights, scale)
         covariances = structure(numbers, name, k, d, where="covariances.npy: the covariances")
-        return Mixture.of(weights, location, covariances, Frame(pivot, scale), names)
+        read = partial(_array, archive)
+        law, noise = read_law(told, k, read), read_noise(told, d, read, archive.namelist())
+        return Mixture.of(weights, location, covariances, Frame(pivot, scale), names, law, noise)
 
 
 def load_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -145,14 +125,11 @@ def structure_name(covariances: Covariances) -> str:
 
     Examples
     --------
-    >>> structure_name(TiedCovariances(np.eye(2), 3))
+    >>> structure_name(structure(np.eye(2), "EEE", 3, 2))
     'tied'
     """
-    if isinstance(covariances, FactorCovariances):
-        return rule_of(covariances).name
-    for name, known in STRUCTURES.items():
-        if type(covariances) is known.kind and covariances.shared == known.shared:
-            return name
+    if covariances.name in STRUCTURES or _is_factor(covariances.name):
+        return covariances.name
     raise InputError(
         f"{type(covariances).__name__} cannot be written to a model file: "
         f"known structures are {', '.join(STRUCTURES)}"
@@ -163,13 +140,15 @@ def structure_name(covariances: Covariances) -> str:
 
 
 def _members(mixture: Mixture) -> dict[str, bytes]:
+    told, extra = law_members(mixture)
     description = {
         "format": FORMAT,
-        "version": VERSION,
+        "version": VERSION if told else 1,
         "components": mixture.n_components,
         "features": mixture.n_features,
         "covariance": structure_name(mixture.structure),
         "feature_names": None if mixture.feature_names is None else list(mixture.feature_names),
+        **told,
     }
     numbers = (
         mixture.weights,
@@ -178,8 +157,9 @@ def _members(mixture: Mixture) -> dict[str, bytes]:
         mixture.frame.pivot,
         mixture.frame.scale,
     )
-    arrays = {key: _npy_bytes(values) for key, values in zip(ARRAYS, numbers, strict=True)}
-    return {"model.json": _json_bytes(description), **arrays}
+    arrays = {**dict(zip(ARRAYS, numbers, strict=True)), **extra}
+    packed = {key: _npy_bytes(values) for key, values in arrays.items()}
+    return {"model.json": _json_bytes(description), **packed}
 
 
 def _npy_bytes(values: Array) -> bytes:
@@ -235,7 +215,7 @@ def _check_directory(archive: zipfile.ZipFile, size: int) -> None:
     """Known members only, each once, none packed beyond reason."""
     names = archive.namelist()
     for info in archive.infolist():
-        if info.filename not in (*ARRAYS, *TEXTS):
+        if info.filename not in (*ARRAYS, *LAW_ARRAYS, *TEXTS):
             raise ModelFileError(f"member {_short(info.filename)} does not belong in a model file")
         if names.count(info.filename) > 1:
             raise ModelFileError(f"member {info.filename} is there twice")
@@ -271,8 +251,10 @@ def _refuse_constant(text: str) -> None:
     raise ValueError(f"the number {text} is not allowed")
 
 
-def _description(archive: zipfile.ZipFile) -> tuple[str, int, int, tuple[str, ...] | None]:
-    """Structure, k, d and feature names, each checked."""
+def _description(
+    archive: zipfile.ZipFile,
+) -> tuple[dict[str, Any], str, int, int, tuple[str, ...] | None]:
+    """All that is told; and of it structure, k, d and feature names, each checked."""
     told = _json(archive, "model.json")
     if not isinstance(told, dict) or told.get("format") != FORMAT:
         raise ModelFileError(f'model.json does not say "format": "{FORMAT}"')
@@ -293,19 +275,19 @@ def _description(archive: zipfile.ZipFile) -> tuple[str, int, int, tuple[str, ..
             f"model.json: the covariance structure {_short(name)} is unknown; "
             f"known are {', '.join(STRUCTURES)}, and {', '.join(NAMES)} with a rank"
         )
-    return name, k, d, _feature_names(told.get("feature_names"), d)
+    return told, name, k, d, _feature_names(told.get("feature_names"), d)
 
 
 def _is_factor(name: str) -> bool:
     """Whether it names factor analyzers of one rank."""
     kind, _, rank = name.partition(":")
-    return kind in NAMES and len(rank) < 10 and rank.isdecimal() and rank.isascii() and rank > "0"
+    return kind in NAMES and len(rank) < 10 and rank.isascii() and rank.isdecimal() and rank > "0"
 
 
 def _shape(name: str, k: int, d: int) -> tuple[int, ...]:
     """The declared shape of the covariances' numbers."""
     if name in STRUCTURES:
-        return STRUCTURES[name].shape(k, d)
+        return STRUCTURES[name](k, d)
     return (k, d, 1 + int(name.partition(":")[2]))
 
 
@@ -328,6 +310,8 @@ def _feature_names(names: Any, d: int) -> tuple[str, ...] | None:
 
 def _array(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...]) -> Array:
     """An array of the declared shape; nothing is allocated before the sizes agree."""
+    if name not in archive.namelist():
+        raise ModelFileError(f"member {name} is missing: save the model again")
     with archive.open(name) as stream:
         try:
             if npy.read_magic(stream) != (1, 0):

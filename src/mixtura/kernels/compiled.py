@@ -7,6 +7,7 @@ they share nothing but what they compile to, and call no library that starts thr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 
 from mixtura.kernels.compiled_climb import CARE, CONVERGED, EXHAUSTED
 from mixtura.kernels.compiled_climb import race as _race
+from mixtura.kernels.compiled_forms import address, constrain, first_axes
+from mixtura.kernels.compiled_hierarchy import agglomerate as _agglomerate
 from mixtura.kernels.compiled_math import exp_constants
 from mixtura.kernels.compiled_observed import observed_sums
 from mixtura.kernels.compiled_products import lanes
@@ -24,6 +27,7 @@ from mixtura.kernels.compiled_seeds import spread as _spread
 from mixtura.kernels.compiled_sweep import OPTIONS, pairs, sweep, tiling
 from mixtura.kernels.compiled_whiten import BAND, whitened_joint, whitened_sums
 from mixtura.kernels.compiled_wide import bands, wide_sweep
+from mixtura.kernels.forms import FREE
 from mixtura.kernels.layout import DIAGONAL, FULL, LINEAR, SPHERICAL, second_width, width
 
 __all__ = [
@@ -34,6 +38,8 @@ __all__ = [
     "accumulate",
     "accumulate_centred",
     "accumulate_observed",
+    "agglomerate",
+    "constrain",
     "is_wide",
     "lloyd",
     "log_joint",
@@ -211,6 +217,15 @@ def lloyd(columns: Array, weights: Array, seeds: Array, rounds: int) -> Array:
     return labels
 
 
+def agglomerate(rows: Array, weights: Array, ridge: float, model: int) -> tuple[Array, Array]:
+    """As `plain.agglomerate`."""
+    merges = np.empty((max(len(rows) - 1, 0), 2), np.int64)
+    costs = np.empty(len(merges))
+    given = _frozen(weights), float(ridge), int(model), merges, costs
+    _call(_agglomerate, np.ascontiguousarray(rows, np.float64), *given)
+    return merges, costs
+
+
 class Climb(NamedTuple):
     """The end of a compiled EM run, in frame coordinates.
 
@@ -219,6 +234,8 @@ class Climb(NamedTuple):
     weights, means : (k,), (k, d)
     covariances : (k, d, d), (k, d) or (k,)
         By shape; all equal if pooled.
+    axes : (d, d)
+        Common to all components, for the forms EVE and VVE.
     counts : (k,)
         Total row weight of each component at these parameters.
     trace : (m,)
@@ -237,6 +254,7 @@ class Climb(NamedTuple):
     weights: Array
     means: Array
     covariances: Array
+    axes: Array
     counts: Array
     trace: Array
     n_iter: int
@@ -256,6 +274,8 @@ def race(
     *,
     most: Array,
     labels: Array | None = None,
+    form: int = FREE,
+    axes: Sequence[Array | None] = (),
     prior: tuple[Array, Array, Array] | None = None,
     ridge: Array | None = None,
     floor: float = 0.0,
@@ -277,6 +297,10 @@ def race(
         E+M steps at most, and exactly if `tol` is 0.
     labels : (E, n), optional
         Partitions whose M-steps are the starts instead; of `starts` only the shapes count.
+    form : int
+        What the components have in common, a code of `mixtura.kernels.forms`.
+    axes : sequence of (d, d) or None
+        Common axes of the starts, for the forms EVE and VVE, where they are known.
     prior : (sums, dof, counts), optional
         Pseudo-sums (k, width(shape, d)) whose last column divides the means, what to add to the
         divisor of the scatters (k,), and to the counts that become weights (k,).
@@ -313,11 +337,15 @@ def race(
     total = _total(rows, pivot, scale, row_weights, shape) if pooled else np.empty(0)
     mass = float(row_weights.sum()) if len(row_weights) else float(n)
     coefficients = width(inner, d)
-    given = tuple(_frozen(part) for part in (*starts[:2], _packed(starts[2], shape)))
+    given = tuple(
+        _frozen(part)
+        for part in (*starts[:2], _packed(starts[2], shape), first_axes(form, k, d, axes, field))
+    )
     points = _points(given, coefficients, pair.shape[1])
     work = np.empty((k, coefficients), rows.dtype)
     data = _frozen(pivot), _frozen(scale), _frozen(row_weights), pair, constants, mass, total, *tile
-    model = int(shape), bool(pooled), bool(hard), _frozen(np.zeros(d) if ridge is None else ridge)
+    ridge = _frozen(np.zeros(d) if ridge is None else ridge)
+    model = int(shape), bool(pooled), bool(hard), ridge, int(form), address(form)
     if prior is None:
         prior = np.zeros((k, width(shape, d))), np.zeros(k), np.zeros(k)
     loss = (1e-4 if single else 1e-9) if loss is None else loss
@@ -347,6 +375,7 @@ def race(
             ends[0][e],
             ends[1][e],
             dense[e],
+            ends[3][e, 0],
             counts[e],
             traces[e, : int(fact[0])],
             int(fact[1]),
@@ -398,7 +427,13 @@ def _native(rows: Array) -> Array:
 
 def _frozen(values: Array, dtype: Any = np.float64) -> Array:
     """Contiguous and read-only, whatever it was: each combination would be compiled anew."""
-    out = np.require(values, dtype, ["C", "A"]).view()
+    flags = values.flags
+    if values.dtype is not np.dtype(dtype) or not (flags.c_contiguous and flags.aligned):
+        values = np.require(values, dtype, ["C", "A"])
+        flags = values.flags
+    if not flags.writeable:
+        return values
+    out = values.view()
     out.setflags(write=False)
     return out
 
@@ -416,7 +451,7 @@ def _call(function: Any, rows: Array, *given: Any) -> Any:
     if known is None:
         with _compiling:
             kind = types.float32 if rows.dtype == np.float32 else types.float64
-            layout = "C" if function in (_lloyd, _spread) else "A"
+            layout = "C" if function in (_lloyd, _spread, _agglomerate) else "A"
             signature = (types.Array(kind, 2, layout, readonly=True), *map(typeof, given))
             known = _compile(function.py_func, signature)
             _compiled[function, rows.dtype] = known
@@ -446,10 +481,10 @@ def _packed(dense: Array, shape: int) -> Array:
 
 
 def _points(starts: tuple[Array, ...], coefficients: int, padded: int) -> tuple[Array, ...]:
-    """Four slots for parameters, coefficients, sums and objectives."""
+    """Four slots for parameters, coefficients, sums, objectives and axes."""
     k = starts[1].shape[1]
-    slots = tuple(np.zeros((4, *part.shape[1:])) for part in starts)
-    return *slots, np.zeros((4, k, coefficients)), np.zeros((4, k, padded)), np.zeros(4)
+    *slots, axes = (np.zeros((4, *part.shape[1:])) for part in starts)
+    return *slots, np.zeros((4, k, coefficients)), np.zeros((4, k, padded)), np.zeros(4), axes
 
 
 def _unpacked(packed: Array, shape: int, d: int) -> Array:

@@ -11,11 +11,13 @@ from numba import njit
 
 from mixtura.kernels.compiled_solve import linearize, maximize
 from mixtura.kernels.compiled_sweep import OPTIONS, sums_of_labels, sweep
-from mixtura.kernels.compiled_vectors import keep_apart
+from mixtura.kernels.compiled_vectors import call_at, keep_apart
+from mixtura.kernels.forms import FREE
 
 __all__ = ["CARE", "CONVERGED", "EXHAUSTED", "race"]
 
 CONVERGED, EXHAUSTED, CARE = 0, 1, 2
+_FREE = FREE
 
 
 @njit(**OPTIONS)
@@ -25,12 +27,21 @@ def _step(origin, slot, rows, points, data, model, prior, limits):  # type: igno
     A negative `origin` keeps the slot's parameters. False where the parameters need care.
     """
     keep_apart()
-    weights, means, covariances, theta, sums, values = points
+    weights, means, covariances, theta, sums, values, axes = points
     pivot, scale, row_weights, pair, constants, mass, total, b, q, step, single = data
-    shape, pooled, hard, ridge = model
+    shape, pooled, hard, ridge, form, hold = model
     w, m, v = weights[slot], means[slot], covariances[slot]
     if origin >= 0 and not maximize(sums[origin], total, prior, shape, pooled, ridge, w, m, v):
         return False
+    if origin >= 0 and form != _FREE:
+        k, d = m.shape
+        dof, eigenvalues = np.empty(k), np.empty((k, d))
+        for c in range(k):
+            dof[c] = sums[origin, c, theta.shape[2] - 1] + prior[1][c]
+        _carry_axes(axes, origin, slot)
+        given, sizes = (v, dof, axes[slot], eigenvalues), (k, d, v.shape[1], axes.shape[1], form)
+        if not call_at(hold, given, sizes):
+            return False
     common = np.zeros(len(total))
     log_prior = linearize(w, m, v, prior, shape, pooled, limits, theta[slot], common)
     if np.isnan(log_prior):
@@ -47,6 +58,17 @@ def _step(origin, slot, rows, points, data, model, prior, limits):  # type: igno
         value += common[f] * total[f]
     values[slot] = (value + log_prior) / mass
     return np.isfinite(values[slot])
+
+
+@njit(**OPTIONS)
+def _carry_axes(axes, source, target):  # type: ignore[no-untyped-def]
+    """Copy the axes of one slot to another; without a source, mark them as unknown."""
+    keep_apart()
+    _, m, d, _ = axes.shape
+    for c in range(m):
+        for i in range(d):
+            for j in range(d):
+                axes[target, c, i, j] = axes[source, c, i, j] if source >= 0 else np.nan
 
 
 @njit(**OPTIONS)
@@ -112,7 +134,8 @@ def _climb(  # type: ignore[no-untyped-def]
     )  # which of the slots to fill, from which, and the last good one
     if len(labels):
         origin = slots[3]
-        _, _, _, _, given, _ = points
+        given = points[4]
+        _carry_axes(points[6], np.intp(-1), origin)
         pivot, scale, row_weights, pair, _, _, _, b, q, step, _ = data
         given[origin] = 0.0
         sums_of_labels(rows, pivot, scale, row_weights, labels, pair, given[origin], b, q, step)
@@ -138,6 +161,7 @@ def _climb(  # type: ignore[no-untyped-def]
             entries += 1
         if target == 2:
             length, rate = _extrapolate(sums, slots, longest)
+            _carry_axes(points[6], slots[2], slots[3])
             before, middle, now = values[slots[0]], values[slots[1]], values[slots[2]]
             left = _gain_left(before, middle, now, rate, noise * max(abs(now), 1.0))
             if accelerate:  # what a whole round with its leap gained tells most
@@ -164,11 +188,12 @@ def race(  # type: ignore[no-untyped-def]
     Writes the end of each: weights, means, covariances, counts, the trace, and in `facts` (E, 4)
     the length of the trace, the steps taken, the gain that remains and the status.
     """
-    weights, means, covariances, theta, sums, _ = points
-    end_weights, end_means, end_covariances, counts, traces, facts = ends
+    weights, means, covariances, theta, sums, _, axes = points
+    end_weights, end_means, end_covariances, end_axes, counts, traces, facts = ends
     last = theta.shape[2] - 1
     for e in range(len(most)):
         weights[0], means[0], covariances[0] = starts[0][e], starts[1][e], starts[2][e]
+        axes[0] = starts[3][e]
         told = labels[e] if len(labels) else labels.reshape(-1)
         slot, entries, steps, left, status = _climb(
             rows,
@@ -186,4 +211,5 @@ def race(  # type: ignore[no-untyped-def]
         )
         end_weights[e], end_means[e] = weights[slot], means[slot]
         end_covariances[e], counts[e] = covariances[slot], sums[slot, :, last]
+        end_axes[e] = axes[slot]
         facts[e, 0], facts[e, 1], facts[e, 2], facts[e, 3] = entries, steps, left, status

@@ -22,7 +22,7 @@ from mixtura.kernels.compiled_vectors import VECTOR_BYTES, Vectors, keep_apart
 __all__ = ["add_logits", "add_sums", "lanes"]
 
 _VECTORS = 2  # row vectors per block of logits
-_FEATURES = 4  # features per block of sums; tables are padded to a multiple of it
+_STRIP = 256  # features times pairs of row vectors that are multiplied by all components in turn
 
 
 def lanes(dtype: np.dtype[Any]) -> int:
@@ -31,44 +31,74 @@ def lanes(dtype: np.dtype[Any]) -> int:
 
 
 def _logits_block(height: int) -> Any:
-    """An intrinsic: logits[c:c+height, i:i+lanes] += theta[c:c+height, lo:hi] @ table[:hi-lo]."""
+    """An intrinsic: logits[c:c+height, start:stop] += theta[c:c+height, lo:hi] @ table[:hi-lo].
+
+    With a column `origin` of theta, not negative, the logits begin with it instead.
+    """
 
     @intrinsic
     def block(
-        typing: Any, theta: Any, table: Any, logits: Any, c: Any, i: Any, lo: Any, hi: Any
+        typing: Any,
+        theta: Any,
+        table: Any,
+        logits: Any,
+        c: Any,
+        origin: Any,
+        lo: Any,
+        hi: Any,
+        start: Any,
+        stop: Any,
     ) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             emit = Vectors(context, builder, table.dtype)
             coefficients, source, target = map(emit.array, signature.args[:3], args[:3])
-            c, i, lo, hi = args[3:]
+            c, origin, lo, hi, start, stop = args[3:]
             constant = lambda value: ir.Constant(c.type, value)  # noqa: E731
             sums = emit.accumulators(height * _VECTORS)
-            with cgutils.for_range_slice(builder, lo, hi, constant(1)) as (j, _):
-                row = builder.sub(j, lo)
-                x = [
-                    emit.load(emit.at(source, row, builder.add(i, constant(v * emit.count))))
-                    for v in range(_VECTORS)
-                ]
-                for r in range(height):
-                    a = emit.spread(emit.at(coefficients, builder.add(c, constant(r)), j))
-                    for v in range(_VECTORS):
-                        slot = sums[r * _VECTORS + v]
-                        builder.store(emit.fma(a, x[v], builder.load(slot)), slot)
-            for r in range(height):
-                for v in range(_VECTORS):
-                    column = builder.add(i, constant(v * emit.count))
-                    place = emit.at(target, builder.add(c, constant(r)), column)
-                    total = builder.load(sums[r * _VECTORS + v])
-                    emit.store(builder.fadd(emit.load(place), total), place)
+            rows = [builder.add(c, constant(r)) for r in range(height)]
+            fresh = builder.icmp_signed(">=", origin, constant(0))
+            step = constant(_VECTORS * emit.count)
+            with cgutils.for_range_slice(builder, start, stop, step) as (i, _):
+                columns = [builder.add(i, constant(v * emit.count)) for v in range(_VECTORS)]
+                places = [emit.at(target, row, column) for row in rows for column in columns]
+                starts = [emit.at(coefficients, row, origin) for row in rows]
+                _begin(emit, fresh, starts, places, sums)
+                with cgutils.for_range_slice(builder, lo, hi, constant(1)) as (j, _):
+                    feature = builder.sub(j, lo)
+                    x = [emit.load(emit.at(source, feature, column)) for column in columns]
+                    for r, row in enumerate(rows):
+                        a = emit.spread(emit.at(coefficients, row, j))
+                        for v in range(_VECTORS):
+                            slot = sums[r * _VECTORS + v]
+                            builder.store(emit.fma(a, x[v], builder.load(slot)), slot)
+                for place, slot in zip(places, sums, strict=True):
+                    emit.store(builder.load(slot), place)
             return context.get_dummy_value()
 
-        return types.void(theta, table, logits, c, i, lo, hi), codegen
+        return types.void(theta, table, logits, c, origin, lo, hi, start, stop), codegen
 
     return block
 
 
-def _sums_block(height: int) -> Any:
-    """An intrinsic: sums[c:c+height, lo+j:lo+j+4] += shares[c:c+height, :b] @ table[j:j+4, :b]'."""
+def _begin(emit: Vectors, fresh: Any, starts: Any, places: Any, sums: list[Any]) -> None:
+    """Fill the accumulators with one start for each row if `fresh`, else from the places."""
+    builder = emit.builder
+    with builder.if_else(fresh) as (then, otherwise):
+        with then:
+            for r, start in enumerate(starts):
+                value = emit.spread(start)
+                for v in range(_VECTORS):
+                    builder.store(value, sums[r * _VECTORS + v])
+        with otherwise:
+            for place, slot in zip(places, sums, strict=True):
+                builder.store(emit.load(place), slot)
+
+
+def _sums_block(height: int, features: int) -> Any:
+    """An intrinsic: sums[c:c+height, lo+j:] += shares[c:c+height, :b] @ table[j:j+features, :b]'.
+
+    Zeros are added up to the next multiple of four features.
+    """
 
     @intrinsic
     def block(
@@ -79,29 +109,26 @@ def _sums_block(height: int) -> Any:
             weights, source, target = map(emit.array, signature.args[:3], args[:3])
             c, j, lo, b = args[3:]
             constant = lambda value: ir.Constant(c.type, value)  # noqa: E731
-            slots = emit.accumulators(height * _FEATURES)
+            slots = emit.accumulators(height * features)
             with cgutils.for_range_slice(builder, constant(0), b, constant(emit.count)) as (i, _):
                 # 12 accumulators + 3 shares + 1 feature: all sixteen registers of AVX2.
                 y = [
                     emit.load(emit.at(weights, builder.add(c, constant(r)), i))
                     for r in range(height)
                 ]
-                for s in range(_FEATURES):
+                for s in range(features):
                     x = emit.load(emit.at(source, builder.add(j, constant(s)), i))
                     for r in range(height):
-                        slot = slots[r * _FEATURES + s]
+                        slot = slots[r * features + s]
                         builder.store(emit.fma(y[r], x, builder.load(slot)), slot)
-            wide = ir.VectorType(ir.DoubleType(), _FEATURES)
+            zero = ir.Constant(emit.vector, [0.0] * emit.count)
             for r in range(height):
-                row = slots[r * _FEATURES : (r + 1) * _FEATURES]
-                total = emit.totals([builder.load(slot) for slot in row])
-                if emit.size == 4:
-                    total = builder.fpext(total, wide)
-                place = builder.bitcast(
-                    emit.at(target, builder.add(c, constant(r)), builder.add(lo, j)),
-                    wide.as_pointer(),
-                )
-                builder.store(builder.fadd(builder.load(place, align=8), total), place, align=8)
+                row = [builder.load(slot) for slot in slots[r * features : (r + 1) * features]]
+                row += [zero] * (-features % 4)
+                for first in range(0, features, 4):
+                    column = builder.add(builder.add(lo, j), constant(first))
+                    place = emit.at(target, builder.add(c, constant(r)), column)
+                    _add_four(emit, place, emit.totals(row[first : first + 4]))
             return context.get_dummy_value()
 
         return types.void(shares, table, sums, c, j, lo, b), codegen
@@ -109,45 +136,66 @@ def _sums_block(height: int) -> Any:
     return block
 
 
+def _add_four(emit: Vectors, place: Any, values: Any) -> None:
+    """Add four numbers to the float64 ones at a place."""
+    builder, wide = emit.builder, ir.VectorType(ir.DoubleType(), 4)
+    if emit.size == 4:
+        values = builder.fpext(values, wide)
+    place = builder.bitcast(place, wide.as_pointer())
+    builder.store(builder.fadd(builder.load(place, align=8), values), place, align=8)
+
+
 _logits_1, _logits_2, _logits_3, _logits_4, _logits_5, _logits_6 = map(_logits_block, range(1, 7))
-_sums_1, _sums_2, _sums_3 = map(_sums_block, range(1, 4))
+_sums_1, _sums_2, _sums_3 = (_sums_block(height, 4) for height in range(1, 4))
+_sums_1_by_6, _sums_2_by_6 = _sums_block(1, 6), _sums_block(2, 6)
 
 
 @njit(nogil=True)
-def add_logits(theta, table, logits, lo, hi, b, step):  # type: ignore[no-untyped-def]
-    """logits[:, :b] += theta[:, lo:hi] @ table[: hi - lo, :b]; `step` is `lanes` of the type."""
+def add_logits(theta, table, logits, origin, lo, hi, b, step):  # type: ignore[no-untyped-def]
+    """logits[:, :b] += theta[:, lo:hi] @ table[: hi - lo, :b]; `step` is `lanes` of the type.
+
+    The logits begin with column `origin` of theta instead of what they hold, unless it is negative.
+    """
     keep_apart()
     k = len(theta)
     blocks = (k + 5) // 6
-    for i in range(0, b, step):
-        c = 0
+    least = k // blocks
+    more = k - least * blocks
+    strip = max(_STRIP // max(hi - lo, 1), 1) * step  # of the table, to stay in the closest cache
+    for start in range(0, b, strip):
+        stop, c = min(start + strip, b), 0
         for block in range(blocks):
-            height = (k - c + blocks - block - 1) // (blocks - block)
+            height = least + 1 if block < more else least
             if height == 6:
-                _logits_6(theta, table, logits, c, i, lo, hi)
+                _logits_6(theta, table, logits, c, origin, lo, hi, start, stop)
             elif height == 5:
-                _logits_5(theta, table, logits, c, i, lo, hi)
+                _logits_5(theta, table, logits, c, origin, lo, hi, start, stop)
             elif height == 4:
-                _logits_4(theta, table, logits, c, i, lo, hi)
+                _logits_4(theta, table, logits, c, origin, lo, hi, start, stop)
             elif height == 3:
-                _logits_3(theta, table, logits, c, i, lo, hi)
+                _logits_3(theta, table, logits, c, origin, lo, hi, start, stop)
             elif height == 2:
-                _logits_2(theta, table, logits, c, i, lo, hi)
+                _logits_2(theta, table, logits, c, origin, lo, hi, start, stop)
             else:
-                _logits_1(theta, table, logits, c, i, lo, hi)
+                _logits_1(theta, table, logits, c, origin, lo, hi, start, stop)
             c += height
 
 
 @njit(nogil=True)
 def add_sums(shares, table, sums, lo, hi, b):  # type: ignore[no-untyped-def]
-    """sums[:, lo:hi] += shares[:, :b] @ table[: hi - lo, :b].T; hi - lo is a multiple of 4."""
+    """sums[:, lo:hi] += shares[:, :b] @ table[: hi - lo, :b].T; both are padded to fours."""
     keep_apart()
     k = len(shares)
     blocks = (k + 2) // 3
-    for j in range(0, hi - lo, 4):
+    least = k // blocks
+    more = k - least * blocks
+    width = hi - lo
+    # Six at the end where four twice would be two too many.
+    narrow = width // 4 * 4 - 4 if width > 4 and 0 < width % 4 < 3 else width
+    for j in range(0, narrow, 4):
         c = 0
         for block in range(blocks):
-            height = (k - c + blocks - block - 1) // (blocks - block)
+            height = least + 1 if block < more else least
             if height == 3:
                 _sums_3(shares, table, sums, c, j, lo, b)
             elif height == 2:
@@ -155,3 +203,8 @@ def add_sums(shares, table, sums, lo, hi, b):  # type: ignore[no-untyped-def]
             else:
                 _sums_1(shares, table, sums, c, j, lo, b)
             c += height
+    if narrow < width:
+        for c in range(0, k - 1, 2):
+            _sums_2_by_6(shares, table, sums, c, narrow, lo, b)
+        if k % 2 == 1:
+            _sums_1_by_6(shares, table, sums, k - 1, narrow, lo, b)

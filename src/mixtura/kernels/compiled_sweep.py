@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from mixtura.kernels.compiled_math import exponentiate, larger, log
+from mixtura.kernels.compiled_math import LN2, LOG2E, exponentiate, larger, log
 from mixtura.kernels.compiled_products import add_logits, add_sums
 from mixtura.kernels.compiled_vectors import keep_apart
 from mixtura.kernels.layout import DIAGONAL, FULL, SPHERICAL
@@ -77,6 +77,11 @@ def read_tile(rows, start, m, wide, pivot, scale, weights, z, w):  # type: ignor
         w[i] = 0.0
         for j in range(d):
             z[j, i] = 0.0
+
+
+@njit(**OPTIONS)
+def _square(z, d, wide):  # type: ignore[no-untyped-def]
+    """Write |z|^2 into its row."""
     for i in range(wide):
         z[d + 2, i] = 0.0
     for j in range(d):
@@ -103,8 +108,21 @@ def _dot(a, b, wide):  # type: ignore[no-untyped-def]
 
 
 @njit(**OPTIONS)
-def assign(logits, w, hard, top, norm, level, constants, wide):  # type: ignore[no-untyped-def]
-    """Turn logits into weighted responsibilities in place; return the log-likelihood."""
+def in_bits(values):  # type: ignore[no-untyped-def]
+    """Nats as bits, (k, p): powers of two are cheaper than powers of e."""
+    out = np.empty_like(values)
+    for c in range(len(values)):
+        for f in range(values.shape[1]):
+            out[c, f] = LOG2E * values[c, f]
+    return out
+
+
+@njit(**OPTIONS)
+def assign(logits, w, even, hard, top, norm, level, constants, wide):  # type: ignore[no-untyped-def]
+    """Turn logits in bits into weighted responsibilities in place; return the log-likelihood.
+
+    With `even`, all weights are one.
+    """
     keep_apart()
     k = len(logits)
     for i in range(wide):
@@ -114,26 +132,52 @@ def assign(logits, w, hard, top, norm, level, constants, wide):  # type: ignore[
         for i in range(wide):
             top[0, i] = larger(logits[after, i], larger(top[0, i], logits[c, i]))
     if hard:
-        for i in range(wide):
-            level[i] = top[0, i]
-            taken = False
-            for c in range(k):
-                first = logits[c, i] == top[0, i] and not taken
-                taken = taken or first
-                logits[c, i] = w[i] if first else 0.0
-        return _dot(w, level, wide)
+        return _assign_hard(logits, w, top, level, wide)
     for i in range(wide):
         norm[0, i] = 0.0
     for c in range(k):
         exponentiate(logits, top, norm, constants, c, wide)
+    log_likelihood = _log_likelihood(top, norm, w, even, level, wide)
     for i in range(wide):
-        total = np.float64(norm[0, i])
-        level[i] = top[0, i] + log(total)
-        norm[0, i] = w[i] / total
+        norm[0, i] = w[i] / np.float64(norm[0, i])
     for c in range(k):
         for i in range(wide):
             logits[c, i] *= norm[0, i]
+    return log_likelihood
+
+
+@njit(**OPTIONS)
+def _assign_hard(logits, w, top, level, wide):  # type: ignore[no-untyped-def]
+    keep_apart()
+    for i in range(wide):
+        level[i] = LN2 * top[0, i]
+        taken = False
+        for c in range(len(logits)):
+            first = logits[c, i] == top[0, i] and not taken
+            taken = taken or first
+            logits[c, i] = w[i] if first else 0.0
     return _dot(w, level, wide)
+
+
+@njit(**{**OPTIONS, "fastmath": {"contract", "reassoc"}})
+def _log_likelihood(top, norm, w, even, level, wide):  # type: ignore[no-untyped-def]
+    """The sum of ``w (top log 2 + log norm)``."""
+    keep_apart()
+    if not even:
+        for i in range(wide):
+            level[i] = LN2 * top[0, i] + log(np.float64(norm[0, i]))
+        return _dot(w, level, wide)
+    eighth, bits, total = wide // 8, 0.0, 0.0
+    for i in range(eighth):  # one logarithm for eight rows: norms lie between 1 and k
+        product = np.float64(norm[0, i])
+        for part in range(1, 8):
+            product *= np.float64(norm[0, part * eighth + i])
+        level[i] = product
+    for i in range(eighth):
+        total += log(level[i])
+    for i in range(wide):
+        bits += np.float64(top[0, i])
+    return LN2 * bits + total
 
 
 @njit(**OPTIONS)
@@ -150,6 +194,7 @@ def sweep(  # type: ignore[no-untyped-def]
     k, p = len(theta), pair.shape[1]
     last = theta.shape[1] - 1  # the constant, with which the logits begin
     stride = b + step  # not a power of two: rows of a tile must not fall into the same cache sets
+    bits = in_bits(theta)
     z = np.zeros((d + 3, stride), theta.dtype)
     for i in range(stride):
         z[d, i] = 1.0
@@ -162,20 +207,20 @@ def sweep(  # type: ignore[no-untyped-def]
         m = min(b, n - start)
         wide = (m + step - 1) // step * step
         read_tile(rows, start, m, wide, pivot, scale, weights, z, w)
-        for c in range(k):
-            for i in range(wide):
-                logits[c, i] = theta[c, last]
+        if pair[0, 0] == d + 2:
+            _square(z, d, wide)
         for panel in range(panels):
             lo, hi = panel * q, min(panel * q + q, p)
             _expand(z, pair, lo, hi, table, wide)
-            add_logits(theta, table, logits, lo, min(hi, last), wide, step)
-        log_likelihood += assign(logits, w, hard, top, norm, level, constants, wide)
+            add_logits(bits, table, logits, last if lo == 0 else -1, lo, min(hi, last), wide, step)
+        even = weights.size == 0 and m == wide
+        log_likelihood += assign(logits, w, even, hard, top, norm, level, constants, wide)
         # Backwards: the last panel is still there.
         for panel in range(panels - 1, -1, -1):
             lo, hi = panel * q, min(panel * q + q, p)
             if panel < panels - 1:
                 _expand(z, pair, lo, hi, table, wide)
-            add_sums(logits, table, sums, lo, hi, wide)
+            add_sums(logits, table, sums, lo, min(hi, last + 1), wide)
     return log_likelihood
 
 
@@ -195,6 +240,8 @@ def sums_of_labels(rows, pivot, scale, weights, labels, pair, sums, b, q, step):
         m = min(b, n - start)
         wide = (m + step - 1) // step * step
         read_tile(rows, start, m, wide, pivot, scale, weights, z, w)
+        if pair[0, 0] == d + 2:
+            _square(z, d, wide)
         for c in range(k):
             for i in range(wide):
                 shares[c, i] = 0.0

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from mixtura.kernels.compiled_math import LOG2E
 from mixtura.kernels.compiled_products import add_logits, add_sums
 from mixtura.kernels.compiled_sweep import OPTIONS, assign, read_tile
 from mixtura.kernels.compiled_vectors import keep_apart
@@ -40,8 +41,9 @@ def whitened_sums(  # type: ignore[no-untyped-def]
         m = min(b, n - start)
         wide = (m + step - 1) // step * step
         read_tile(rows, start, m, wide, pivot, scale, weights, z, w)
-        _joint(z, component, ends, step, off, y, logits, wide)
-        log_likelihood += assign(logits, w, hard, top, norm, level, constants, wide)
+        _joint(z, component, ends, step, off, y, LOG2E, logits, wide)
+        even = weights.size == 0 and m == wide
+        log_likelihood += assign(logits, w, even, hard, top, norm, level, constants, wide)
         for c in range(k):
             if _mass(logits[c], wide, first[c]):
                 _centre(z, means[c], off, wide)
@@ -60,7 +62,7 @@ def whitened_joint(rows, pivot, scale, component, ends, b, step, out):  # type: 
         m = min(b, n - start)
         wide = (m + step - 1) // step * step
         read_tile(rows, start, m, wide, pivot, scale, w[:0], z, w)
-        _joint(z, component, ends, step, off, y, logits, wide)
+        _joint(z, component, ends, step, off, y, 1.0, logits, wide)
         for i in range(m):
             for c in range(k):
                 out[start + i, c] = logits[c, i]
@@ -79,8 +81,8 @@ def _tile(d, k, stride):  # type: ignore[no-untyped-def]
 
 
 @njit(**OPTIONS)
-def _joint(z, component, ends, step, off, y, logits, wide):  # type: ignore[no-untyped-def]
-    """logits[c] = constant - |whitener (z - mean)|^2 / 2."""
+def _joint(z, component, ends, step, off, y, unit, logits, wide):  # type: ignore[no-untyped-def]
+    """logits[c] = (constant - |whitener (z - mean)|^2 / 2) times the unit."""
     keep_apart()
     constants, means, whiteners = component
     d = means.shape[1]
@@ -97,14 +99,14 @@ def _joint(z, component, ends, step, off, y, logits, wide):  # type: ignore[no-u
                     y[j, i] = 0.0
             for band in range(ends.shape[1]):
                 lo, hi = band * _BAND, min(band * _BAND + _BAND, d)
-                add_logits(whiteners[c, lo:hi], off, y[lo:hi], 0, ends[c, band], wide, step)
+                add_logits(whiteners[c, lo:hi], off, y[lo:hi], -1, 0, ends[c, band], wide, step)
         for i in range(wide):
             logits[c, i] = 0.0
         for j in range(d):
             for i in range(wide):
                 logits[c, i] += y[j, i] * y[j, i]
         for i in range(wide):
-            logits[c, i] = constants[c] - 0.5 * logits[c, i]
+            logits[c, i] = (constants[c] - 0.5 * logits[c, i]) * unit
 
 
 @njit(**OPTIONS)

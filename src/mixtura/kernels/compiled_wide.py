@@ -15,10 +15,14 @@ from numba import njit
 from numpy.typing import NDArray
 
 from mixtura.kernels.compiled_products import add_logits, add_sums
-from mixtura.kernels.compiled_sweep import OPTIONS, assign, read_tile
+from mixtura.kernels.compiled_sweep import OPTIONS, assign, in_bits, read_tile
 from mixtura.kernels.compiled_vectors import keep_apart
 
 __all__ = ["bands", "wide_sweep"]
+
+# Numbers of z after feature i that are multiplied by it before it is the turn of the next i: as i
+# grows, this window moves through z row by row and stays in the second-level cache.
+_WINDOW = 1 << 15
 
 
 @cache
@@ -50,20 +54,26 @@ def wide_sweep(  # type: ignore[no-untyped-def]
     w, level = np.empty(stride), np.empty(stride)
     for i in range(stride):
         z[d, i] = 1.0
-    log_likelihood = 0.0
+    bits, log_likelihood = in_bits(theta), 0.0
+    window = _WINDOW // b // 4 * 4
     for start in range(0, n, b):
         m = min(b, n - start)
         wide = (m + step - 1) // step * step
         read_tile(rows, start, m, wide, pivot, scale, weights, z, w)
         _clear(logits, wide)
-        for a in range(d + 1):
-            _clear(part, wide)
-            add_logits(theta, z[a:], part, starts[a], starts[a] + d + 1 - a, wide, step)
-            _scale_all(part, z[a], logits, wide, True)
-        log_likelihood += assign(logits, w, hard, top, norm, level, constants, wide)
-        for a in range(d + 1):
-            _scale_all(logits, z[a], part, wide, False)
-            add_sums(part, z[a:], sums, starts[a], starts[a + 1], wide)
+        for near in range(0, d + 1, window):
+            for a in range(d + 1 - near):
+                lo, end = starts[a] + near, starts[a] + d + 1 - a
+                _clear(part, wide)
+                add_logits(bits, z[a + near :], part, -1, lo, min(lo + window, end), wide, step)
+                _scale_all(part, z[a], logits, wide, True)
+        even = weights.size == 0 and m == wide
+        log_likelihood += assign(logits, w, even, hard, top, norm, level, constants, wide)
+        for near in range(0, d + 1, window):
+            for a in range(d + 1 - near):
+                lo = starts[a] + near
+                _scale_all(logits, z[a], part, wide, False)
+                add_sums(part, z[a + near :], sums, lo, min(lo + window, starts[a + 1]), wide)
     return log_likelihood
 
 

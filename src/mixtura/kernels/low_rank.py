@@ -179,23 +179,26 @@ class Gaps(NamedTuple):
         log_det = 2.0 * np.log(lower.diagonal(axis1=1, axis2=2)).sum(axis=1) - np.log(prior).sum()
         return inverse.swapaxes(1, 2) @ inverse, log_det + self.seen @ np.log(noise)
 
-    def sums(self, shares: Array, scores: Array, terms: Terms) -> tuple[Array, Array]:
-        """``Σ r E[z - μ]`` and ``[Σ r E[(z - μ)²], Σ r E[(z - μ)(z - μ)ᵀ] H]`` given what is seen.
+    def sums(
+        self, shares: Array, scaled: Array, scores: Array, terms: Terms
+    ) -> tuple[Array, Array]:
+        """``Σ s E[z - μ]`` and ``[Σ s E[(z - μ)²], Σ s E[(z - μ)(z - μ)ᵀ] H]`` given what is seen.
 
-        A missing coordinate enters by ``G_m h``; its conditional covariance ``G_m N⁻¹ G_mᵀ + Ψ_m``
-        is added through sums over the patterns (d, r, r).
+        Rows count by `scaled` s, their conditional covariances by `shares`, as in Student's t a
+        row's weight divides these. A missing coordinate enters by ``G_m h``; its conditional
+        covariance ``G_m N⁻¹ G_mᵀ + Ψ_m`` is added through sums over the patterns (d, r, r).
         """
         k, d, rank = terms.spread.shape
         first, second = np.empty((k, d)), np.empty((k, d, 1 + rank))
         hidden = 1.0 - self.seen
         for index, spread in enumerate(terms.spread):
-            share, directions = shares[:, index], terms.directions[index]
+            share, directions = scaled[:, index], terms.directions[index]
             full = self.off(terms.means[index])
             full += (scores[:, index] @ spread.T) * hidden[self.which]
             first[index] = share @ full
             second[index, :, 1:] = full.T @ (share[:, None] * (full @ directions))
             second[index, :, 0] = share @ (full * full)
-            by_pattern = np.bincount(self.which, share, len(self.seen))
+            by_pattern = np.bincount(self.which, shares[:, index], len(self.seen))
             doubt, _ = self.doubt(terms, index)
             lost = by_pattern @ hidden * terms.noise[index]
             within = self._back(hidden, by_pattern, doubt)

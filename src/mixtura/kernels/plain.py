@@ -12,11 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixtura.kernels.layout import DIAGONAL, FULL, LINEAR, SPHERICAL, width
+from mixtura.kernels.plain_forms import constrain
+from mixtura.kernels.plain_hierarchy import agglomerate
 
 __all__ = [
     "accumulate",
     "accumulate_centred",
+    "agglomerate",
     "cancellation",
+    "constrain",
     "features",
     "lloyd",
     "log_joint",
@@ -26,6 +30,7 @@ __all__ = [
 
 Array = NDArray[Any]
 
+_FEW = 1 << 15  # numbers of which a second copy costs less than a loop
 _TILE_NUMBERS = 1 << 18  # float64 numbers in the largest array of a tile: 2 MiB
 
 
@@ -268,8 +273,13 @@ def cancellation(means: Array, precisions: Array, deviations: Array, unit: float
     True
     """
     reach = np.abs(means) + 3.0 * deviations
-    if precisions.ndim == 3:
-        terms = np.einsum("ki,kij,kj->k", reach, np.abs(precisions), reach)
+    if precisions.ndim == 3 and precisions.size <= _FEW:
+        terms = ((np.abs(precisions) @ reach[:, :, None])[:, :, 0] * reach).sum(axis=1)
+    elif precisions.ndim == 3:
+        # one by one: no second copy of them all
+        each = np.broadcast_to(precisions, (len(reach), *precisions.shape[1:]))
+        pairs = zip(each, reach, strict=True)
+        terms = np.array([far @ (np.abs(one) @ far) for one, far in pairs])
     else:
         terms = (np.abs(precisions).reshape(len(means), -1) * reach**2).sum(axis=1)
     return unit * float(terms.max())

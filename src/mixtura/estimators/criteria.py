@@ -1,0 +1,50 @@
+"""What a fitted estimator says of rows: totals for the criteria, and trimming."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mixtura import _checks
+from mixtura._types import Array, Rows
+from mixtura.covariance import Family
+from mixtura.estimators import parameters
+from mixtura.fit.select import Task, n_parameters, rules, value_and_sharpness
+from mixtura.source import MemorySource
+from mixtura.trimming import Cut
+
+
+def totals(estimator: Any, X: Any, sample_weight: Any) -> tuple[float, float, float]:
+    """``Σ w log P(x)``, ``Σ w log max_k r`` and Σ w over the rows, but for those to be trimmed."""
+    both = estimator._map(X, value_and_sharpness, (2,))
+    weights = _checks.row_weights(sample_weight, len(both))
+    weights = np.ones(len(both)) if weights is None else weights
+    if estimator.cut_ is not None:
+        keys = estimator.cut_.trim.ranking(both[:, 0], estimator._rows(X))
+        weights = weights * estimator.cut_.trim.cut(keys, weights).kept(keys)
+    value, sharpness = weights @ both
+    return float(value), float(sharpness), float(weights.sum())
+
+
+def count(estimator: Any) -> int:
+    """Free parameters of the fit."""
+    k, d = estimator.mixture_.location.shape
+    rule = rules(estimator.covariance_type_)[0]
+    task = parameters.task(estimator, MemorySource(np.empty((0, d))))
+    return n_parameters(rule, k, d, task.equally(rule), task.outliers)
+
+
+def trimmed(estimator: Any, values: Array, rows: Rows) -> Array:
+    """Which rows (n,) of these log-densities the fit would have trimmed."""
+    if estimator.cut_ is None:
+        return np.zeros(len(values), dtype=bool)
+    return np.asarray(estimator.cut_.trim.ranking(values, rows) < estimator.cut_.level)
+
+
+def cut(estimator: Any, task: Task, rule: Family) -> Cut | None:
+    """Where the fit trimmed the rows it was made from; None where it did not."""
+    if task.outliers.trim == 0.0:
+        return None
+    k = estimator.mixture_.n_components
+    return task.problem(rule, k, task.told(k)).cut(estimator.mixture_)

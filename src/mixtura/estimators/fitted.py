@@ -1,0 +1,184 @@
+"""What any fitted mixture can do, by scikit-learn's names; fitting is left to the estimators."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from mixtura import _checks
+from mixtura._errors import InputError
+from mixtura._types import Array
+from mixtura.conditioning import labels as best_labels
+from mixtura.conditioning import log_sums, shares
+from mixtura.estimators import attributes, criteria, parameters
+from mixtura.estimators.convert import covariance_name, outliers_of
+from mixtura.fit.select import rules, threads
+from mixtura.inference.summary import Summary, summary
+from mixtura.inference.validation import Validation, validation
+from mixtura.io.model_file import save
+from mixtura.mixture import Mixture
+from mixtura.source import MemorySource
+from mixtura.trimming import Cut
+
+
+class FittedMixture(DensityMixin, BaseEstimator):
+    """An abstract estimator that holds a `mixture_` once its `fit` has run."""
+
+    mixture_: Mixture
+    covariance_type_: str
+    lower_bounds_: list[float]
+    cut_: Cut | None
+    random_state: Any
+    n_jobs: int | None
+
+    def predict(self, X: Any) -> Array:
+        """The most probable component of each row, (n,); -1 for noise and what is trimmed."""
+        k = self.mixture_.n_components if self._fitted() else 0
+        found = self._map(X, lambda joint: best_labels(joint, k), ()).astype(np.intp)
+        if self.cut_ is not None:
+            found[criteria.trimmed(self, self.score_samples(X), self._rows(X))] = -1
+        return found
+
+    def predict_proba(self, X: Any) -> Array:
+        """Responsibilities (n, k): the posterior probability of each component.
+
+        Rows sum to one, or to one less the probability of noise.
+        """
+        k = self.mixture_.n_components if self._fitted() else 0
+        return self._map(X, lambda joint: shares(joint)[:, :k], (k,))
+
+    def score_samples(self, X: Any) -> Array:
+        """Log-density of each row, (n,), by its observed coordinates."""
+        return self._map(X, log_sums, ())
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Mean log-density in nats a row, by weight."""
+        values = self.score_samples(X)
+        weights = _checks.row_weights(sample_weight, len(values))
+        return float(np.average(values, weights=weights))
+
+    def sample(self, n_samples: int = 1, random_state: Any = None) -> tuple[Array, Array]:
+        """Draw rows (n_samples, d) and their components (n_samples,)."""
+        self._fitted()
+        if n_samples < 1:
+            raise InputError(
+                f"Invalid value for 'n_samples': {n_samples}. At least one row is needed"
+            )
+        chosen = self.random_state if random_state is None else random_state
+        seed = check_random_state(chosen).randint(2**31 - 1)
+        return self.mixture_.sample(n_samples, int(seed), return_labels=True)
+
+    def impute(self, X: Any) -> Array:
+        """Rows with each NaN replaced by its conditional mean given the row's observed values."""
+        rows = self._rows(X)
+        return self.mixture_.impute(rows)
+
+    def outlier_weights(self, X: Any) -> Array:
+        """How much each row counts, (n,): near zero for outliers, zero for rows to be trimmed.
+
+        ``Σ_k r_ik u_ik`` with ``u = (ν + d)/(ν + δ²)`` for Student's t and one for Gaussian
+        components; with noise, responsibilities of outliers sum to little.
+        """
+        weights = self.mixture_.outlier_weights(rows := self._rows(X))
+        if self.cut_ is not None:
+            weights[criteria.trimmed(self, self.score_samples(X), rows)] = 0.0
+        return weights
+
+    def outlier_probability(self, X: Any) -> Array:
+        """Probability that each row is noise, (n,); zero where no noise was fitted."""
+        rows = self._rows(X)
+        return self.mixture_.outlier_probability(rows)
+
+    def bic(self, X: Any, sample_weight: Any = None) -> float:
+        """Bayesian information criterion ``-2 log L + p log n``; smaller is better."""
+        total, _, n = criteria.totals(self, X, sample_weight)
+        return -2.0 * total + criteria.count(self) * float(np.log(n))
+
+    def aic(self, X: Any, sample_weight: Any = None) -> float:
+        """Akaike's information criterion ``-2 log L + 2 p``; smaller is better."""
+        return -2.0 * criteria.totals(self, X, sample_weight)[0] + 2.0 * criteria.count(self)
+
+    def icl(self, X: Any, sample_weight: Any = None) -> float:
+        """Integrated completed likelihood: BIC ``- 2 Σ log max_k r_ik``; smaller is better."""
+        return self.bic(X, sample_weight) - 2.0 * criteria.totals(self, X, sample_weight)[1]
+
+    def validate(self, X: Any, sample_weight: Any = None, labels: Any = None) -> Validation:
+        """Check the fit numerically on the data, weights and labels it was fitted to.
+
+        Returns
+        -------
+        Validation
+            Facts with their figures and what each means; prints as a table.
+        """
+        rows = self._rows(X)
+        source = MemorySource(*_checks.weighted(rows, sample_weight))
+        task = parameters.task(self, source, labels=labels)
+        rule = rules(self.covariance_type_)[0]
+        problem = task.problem(rule, self.n_components_, task.told(self.n_components_))
+        return validation(problem, self.mixture_, self.lower_bounds_)
+
+    def summary(self, X: Any = None, **options: Any) -> Summary:
+        """A printed account of the fit, with criteria and sizes if given X: `mixtura.summary`."""
+        return summary(self, X, **options)
+
+    def save(self, path: Any) -> None:
+        """Write the mixture to a model file ``*.mixtura``; read it with `mixtura.load`."""
+        self._fitted()
+        save(self.mixture_, path, {"covariance_type": self.covariance_type_})
+
+    @classmethod
+    def from_mixture(cls, mixture: Mixture, **parameters: Any) -> Self:
+        """A fitted estimator with a given mixture."""
+        name = covariance_name(mixture.structure)
+        given = {**outliers_of(mixture), **parameters}
+        estimator = cls(mixture.n_components, covariance_type=name, **given)
+        estimator.mixture_, estimator.covariance_type_ = mixture, name
+        estimator.converged_, estimator.n_iter_, estimator.lower_bounds_ = True, 0, []
+        estimator.n_features_in_, estimator.selection_ = mixture.n_features, None
+        estimator.cut_ = None
+        if mixture.feature_names is not None:
+            estimator.feature_names_in_ = np.array(mixture.feature_names, dtype=object)
+        return estimator
+
+    def _map(self, X: Any, finish: Any, tail: tuple[int, ...]) -> Array:
+        """Apply `finish` to the log joint of every row, block by block, side by side."""
+        rows = self._rows(X)
+        source = MemorySource(rows, threads=threads(self.n_jobs))
+        out = np.empty((len(rows), *tail))
+        source.each(lambda block, place: self.mixture_.fill(block, finish, out[place]))
+        return out
+
+    def _rows(self, X: Any) -> Any:
+        self._fitted()
+        X = _checks.eager(X)
+        read = _checks.table(X)
+        validate_data(self, X, skip_check_array=True, reset=False)
+        if read.rows.shape[1] != self.n_features_in_:
+            return _checks.rows_like(read.rows, self.n_features_in_)
+        return read.rows
+
+    def _fitted(self) -> bool:
+        check_is_fitted(self, "mixture_")
+        return True
+
+    # ---- what was fitted, by scikit-learn's names
+
+    n_components_ = attributes.n_components
+    weights_ = attributes.weights
+    means_ = attributes.means
+    covariances_ = attributes.covariances
+    precisions_ = attributes.precisions
+    precisions_cholesky_ = attributes.precisions_cholesky
+    dof_ = attributes.dof
+    noise_share_ = attributes.noise_share
+    lower_bound_ = attributes.lower_bound
+    trace_ = attributes.trace
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags

@@ -1,0 +1,113 @@
+"""Degrees of freedom: the maximum of the expected log-likelihood, all else held."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import numpy as np
+from scipy.special import digamma, gammaln, polygamma
+
+from mixtura._types import Array
+from mixtura.block import Block
+from mixtura.expectation import Assign, assigned
+from mixtura.law import LEAST, MOST, StudentT
+from mixtura.mixture import Mixture
+from mixtura.source import Source
+from mixtura.trimming import Cut
+
+_ROUNDS, _LONGEST, _NEAR = 60, 2.0, 1e-6
+"""Newton's steps at most; the longest, in log ν; and the last, whose square is the error left."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What the rows tell of one ν: squared distances, observed coordinates, weights; (m,) each."""
+
+    squared: Array
+    features: Array
+    weights: Array
+
+    def curve(self, log_dof: float) -> tuple[float, float, float]:
+        """Expected log-likelihood up to a constant, and its first two derivatives by log ν.
+
+        ``Σ r [log Γ((ν+p)/2) - log Γ(ν/2) - ½ p log ν - ½ (ν+p) log(1 + δ²/ν)]``.
+        """
+        dof = float(np.exp(log_dof))
+        p, weights = self._patterns
+        half = 0.5 * (dof + p)
+        far = self.squared / (dof + self.squared)
+        logs, near = np.log1p(self.squared / dof), (dof + self.features) * far / dof
+        constant = gammaln(half) - gammaln(0.5 * dof) - 0.5 * p * log_dof
+        value = weights @ constant - 0.5 * (self.weights @ ((dof + self.features) * logs))
+        slope = weights @ (digamma(half) - digamma(0.5 * dof) - p / dof)
+        slope += self.weights @ (near - logs)
+        bend = weights @ (0.5 * polygamma(1, half) - 0.5 * polygamma(1, 0.5 * dof) + p / dof**2)
+        bend += self.weights @ (2.0 * far / dof - near * (2.0 - far) / dof)
+        first = 0.5 * dof * slope
+        return float(value), float(first), float(first + 0.5 * dof**2 * bend)
+
+    @cached_property
+    def _patterns(self) -> tuple[Array, Array]:
+        """How many coordinates rows have, and the weight of the rows that have so many."""
+        p, inverse = np.unique(self.features, return_inverse=True)
+        return p, np.bincount(inverse.ravel(), self.weights, len(p))
+
+
+def freed(
+    mixture: Mixture, source: Source, assign: Assign, cutting: Callable[[Mixture], Cut | None]
+) -> Mixture:
+    """The mixture with the degrees of freedom that its law leaves to the data.
+
+    The responsibilities are those of the mixture as it comes, so the log-likelihood cannot fall
+    (ECME; Liu & Rubin 1994). Bounded to [1, 500].
+    """
+    law, cut = mixture.law, cutting(mixture)
+    assert isinstance(law, StudentT)
+    found = [one for part in source.map(partial(_told, mixture, assign, cut)) for one in part]
+    squared, features, shares = (np.concatenate([one[i] for one in found]) for i in range(3))
+    if law.tie == "common":
+        spread = np.repeat(features, shares.shape[1])
+        best = solved(Evidence(squared.ravel(), spread, shares.ravel()), law.dof[0])
+        return mixture.changed(law=StudentT(np.full(len(law.dof), best), "common"))
+    dof = [
+        solved(Evidence(squared[:, c], features, shares[:, c]), law.dof[c])
+        for c in range(len(law.dof))
+    ]
+    return mixture.changed(law=StudentT(np.array(dof), "own"))
+
+
+def solved(evidence: Evidence, start: float) -> float:
+    """The ν in [1, 500] that maximises; never worse than `start`.
+
+    Newton's method on log ν inside a bracket that every slope narrows.
+    """
+    ends, known = [float(np.log(LEAST)), float(np.log(MOST))], [False, False]
+    first = at = min(max(float(np.log(start)), ends[0]), ends[1])
+    value, slope, bend = evidence.curve(at)
+    begun = value
+    for _ in range(_ROUNDS):
+        side = 0 if slope > 0 else 1
+        ends[side], known[side] = at, True
+        step = -slope / bend if bend < 0 else float(np.copysign(_LONGEST, slope))
+        last, at = at, at + min(max(step, -_LONGEST), _LONGEST)
+        at = min(max(at, ends[0]), ends[1])
+        if at != last and at == ends[1 - side] and known[1 - side]:
+            at = (ends[0] + ends[1]) / 2
+        value, slope, bend = evidence.curve(at)
+        if abs(at - last) < _NEAR:
+            break
+    return float(np.exp(at if value >= begun else first))
+
+
+def _told(
+    mixture: Mixture, assign: Assign, cut: Cut | None, block: Block
+) -> list[tuple[Array, Array, Array]]:
+    """Squared distances (m, k), coordinates (m,) and weighted shares (m, k), by pattern."""
+    out = []
+    for pattern, part in block.parts:
+        one = assigned(mixture, part, pattern, assign, cut)
+        features = np.full(len(one.squared), float(pattern.observed.sum()))
+        out.append((one.squared, features, one.shares))
+    return out

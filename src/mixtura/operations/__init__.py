@@ -1,0 +1,1 @@
+"""What is done with a mixture: a mixture in, a mixture or numbers out."""

@@ -1,0 +1,73 @@
+"""Impartial trimming: a share of the rows, those of least density, is left out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mixtura._types import Array, Mask, Rows
+
+ENTROPY = 0.5 * (1.0 + float(np.log(2.0 * np.pi)))
+"""Nats of a standard normal cell."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trim:
+    """How rows are ranked, and how many are left out.
+
+    Rows are ranked by log-density in the units of the data. A cell that was not observed counts as
+    one of average density for its column, so that rows with different gaps can be compared.
+
+    Attributes
+    ----------
+    share : float
+        Of the rows' total weight.
+    log_scale : (d,)
+        Logarithms of the frame's scales.
+    absent : (d,)
+        Nats that a cell of average density would have taken from the row.
+    """
+
+    share: float
+    log_scale: Array
+    absent: Array
+
+    @classmethod
+    def of(cls, share: float, scale: Array, deviation: Array) -> Trim:
+        """For columns of these deviations in frame coordinates."""
+        log_scale = np.log(scale)
+        return cls(share, log_scale, ENTROPY + np.log(deviation) - log_scale)
+
+    def keys(self, values: Array, observed: Mask) -> Array:
+        """What rows are ranked by, (m,), for their log-densities in the frame."""
+        return np.asarray(values + (self.log_scale[observed].sum() - self.absent[~observed].sum()))
+
+    def ranking(self, values: Array, rows: Rows) -> Array:
+        """What rows (m, d) are ranked by for their log-densities in the units of the data."""
+        return np.asarray(values - np.isnan(rows) @ self.absent)
+
+    def cut(self, keys: Array, weights: Array) -> Cut:
+        """Where the ranking is cut so that exactly the share of the weight is left out."""
+        order = np.argsort(keys, kind="stable")
+        below = np.cumsum(weights[order])
+        out = self.share * below[-1]
+        place = int(np.searchsorted(below, out * (1.0 + 1e-12), "right"))
+        level = float(keys[order[min(place, len(keys) - 1)]])
+        at = float(weights[keys == level].sum())
+        under = float(weights[keys < level].sum())
+        fraction = 1.0 - (out - under) / at if at > 0 else 1.0
+        return Cut(self, level, float(np.clip(fraction, 0.0, 1.0)))
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """The ranking cut: rows above the level are kept, those at it by a fraction of their weight."""
+
+    trim: Trim
+    level: float
+    fraction: float
+
+    def kept(self, keys: Array) -> Array:
+        """Share of each row's weight that is kept, (m,)."""
+        return np.where(keys > self.level, 1.0, np.where(keys == self.level, self.fraction, 0.0))
