@@ -13,6 +13,7 @@ from mixtura.fit.fitting import Field
 from mixtura.fit.problem import Problem, Summary, summarize
 from mixtura.fit.sample import Draw, draw, sample_size, viewed
 from mixtura.fit.start import Partitions, entrants
+from mixtura.kernels.layout import FACTOR
 from mixtura.source import MemorySource
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ class Ground:
         flat = ("flat", problem.family.name, *place)
         sample = viewed(problem, drawn, self._keep(flat, lambda: viewed(problem, drawn).flat))
         fields = 2 * self._task.fields  # at most: a tournament takes as many as it can afford
-        made = ("starts", k, *place)
+        low_rank = problem.family.moments.shape == FACTOR  # has an entrant of its own
+        made = ("starts", k, low_rank, *place)
         starts = self._keep(made, lambda: Partitions(entrants(sample, k, rng, fields)))
         return Field(sample, starts)
 

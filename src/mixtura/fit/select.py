@@ -16,7 +16,7 @@ from mixtura import _checks, kernels
 from mixtura._errors import InputError, InputTypeError, MixturaError, MixturaWarning
 from mixtura._types import Array, Indices
 from mixtura.block import Block
-from mixtura.covariance import FAMILIES, UNIVARIATE, Family, family
+from mixtura.covariance import FAMILIES, UNIVARIATE, Factor, Family, named
 from mixtura.expectation import hard, soft
 from mixtura.fit import verdict
 from mixtura.fit.averaging import FAR
@@ -280,14 +280,14 @@ def counts(components: Any) -> list[int]:
 
 def rules(families: Any, d: int | None = None) -> list[Family]:
     """Families from "all", a name, or names; for one column, "all" are the two that differ."""
-    if isinstance(families, str) and families != "all":
-        return [family(families, d)]
+    if isinstance(families, (str, Factor)) and families != "all":
+        return named(families, d)
     if families is None or not hasattr(families, "__iter__") or not list(families):
         raise InputTypeError(f'covariance_type={families!r}: use a name, names or "all"')
     names = list(FAMILIES) if isinstance(families, str) else list(families)
     if d == 1 and names == list(FAMILIES):
         names = list(UNIVARIATE)
-    return [family(name, d) for name in names]
+    return [rule for name in names for rule in named(name, d)]
 
 
 def threads(n_jobs: int | None) -> int:

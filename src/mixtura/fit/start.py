@@ -14,8 +14,10 @@ from mixtura._types import Array, Indices, Mask
 from mixtura.fit import seeds
 from mixtura.fit.em import Fit, Stop, race, race_from_labels, run
 from mixtura.fit.hierarchical import agglomerated
+from mixtura.fit.principal import EXACT
 from mixtura.fit.sample import Sample, from_labels, named, on_floor, partitioned
-from mixtura.kernels.layout import FULL
+from mixtura.fit.subspaces import MOST, by_angle
+from mixtura.kernels.layout import FACTOR, FULL
 from mixtura.mixture import Mixture
 
 Seeder = Callable[[Array, Array, int, np.random.Generator], Array]
@@ -109,7 +111,8 @@ def tournament(
 def _affordable(small: Sample, k: int) -> int:
     """How many entrants to let climb: fewer where a step is dear, so that starts stay cheap."""
     m, d = small.spaces[0].shape
-    numbers = d * d if small.problem.family.moments.shape == FULL else d
+    moments = small.problem.family.moments
+    numbers = d * d if moments.shape == FULL else d * (1 + moments.rank)
     step = 1.3e-10 * m * k * (numbers + 20)  # seconds, at some thirty GFlop/s
     return int(np.clip(_BUDGET / (10 * step), 3 if step < 0.1 else 1, len(_FIELD)))
 
@@ -213,6 +216,9 @@ def entrants(small: Sample, k: int, rng: np.random.Generator, fields: int = 1) -
     if small.told is not None:
         places = seeds.labelled(small.spaces[0], small.weights, small.told, rng)
         yield "labels", partitioned(small, places)
+    if small.problem.family.moments.shape == FACTOR and k < len(small.weights) <= MOST:
+        angles = by_angle(small.spaces[0], small.weights, k, rng)
+        yield "angles", _canonical(named(small, angles, k), small)
     for _ in range(fields):
         for name, seeder, space in _FIELD:
             if seeder is None:
@@ -233,7 +239,9 @@ def _canonical(labels: Indices, small: Sample) -> Indices:
 
 def hierarchical_labels(small: Sample, k: int, rng: np.random.Generator, most: int) -> Indices:
     """Labels (m,) from a tree of `most` rows at most, named as the rows' own labels tell."""
-    return named(small, agglomerated(small.spaces[0], small.weights, k, rng, most), k)
+    many = small.spaces[0].shape[1] > EXACT
+    rows = small.spaces[1] if many else small.spaces[0]
+    return named(small, agglomerated(rows, small.weights, k, rng, most), k)
 
 
 class Partitions:
