@@ -32,6 +32,10 @@ class Criterion(StrEnum):
     aic = "aic"
     icl = "icl"
     cv = "cv"
+    sabic = "sabic"
+    caic = "caic"
+    hqc = "hqc"
+    slope = "slope"
 
 
 class Form(StrEnum):

@@ -44,7 +44,9 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
     covariance_type : str or sequence of str, default="full"
         "full", "tied", "diag", "spherical", "equal-spherical" or their mclust names VVV, EEE, VVI,
         VII, EII; EEI, VEI, EVI, VEE, EVE, VVE, EEV, VEV, EVV; E or V for one column. Several, or
-        "all", are compared by `criterion`.
+        "all", are compared by `criterion`. Mixtures of factor analyzers and of principal
+        components, at a cost linear in the columns: "factor:3", "ppca:3", and other kinds of
+        `mixtura.covariance.Factor`; "factor:1-5" and "factor:auto" compare ranks.
     tol : float, default=1e-6
         The climb ends when the estimate of the gain that remains, in nats a row, is below.
     reg_covar : float or "auto", default="auto"

@@ -13,7 +13,7 @@ from mixtura.expectation import hard, soft
 from mixtura.fit.em import Stop
 from mixtura.fit.given import Start
 from mixtura.fit.outliers import Outliers, asked
-from mixtura.fit.select import CRITERIA, Task, threads
+from mixtura.fit.select import Task, criterion, threads
 from mixtura.source import MemorySource
 
 _ASSIGN = {"soft": soft, "hard": hard}
@@ -34,8 +34,7 @@ def checked(estimator: Any) -> None:
             raise InputTypeError(f"{name}={value!r} must be a number, at least {low}")
         if not value >= low:
             raise InputError(f"{name}={value!r} must be at least {low}")
-    if estimator.criterion not in CRITERIA:
-        raise InputError(f"criterion={estimator.criterion!r}: use one of {CRITERIA}")
+    criterion(estimator.criterion)
     ridge = 0.0 if estimator.reg_covar == "auto" else estimator.reg_covar
     if not isinstance(ridge, (int, float, np.number)) or not ridge >= 0:
         raise InputError(f'reg_covar={estimator.reg_covar!r}: use "auto" or a number, at least 0')

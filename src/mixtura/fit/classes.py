@@ -243,11 +243,13 @@ def _family(plan: Plan, rule: Family) -> tuple[Candidate, Mixture | None, tuple[
         covariance_type=rule.name,
         log_likelihood=value,
         n_parameters=p,
-        score=scores[task.criterion],
+        score=scores[str(task.criterion)],
         converged=outcome.fit.converged,
         degenerate=outcome.degenerate,
         n_iter=outcome.fit.n_iter,
-        **scores,
+        bic=scores["bic"],
+        aic=scores["aic"],
+        icl=scores["icl"],
     )
     return candidate, mixture, tuple(_named(note, plan.names) for note in outcome.notes)
 

@@ -141,7 +141,7 @@ def tree(rows: Array, weights: Array, model: str, ridge: float = RIDGE) -> tuple
     centred = rows - weights @ rows / total
     unit = float(np.mean(weights @ centred**2 / total))
     bound = ridge * (unit if unit > 0 else 1.0) * (total if model == "EEE" else 1.0)
-    return kernels.active().agglomerate(centred, weights, bound, MODELS[model])  # type: ignore[no-any-return]
+    return kernels.active().agglomerate(centred, weights, bound, MODELS[model])
 
 
 def agglomerated(

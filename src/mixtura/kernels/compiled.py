@@ -427,7 +427,13 @@ def _native(rows: Array) -> Array:
 
 def _frozen(values: Array, dtype: Any = np.float64) -> Array:
     """Contiguous and read-only, whatever it was: each combination would be compiled anew."""
-    out = np.require(values, dtype, ["C", "A"]).view()
+    flags = values.flags
+    if values.dtype is not np.dtype(dtype) or not (flags.c_contiguous and flags.aligned):
+        values = np.require(values, dtype, ["C", "A"])
+        flags = values.flags
+    if not flags.writeable:
+        return values
+    out = values.view()
     out.setflags(write=False)
     return out
 

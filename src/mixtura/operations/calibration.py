@@ -104,8 +104,7 @@ def calibration(
 
     Examples
     --------
-    >>> from mixtura import Mixture
-    >>> from mixtura.operations.calibration import calibration
+    >>> from mixtura import Mixture, calibration
     >>> mixture = Mixture([1.0], [[0.0]], [[[1.0]]])
     >>> calibration(mixture, [-1.0, 0.0, 1.0]).pit.round(3)
     array([0.159, 0.5  , 0.841])

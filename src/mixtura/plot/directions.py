@@ -161,7 +161,7 @@ class DirectionsDisplay:
         points, labels = self._plane(pair)[some], self.labels[some]
         colors = shades(labels, density_of_ink(len(some)))
         draw_points(ax, points, labels, colors, dot_size(len(some)))
-        draw_ellipses(ax, curves, self.owners)
+        draw_ellipses(ax, curves, self.owners.tolist())
         if len(pair) == 2 and len(self.owners) == len(self.names):
             draw_centres(ax, marginal.means)
         self._frame(ax, pair, spans(self.points[:, pair], marginal, max(probabilities)))
