@@ -26,9 +26,17 @@ def squared_distances(mixture: Parts, rows: Rows, observed: Mask) -> Array:
     return np.asarray(-2.0 * gaussian_joint(mixture, rows, observed, nothing, nothing))
 
 
+def component_joint(mixture: Parts, squared: Array, observed: Mask) -> Array:
+    """``log π_k + log p(z | k)``, (m, k), of rows at squared distances (m, k)."""
+    log_det = mixture.observed(observed).structure.log_det
+    logs = mixture.law.log_densities(squared, log_det, int(observed.sum()))
+    return np.asarray(logs + mixture.log_weights)
+
+
 def joint_at(mixture: Parts, squared: Array, observed: Mask) -> Array:
     """Log joint of rows at squared distances (m, k), a last column for noise if there is any."""
-    return joint_with(mixture, squared, mixture.observed(observed).structure.log_det, observed)
+    log_det = mixture.observed(observed).structure.log_det
+    return joint_with(mixture, squared, log_det, observed)
 
 
 def joint_with(mixture: Parts, squared: Array, log_det: Array, observed: Mask) -> Array:
@@ -36,7 +44,7 @@ def joint_with(mixture: Parts, squared: Array, log_det: Array, observed: Mask) -
     logs = mixture.law.log_densities(squared, log_det, int(observed.sum())) + mixture.log_weights
     noise = mixture.noise
     if noise is None:
-        return np.asarray(logs)
+        return logs
     with np.errstate(divide="ignore"):
         beside, within = np.log1p(-noise.share), np.log(noise.share)
     even = np.full((len(logs), 1), within + noise.log_density(observed))
@@ -103,19 +111,21 @@ def distances_with_gaps(mixture: Parts, block: Block) -> tuple[Array, Array]:
 def conditioned(mixture: Parts, row: Rows) -> dict[str, Any]:
     """The fields of the mixture of a row's (1, d) missing coordinates given the others."""
     observed = ~np.isnan(row[0])
-    rest, seen, k = np.flatnonzero(~observed), mixture.observed(observed), len(mixture.weights)
+    rest, seen = np.flatnonzero(~observed), mixture.observed(observed)
     squared = squared_distances(mixture, row, observed)
-    joint = joint_at(mixture, squared, observed)
     law, factor = mixture.law.given(squared[0], int(observed.sum()))
     off = mixture.frame.read(row)[0, observed] - mixture.location[:, observed]
-    noise = None if mixture.noise is None else mixture.noise.marginal(rest)
+    noise = mixture.noise
+    if noise is not None:
+        lost = shares(joint_at(mixture, squared, observed))[0, -1]
+        noise = noise.marginal(rest).sharing(lost)
     return {
-        "weights": shares(joint[:, :k])[0],
+        "weights": shares(component_joint(mixture, squared, observed))[0],
         "location": mixture.location[:, rest] + seen.lead(off),
         "structure": seen.rest(factor),
         "frame": mixture.frame.take(rest),
         "law": law,
-        "noise": None if noise is None else noise.sharing(shares(joint)[0, -1]),
+        "noise": noise,
     }
 
 

@@ -69,6 +69,8 @@ class Parsimonious:
             axes=None if before is None else common_axes(before),
             volumes=None if before is None else np.exp(before.log_det / before.d),
         )
+        if covariances.ndim == 3:  # volumes in common can stretch a thin one beyond all digits
+            covariances = guard.definite(covariances)
         return self._structure(covariances, axes)
 
     def from_array(self, array: Array, k: int, d: int) -> FullCovariances | DiagonalCovariances:

@@ -14,6 +14,7 @@ from mixtura.covariance import common_axes, with_axes
 from mixtura.expectation import LOSS, LOSS_SINGLE, fits, hard, soft
 from mixtura.fit.accelerate import Stride, onward, path
 from mixtura.fit.problem import Point, Problem
+from mixtura.fit.sample import on_floor
 from mixtura.kernels.layout import DIAGONAL, FACTOR, FULL
 from mixtura.mixture import Mixture
 
@@ -34,11 +35,19 @@ class Stop:
         E+M steps at most.
     accelerate : bool
         Take SQUAREM leaps.
+    flat : int or None
+        End a climb, too, once a component lies on the floor in more directions than these: its
+        likelihood grows without bound and says nothing. None climbs on.
     """
 
     tol: float = 1e-6
     max_iter: int = 1000
     accelerate: bool = True
+    flat: int | None = None
+
+    def lost(self, problem: Problem, mixture: Mixture) -> bool:
+        """Whether a climb is to be given up."""
+        return self.flat is not None and bool((on_floor(mixture, problem.guard) > self.flat).any())
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +105,7 @@ def _climbed(
     in_bursts = stop.accelerate and problem.family.moments.shape == FACTOR
     leaping = in_bursts or (stop.accelerate and problem.assign is not hard)
     stride = Stride(gained=np.inf if in_bursts else 0.0)
-    while steps < stop.max_iter:
+    while steps < stop.max_iter and not stop.lost(problem, here.mixture):
         points = [here]
         for _ in range(min(2, stop.max_iter - steps)):
             points.append(problem.at(problem.maximized(points[-1].data, points[-1].mixture)))
@@ -176,6 +185,14 @@ def race_from_labels(problem: Problem, labels: Indices, k: int, stop: Stop) -> l
     if _most(ends, stop):
         return ends
     return [fit if fit is not None and _over(fit, stop) else None for fit in ends]
+
+
+def smooth(problem: Problem, start: Mixture, stop: Stop) -> Fit | None:
+    """A climb that comes near no collapse; None where it does."""
+    if not _able(problem, start.n_components):
+        return run(problem, start, stop)
+    begun = _compiled(problem, [start], stop)[0]
+    return begun if begun is not None and _over(begun, stop) else None
 
 
 def _most(fits: Sequence[Fit | None], stop: Stop) -> bool:

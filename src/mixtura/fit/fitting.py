@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -95,12 +95,23 @@ def fitted(
             fit = run(problem, problem.outliers.fitted_out(start), stop, follow)
         fit, rescued = _rescued(problem, small, fit, stop, follow)
         fit, disagreement = _second_opinion(problem, small, fit, finalists, stop)
+    told = rescued if start_given else []
+    return finished(problem, small, fit, finalists, [*told, *disagreement])
+
+
+def finished(
+    problem: Problem,
+    small: Sample,
+    fit: Fit,
+    finalists: Sequence[Finalist] = (),
+    notes: Sequence[Note] = (),
+) -> Outcome:
+    """A fit with its standing, its components in order unless labels or the user named them."""
     if finalists and small.told is None:
         fit = ordered(fit)
     bad = collapsed(fit, small)
-    told = rescued if start_given else []
-    notes = [*_column_notes(problem, small), *told, *_notes(fit, bad, small), *disagreement]
-    return Outcome(fit, tuple(finalists), bool(bad.any()), tuple(notes))
+    every = [*_column_notes(problem, small), *notes, *_notes(fit, bad, small)]
+    return Outcome(fit, tuple(finalists), bool(bad.any()), tuple(every))
 
 
 def seconds(problem: Problem, k: int) -> float:

@@ -14,7 +14,7 @@ from mixtura.block import Block
 from mixtura.covariance import FAMILIES, RATIO, Factor, Family, Guard
 from mixtura.expectation import LOSS_SINGLE, Assign, cancellation, expectation, ranked, soft
 from mixtura.fit.degrees import freed
-from mixtura.fit.outliers import NONE, Outliers
+from mixtura.fit.outliers import NONE, Outliers, bulk
 from mixtura.fit.principal import nearest
 from mixtura.frame import Frame
 from mixtura.kernels.layout import FACTOR, second_width
@@ -241,8 +241,20 @@ def with_prior(problem: Problem, prior: object, k: int) -> Problem:
 
 
 def with_outliers(problem: Problem, outliers: Outliers) -> Problem:
-    """The problem with heavy tails, noise or trimming."""
-    return replace(problem, outliers=outliers.over(problem.source, problem.frame))
+    """The problem with heavy tails, noise or trimming, framed by the bulk of the rows."""
+    if outliers.none:
+        return problem
+    middle, deviation = bulk(problem.source, problem.summary.deviation)
+    frame = Frame(middle, _scales(deviation, problem.family.one_scale))
+    return replace(
+        problem,
+        frame=frame,
+        summary=replace(problem.summary, mean=middle, deviation=deviation),
+        guard=replace(
+            problem.guard, ridge=problem.guard.ridge * (frame.scale / problem.frame.scale) ** 2
+        ),
+        outliers=outliers.over(problem.source, frame),
+    )
 
 
 def summarize(source: Source) -> Summary:

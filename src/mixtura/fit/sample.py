@@ -88,7 +88,7 @@ def draw(problem: Problem, k: int, rng: np.random.Generator) -> Draw:
         block = problem.source.take(np.sort(rng.choice(n, size=size, replace=False)))
     else:
         block = problem.source.take(slice(None))
-    block = _merged(block)
+    block = merged(block)
     z = np.nan_to_num(problem.frame.read(block.rows), nan=0.0)
     told = None if block.plausibility is None else np.exp(block.plausibility)
     spaces = np.asfortranarray(z), np.asfortranarray(_whitened(z, block.weight()))
@@ -229,7 +229,7 @@ def smoothed(data: Statistics, problem: Problem) -> Statistics:
     return data + about.about(data.pivot)
 
 
-def _merged(block: Block) -> Block:
+def merged(block: Block) -> Block:
     """Sorted rows; equal ones merged into one with the sum of their weights."""
     weights = block.weight()
     kept = np.flatnonzero(weights > 0)

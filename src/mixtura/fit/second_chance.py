@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixtura._errors import MixturaError
 from mixtura.covariance import Family
 from mixtura.expectation import soft
 from mixtura.fit import nesting
-from mixtura.fit.em import Stop, race
-from mixtura.fit.fitting import Field, Outcome, fitted, ordered
+from mixtura.fit.em import Stop, race, smooth
+from mixtura.fit.fitting import Field, Outcome, finished
 from mixtura.fit.problem import Problem
+from mixtura.fit.sample import Sample
+from mixtura.fit.start import collapsed
 from mixtura.mixture import Mixture
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def _raised(task: Task, cell: Cell, done: Mapping[tuple[int, str], Cell]) -> Cel
     for inner in sorted(_nested(task, cell, done), key=lambda other: -other.value)[:TRIES]:
         if inner.value <= cell.value + slack:
             break
-        again = _again(task, cell, inner)
+        again = _again(cell, inner, task.stop)
         if again is not None and replace(cell, outcome=again).value > cell.value:
             cell = replace(cell, outcome=again)
     return cell
@@ -110,23 +111,28 @@ def _nested(task: Task, cell: Cell, done: Mapping[tuple[int, str], Cell]) -> lis
     return [other for other in found if np.isfinite(other.value)]
 
 
-def _again(task: Task, cell: Cell, inner: Cell) -> Outcome | None:
-    """The fit from the best start that a nested fit gives."""
-    assert cell.problem is not None and cell.field is not None and inner.outcome is not None
-    problem, k = cell.problem, cell.k
+def _again(cell: Cell, inner: Cell, stop: Stop) -> Outcome | None:
+    """The fit from the best start that a nested fit gives, if it is sound."""
+    assert cell.problem is not None and cell.field is not None
+    assert cell.outcome is not None and inner.outcome is not None
+    problem, small = cell.problem, cell.field.small
     mixture = inner.outcome.fit.mixture
     try:
-        starts = [nesting.embedded(problem, one) for one in nesting.splits(mixture, k)]
-        start = _best(problem, starts, task.stop)
-        again = fitted(problem, k, task.rng(k), start=start, stop=task.stop, field=cell.field)
-    except (MixturaError, np.linalg.LinAlgError):
+        starts = [nesting.embedded(problem, one) for one in nesting.splits(mixture, cell.k)]
+        start = _best(problem, small, starts, replace(stop, flat=small.flat))
+        fit = None if start is None else smooth(problem, start, replace(stop, flat=small.flat))
+    except np.linalg.LinAlgError:
         return None
-    return again if task.labels is not None else replace(again, fit=ordered(again.fit))
+    if fit is None or collapsed(fit, small).any():
+        return None
+    return finished(problem, small, fit, cell.outcome.finalists)
 
 
-def _best(problem: Problem, starts: Sequence[Mixture], stop: Stop) -> Mixture:
-    """The start that is the most likely after some steps."""
+def _best(problem: Problem, small: Sample, starts: Sequence[Mixture], stop: Stop) -> Mixture | None:
+    """The start that is the most likely after some steps, of those that are sound."""
     if len(starts) == 1:
         return starts[0]
     trial = replace(stop, max_iter=min(TRIAL, stop.max_iter))
-    return max(race(problem, starts, trial), key=lambda fit: fit.value).mixture
+    ends = race(problem, starts, trial, spare=True)
+    sound = [fit for fit in ends if not collapsed(fit, small).any()]
+    return max(sound, key=lambda fit: fit.value).mixture if sound else None

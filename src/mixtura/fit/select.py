@@ -28,6 +28,7 @@ from mixtura.fit.ground import Ground
 from mixtura.fit.held_out import cross_validated
 from mixtura.fit.outliers import NONE, Outliers, asked
 from mixtura.fit.problem import Problem, Summary, state, with_outliers, with_prior
+from mixtura.fit.robust import distinct
 from mixtura.fit.second_chance import Cell, nested_apply, settled
 from mixtura.fit.selection import Candidate, Selection
 from mixtura.mixture import Mixture
@@ -58,6 +59,8 @@ class Task:
         self, rule: Family, k: int, source: MemorySource, summary: Summary | None = None
     ) -> Problem:
         """The problem of one cell; a `summary` of the rows is made unless it is there."""
+        if not self.outliers.none and isinstance(self.start.how, str):
+            source, summary = distinct(source, k), None
         stated = state(
             source,
             rule,
@@ -304,8 +307,9 @@ def _cell(task: Task, ground: Ground, k: int, rule: Family) -> Cell:
         problem = ground.problem(rule, k)
         field = ground.field(problem, k)
         start = given_start(problem, k, task.start, task.rng(k))
+        stop = replace(task.stop, flat=field.small.flat)
         outcome = fitted(
-            problem, k, task.rng(k), start=start, stop=task.stop, fields=task.fields, field=field
+            problem, k, task.rng(k), start=start, stop=stop, fields=task.fields, field=field
         )
     except MixturaError as error:
         return Cell(k, rule, failure=str(error))

@@ -124,7 +124,7 @@ def _begun(small: Sample, k: int, entering: list[Entrant], steps: int) -> list[F
     """
     if not entering:
         return []
-    problem, stop = small.problem, Stop(1e-7, steps)
+    problem, stop = small.problem, Stop(1e-7, steps, flat=small.flat)
     distinct = {labels.tobytes(): labels for _, labels in entering}
     fits = race_from_labels(problem, np.stack([*distinct.values()]), k, stop)
     enough = sum(fit is not None for fit in fits) > max(1, len(fits) // 2)
@@ -142,7 +142,7 @@ def _onward(small: Sample, standing: list[Finalist], steps: int) -> list[Finalis
     there = [one for one in standing if one.fit.converged]
     moving = [one for one in standing if not one.fit.converged]
     starts = [one.fit.mixture for one in moving]
-    fits = race(small.problem, starts, Stop(1e-7, steps), spare=True)
+    fits = race(small.problem, starts, Stop(1e-7, steps, flat=small.flat), spare=True)
     for one, fit in zip(moving, fits, strict=True):
         there.append(Finalist(one.name, fit.after(one.fit), small))
     return there
