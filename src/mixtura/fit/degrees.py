@@ -12,8 +12,10 @@ from scipy.special import digamma, gammaln, polygamma
 from mixtura._types import Array
 from mixtura.block import Block
 from mixtura.expectation import Assign, assigned
+from mixtura.kernels.layout import FACTOR
 from mixtura.law import LEAST, MOST, StudentT
 from mixtura.mixture import Mixture
+from mixtura.projected import told_by_factors
 from mixtura.source import Source
 from mixtura.trimming import Cut
 
@@ -105,6 +107,8 @@ def _told(
     mixture: Mixture, assign: Assign, cut: Cut | None, block: Block
 ) -> list[tuple[Array, Array, Array]]:
     """Squared distances (m, k), coordinates (m,) and weighted shares (m, k), by pattern."""
+    if mixture.structure.shape == FACTOR:
+        return told_by_factors(mixture, block, assign, cut)
     out = []
     for pattern, part in block.parts:
         one = assigned(mixture, part, pattern, assign, cut)
