@@ -148,7 +148,7 @@ HOSTILE = {
     "JSON NaN": ({"model.json": described(version=float("nan"))}, "NaN is not allowed"),
     "JSON list": ({"model.json": b"[]"}, "does not say"),
     "other format": ({"model.json": described(format="x")}, "does not say"),
-    "newer": ({"model.json": described(version=2)}, "newer mixtura.*pip install --upgrade"),
+    "newer": ({"model.json": described(version=3)}, "newer mixtura.*pip install --upgrade"),
     "no version": ({"model.json": described(version="1")}, "version is '1'"),
     "huge k": ({"model.json": described(components=10**9)}, "declares"),
     "k of 2^70": ({"model.json": described(components=2**70)}, "components is"),

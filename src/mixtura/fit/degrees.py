@@ -19,8 +19,8 @@ from mixtura.projected import told_by_factors
 from mixtura.source import Source
 from mixtura.trimming import Cut
 
-_ROUNDS, _LONGEST, _NEAR = 60, 2.0, 1e-6
-"""Newton's steps at most; the longest, in log ν; and the last, whose square is the error left."""
+_ROUNDS, _LONGEST, _NEAR = 60, 2.0, 1e-3
+"""Newton's steps at most; the longest, in log ν; and the last, whose square is about the error."""
 
 
 @dataclass(frozen=True, eq=False)
