@@ -134,16 +134,14 @@ def hierarchical(
     return Tree(model, merges, costs, _nearest(distinct, taken)[leaf])
 
 
-def tree(
-    rows: Array, weights: Array, model: str, ridge: float = RIDGE
-) -> tuple[Indices, Array]:
+def tree(rows: Array, weights: Array, model: str, ridge: float = RIDGE) -> tuple[Indices, Array]:
     """Merges and costs for rows (m, d) as they are."""
     kernels.prepare(len(rows) ** 2 * (2e-5 * len(rows) / 300 if model == "EEE" else 1e-6))
     total = float(weights.sum())
     centred = rows - weights @ rows / total
     unit = float(np.mean(weights @ centred**2 / total))
     bound = ridge * (unit if unit > 0 else 1.0) * (total if model == "EEE" else 1.0)
-    return kernels.active().agglomerate(centred, weights, bound, MODELS[model])  # type: ignore[no-any-return]
+    return kernels.active().agglomerate(centred, weights, bound, MODELS[model])
 
 
 def agglomerated(
@@ -175,8 +173,12 @@ def _assigned(rows: Array, few: Array, shares: Array) -> Indices:
     """
     d, counts = rows.shape[1], shares.sum(axis=0)
     means = shares.T @ few / counts[:, None]
-    scatters = np.stack([(few - mean).T @ ((few - mean) * share[:, None])
-                         for mean, share in zip(means, shares.T, strict=True)])
+    scatters = np.stack(
+        [
+            (few - mean).T @ ((few - mean) * share[:, None])
+            for mean, share in zip(means, shares.T, strict=True)
+        ]
+    )
     within = float(np.trace(scatters.sum(axis=0))) / d / float(counts.sum())
     drawn = scatters + (d + 2) * max(within, 1e-12) * np.eye(d)
     logs = np.empty((len(rows), len(means)))

@@ -7,6 +7,7 @@ import numpy as np
 from mixtura import kernels
 from mixtura._types import Array
 
+
 def plus_plus(rows: Array, weights: Array, k: int, rng: np.random.Generator) -> Array:
     """k-means++: each next seed drawn by weighted squared distance from the nearest so far."""
     return np.asarray(rows[kernels.active().spread(rows.T, weights, rng.random(k))])
