@@ -32,7 +32,7 @@ CHUNK = 128
 NUMBERS = 1 << 22
 """So many numbers of rows or weights are drawn at a time, at most, by each thread."""
 
-COMPILING = 10.0
+COMPILING = 60.0
 """Seconds of work on the plain kernels for which batches are compiled, once on a machine."""
 
 CARE = 2
@@ -139,7 +139,7 @@ def in_chunks(
 def prepare(problem: Problem, k: int, count: int) -> bool:
     """Load the compiled kernels if so many fits make that pay; whether to climb in batches.
 
-    Where batches have not been compiled yet, few fits do not wait for that.
+    Where batches have not been compiled yet, less work does not wait for that.
     """
     work = 0.2 * count * seconds(problem, k)
     kernels.prepare(work)
@@ -147,10 +147,10 @@ def prepare(problem: Problem, k: int, count: int) -> bool:
     return work > COMPILING or any(folder.glob("compiled_replicates*.nbi"))
 
 
-def refitted(subject: Subject, drawn: Drawn, batches: bool = True) -> Refits:
-    """Climb from the fit over each replicate; in one compiled call where that is possible."""
-    batches = batches and able(subject, drawn)
-    found = _compiled(subject, drawn) if batches else _one_by_one(subject, drawn)
+def refitted(subject: Subject, drawn: Drawn, one_call: bool = True) -> Refits:
+    """Climb from the fit over each replicate; by compiled climbs where that is possible."""
+    compiled = able(subject, drawn)
+    found = _compiled(subject, drawn, one_call) if compiled else _one_by_one(subject, drawn)
     return _aligned(subject.mixture, found)
 
 
@@ -175,8 +175,8 @@ def able(subject: Subject, drawn: Drawn) -> bool:
     return cancellation(mixture) <= SAFE and not np.isnan(drawn.rows).any()
 
 
-def _compiled(subject: Subject, drawn: Drawn) -> Refits:
-    ends = batch(subject.problem, drawn, [subject.mixture], subject.stop)
+def _compiled(subject: Subject, drawn: Drawn, one_call: bool) -> Refits:
+    ends = batch(subject.problem, drawn, [subject.mixture], subject.stop, one_call=one_call)
     dense, shape = ends.covariances, subject.problem.family.moments.shape
     if shape != FULL:
         d = subject.mixture.n_features
@@ -187,7 +187,7 @@ def _compiled(subject: Subject, drawn: Drawn) -> Refits:
 
 
 def batch(
-    problem: Problem, drawn: Drawn, starts: Sequence[Mixture], stop: Stop, **seeds: Any
+    problem: Problem, drawn: Drawn, starts: Sequence[Mixture], stop: Stop, **options: Any
 ) -> Any:
     """The ends of climbs from the best of some starts over each replicate, compiled."""
     moments = problem.family.moments
@@ -212,7 +212,7 @@ def batch(
         loss=LOSS,
         form=problem.family.form,
         axes=[common_axes(start.structure) for start in starts],
-        **seeds,
+        **options,
     )
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mixtura.kernels.compiled import _call, _frozen, _packed, _plan, _points, _unpacked
 from mixtura.kernels.compiled_climb import CARE, _climb
+from mixtura.kernels.compiled_climb import race as _race
 from mixtura.kernels.compiled_forms import address, first_axes
 from mixtura.kernels.compiled_seeds import lloyd, spread
 from mixtura.kernels.compiled_sweep import OPTIONS
@@ -29,6 +30,7 @@ Array = NDArray[Any]
 
 _FULL, _SPHERICAL, _CARE = FULL, SPHERICAL, CARE
 _ROUNDS = 8  # of Lloyd's steps
+_NOISE = 1e-14  # relative change of the objective that counts as rounding
 
 
 class Ends(NamedTuple):
@@ -121,10 +123,10 @@ def _partitioned(some, w, m, frame, draws, labels):  # type: ignore[no-untyped-d
 
 
 @njit(**OPTIONS)
-def _keep(points, slot, best):  # type: ignore[no-untyped-def]
-    """Copy the parameters of a slot."""
-    best[0][0], best[1][0], best[2][0] = points[0][slot], points[1][slot], points[2][slot]
-    best[3][0] = points[6][slot]
+def _load(given, index, points):  # type: ignore[no-untyped-def]
+    """Copy given parameters into the first slot."""
+    points[0][0], points[1][0], points[2][0] = given[0][index], given[1][index], given[2][index]
+    points[-1][0] = given[-1][index]
 
 
 @njit(**OPTIONS)
@@ -135,7 +137,7 @@ def _replicates(  # type: ignore[no-untyped-def]
 
     From the best of the starts (S, ...) and of seeds drawn by `draws` (E, R, k).
     """
-    weights, means, covariances, _, _, values, axes = points
+    weights, means, covariances, _, _, values, _ = points
     pivot, scale, whiteners, pair, constants, b, q, step, single, buffers = data
     total, some, w, labels, trace = buffers
     short, most, tol, noise = stops
@@ -149,37 +151,28 @@ def _replicates(  # type: ignore[no-untyped-def]
         if len(total):
             _total(some, w, m, pivot, scale, model[0], total)
         here = pivot, scale, w[:m], pair, constants, mass, total, b, q, step, single
-        highest, spent = -np.inf, 0
-        best[0][0], best[1][0], best[2][0] = starts[0][0], starts[1][0], starts[2][0]
-        best[3][0] = starts[3][0]
-        for s in range(given + seeded if given + seeded > 1 else 0):
+        highest, spent, tried = -np.inf, 0, given + seeded if given + seeded > 1 else 0
+        _load(starts, 0, best)
+        for s in range(tried + 1):
             told = nothing
-            if s < given:
-                weights[0], means[0], covariances[0] = starts[0][s], starts[1][s], starts[2][s]
-                axes[0] = starts[3][s]
+            if s == tried:
+                _load(best, 0, points)
+            elif s < given:
+                _load(starts, s, points)
             else:
                 frame = pivot, scale, whiteners[s % 2]
                 _partitioned(some, w, m, frame, draws[e, s - given], labels)
                 told = labels[:m]
-            slot, entries, steps, _, status = _climb(
-                some[:m], points, here, told, model, prior, limits, short, tol, True, noise, trace
+            limit = most if s == tried else short
+            slot, entries, steps, left, status = _climb(
+                some[:m], points, here, told, model, prior, limits, limit, tol, True, noise, trace
             )
             spent += steps
-            if entries and status != _CARE and values[slot] > highest:
+            if s < tried and entries and status != _CARE and values[slot] > highest:
                 highest = values[slot]
-                _keep(points, slot, best)
-        weights[0], means[0], covariances[0] = best[0][0], best[1][0], best[2][0]
-        axes[0] = best[3][0]
-        slot, _, steps, left, status = _climb(
-            some[:m], points, here, nothing, model, prior, limits, most, tol, True, noise, trace
-        )
+                _load(points, slot, best)
         ends[0][e], ends[1][e], ends[2][e] = weights[slot], means[slot], covariances[slot]
-        facts[e, 0], facts[e, 1], facts[e, 2], facts[e, 3] = (
-            values[slot],
-            steps + spent,
-            left,
-            status,
-        )
+        facts[e, 0], facts[e, 1], facts[e, 2], facts[e, 3] = values[slot], spent, left, status
 
 
 def replicates(
@@ -202,6 +195,7 @@ def replicates(
     short: int = 0,
     draws: Array | None = None,
     whitener: Array | None = None,
+    one_call: bool = True,
 ) -> Ends:
     """Run EM over each replicate of the rows.
 
@@ -224,6 +218,9 @@ def replicates(
         and Lloyd's steps.
     whitener : (d, d), optional
         Lower triangular; every second of these partitions is made of the rows ``whitener z``.
+    one_call : bool
+        All replicates in one call, the fastest once that is compiled; otherwise one by one by the
+        kernels of ordinary fits, from one start.
 
     Examples
     --------
@@ -237,34 +234,122 @@ def replicates(
     >>> ends.means[..., 0].round(6).tolist()
     [[-1.0, 10.0], [-1.0, 10.25]]
     """
-    _, n, d = rows.shape
+    d = rows.shape[2]
     k, count = starts[0].shape[1], max(len(rows), len(row_weights))
-    rows = np.require(rows, np.float64, ["C", "A"]).reshape(-1, d)
-    inner = LINEAR if pooled else shape
-    pair, constants, *tile = _plan(rows[:n], k, inner)
     begin = first_axes(form, k, d, axes, len(starts[0]))
     given = tuple(_frozen(part) for part in (*starts[:2], _packed(starts[2], shape), begin))
-    best = tuple(np.empty((1, *part.shape[1:])) for part in given)
-    total = np.empty(second_width(shape, d) if pooled else 0)
-    buffers = total, np.empty((n, d)), np.empty(n), np.empty(n, np.int32), np.empty(most + 1)
-    whiteners = np.stack([np.eye(d), np.eye(d) if whitener is None else whitener])
-    frame = _frozen(pivot), _frozen(scale), _frozen(whiteners)
+    model = int(shape), bool(pooled), False, _frozen(ridge), int(form), address(form)
+    limits = float(floor), float(loss * 2.0**53)
     ends = tuple(np.empty((count, *part.shape[1:])) for part in given[:3])
     facts = np.empty((count, 4))
-    _call(
-        _replicates,
-        rows,
-        _frozen(row_weights),
-        given,
-        _frozen(np.empty((count, 0, k)) if draws is None else draws),
-        best,
-        _points(given, width(inner, d), pair.shape[1]),
-        (*frame, pair, constants, *tile, np.empty((k, width(inner, d))), buffers),
-        (int(shape), bool(pooled), False, _frozen(ridge), int(form), address(form)),
-        tuple(map(_frozen, prior)),
-        (float(floor), float(loss * 2.0**53)),
-        (int(short), int(most), float(tol), 1e-14),
-        (*ends, facts),
-    )
+    task = _Task(_frozen(pivot), _frozen(scale), given, model, tuple(map(_frozen, prior)), limits)
+    rows = np.require(rows, np.float64, ["C", "A"])
+    if one_call:
+        seeds = np.empty((count, 0, k)) if draws is None else draws
+        whiteners = np.stack([np.eye(d), np.eye(d) if whitener is None else whitener])
+        stops = int(short), int(most), float(tol), _NOISE
+        _together(task, rows, row_weights, (seeds, whiteners), stops, (*ends, facts))
+    else:
+        _in_turn(task, rows, row_weights, int(most), float(tol), (*ends, facts))
     dense = _unpacked(ends[2], shape, d)
     return Ends(ends[0], ends[1], dense, facts[:, 0], facts[:, 1], facts[:, 2], facts[:, 3])
+
+
+class _Task(NamedTuple):
+    """What all replicates share, as the compiled functions take it."""
+
+    pivot: Array
+    scale: Array
+    starts: tuple[Array, ...]
+    model: tuple[Any, ...]
+    prior: tuple[Array, ...]
+    limits: tuple[float, float]
+
+    def points(self, pair: Array) -> tuple[Array, ...]:
+        """Slots to climb in."""
+        return _points(self.starts, width(self.inner, len(self.pivot)), pair.shape[1])
+
+    @property
+    def inner(self) -> int:
+        """The shape of the sums of each component."""
+        return LINEAR if self.model[1] else self.model[0]
+
+    def work(self) -> tuple[Array, Array]:
+        """Room for coefficients and for the second moments of a pooled covariance."""
+        k, d = self.starts[1].shape[1:]
+        total = second_width(self.model[0], d) if self.model[1] else 0
+        return np.empty((k, width(self.inner, d))), np.empty(total)
+
+
+def _together(
+    task: _Task,
+    rows: Array,
+    row_weights: Array,
+    seeds: tuple[Array, Array],
+    stops: tuple[int, int, float, float],
+    ends: tuple[Array, ...],
+) -> None:
+    """All replicates in one call."""
+    _, n, d = rows.shape
+    pair, constants, *tile = _plan(rows[0], task.starts[0].shape[1], task.inner)
+    work, total = task.work()
+    buffers = total, np.empty((n, d)), np.empty(n), np.empty(n, np.int32), np.empty(stops[1] + 1)
+    data = task.pivot, task.scale, _frozen(seeds[1]), pair, constants, *tile, work, buffers
+    _call(
+        _replicates,
+        rows.reshape(-1, d),
+        _frozen(row_weights),
+        task.starts,
+        _frozen(seeds[0]),
+        tuple(np.empty((1, *part.shape[1:])) for part in task.starts),
+        task.points(pair),
+        data,
+        task.model,
+        task.prior,
+        task.limits,
+        stops,
+        ends,
+    )
+
+
+def _in_turn(
+    task: _Task,
+    rows: Array,
+    row_weights: Array,
+    most: int,
+    tol: float,
+    ends: tuple[Array, ...],
+) -> None:
+    """One call of the ordinary race for each replicate: nothing new need be compiled."""
+    pair, constants, *tile = _plan(rows[0], task.starts[0].shape[1], task.inner)
+    points, (work, _) = task.points(pair), task.work()
+    nothing, steps = _frozen(np.empty((0, 0)), np.int32), _frozen(np.array([most]), np.int64)
+    own = tuple(np.empty(part.shape) for part in task.starts)
+    counts, traces, facts = np.empty(own[0].shape), np.empty((1, most + 1)), np.empty((1, 4))
+    for e in range(len(ends[0])):
+        some, w = rows[e if len(rows) > 1 else 0], np.empty(0)
+        mass = float(len(some))
+        if len(row_weights):
+            kept = np.flatnonzero(row_weights[e])
+            some, w = some[kept], row_weights[e][kept]
+            mass = float(w.sum())
+        total = _moments(task, some, w) if task.model[1] else np.empty(0)
+        data = task.pivot, task.scale, _frozen(w), pair, constants, mass, total, *tile, work
+        _call(
+            _race, some, task.starts, nothing, points, data, task.model, task.prior, task.limits,
+            steps, tol, True, _NOISE, (*own, counts, traces, facts),
+        )  # fmt: skip
+        for out, part in zip(ends[:3], own, strict=False):
+            out[e] = part[0]
+        entries = int(facts[0, 0])
+        ends[3][e] = traces[0, entries - 1] if entries else np.nan, *facts[0, 1:]
+
+
+def _moments(task: _Task, rows: Array, w: Array) -> Array:
+    """Second moments (s,) of all rows together."""
+    z = (rows - task.pivot) * task.scale
+    weighted = z * w[:, None] if len(w) else z
+    if task.model[0] == FULL:
+        return np.asarray((z.T @ weighted)[np.triu_indices(z.shape[1])])
+    columns = np.einsum("ij,ij->j", z, weighted)
+    return columns.sum(keepdims=True) if task.model[0] == SPHERICAL else columns
