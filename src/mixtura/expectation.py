@@ -16,7 +16,7 @@ from mixtura.block import Block, Pattern
 from mixtura.kernels.layout import DIAGONAL, FACTOR, FULL, LINEAR, doubled
 from mixtura.law import log_norms
 from mixtura.mixture import Mixture
-from mixtura.projected import LOSS, projected
+from mixtura.projected import LOSS, projected, ranked_by_factors
 from mixtura.projected import cancellation as low_rank_cancellation
 from mixtura.scoring import joint_at, squared_distances, under_labels
 from mixtura.statistics import Moments, Statistics, packed
@@ -245,6 +245,8 @@ def assigned(
 
 def ranked(mixture: Mixture, block: Block, assign: Assign, trim: Trim) -> tuple[Array, Array]:
     """What trimming ranks the rows of a block by, and their weights, (n,) each."""
+    if mixture.structure.shape == FACTOR:
+        return ranked_by_factors(mixture, block, assign, trim), block.weight()
     keys = np.empty(len(block))
     for pattern, part in block.parts:
         _, joint = _joint(mixture, part, pattern, False)

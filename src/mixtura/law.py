@@ -127,7 +127,7 @@ class StudentT:
 
     ``log p = log Γ((ν+d)/2) - log Γ(ν/2) - ½ d log(νπ) - ½ log |Σ| - ½ (ν+d) log(1 + δ²/ν)``; a
     row's expected weight is ``u = (ν + d)/(ν + δ²)``, with d the number of its observed
-    coordinates (Peel & McLachlan 2000, equations 8 and 20).
+    coordinates (Peel & McLachlan 2000).
 
     Attributes
     ----------

@@ -232,6 +232,13 @@ class Mixture:
 
         ``u = (ν + d)/(ν + δ²)`` for Student's t with d coordinates observed, one for a Gaussian;
         the responsibilities r of a row that is probably noise sum to little.
+
+        Examples
+        --------
+        >>> from mixtura import StudentT
+        >>> one = Mixture([1.0], [[0.0]], [[[1.0]]], law=StudentT(np.array([3.0])))
+        >>> one.outlier_weights([[0.0], [1.0], [9.0]]).round(3).tolist()
+        [1.333, 1.0, 0.048]
         """
 
         def weighed(squared: Array, observed: Mask) -> Array:

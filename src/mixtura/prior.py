@@ -39,8 +39,11 @@ class Conjugate:
 
     ``μ_k | Σ_k ~ N(mean, Σ_k / shrinkage)``, ``Σ_k ~ inverse Wishart(dof, scale)``; for diagonal
     and spherical families an inverse gamma with the same degrees of freedom and the scalar
-    ``variance`` (Fraley & Raftery 2007), in the units of the data. Low-rank covariances take an
-    inverse Wishart with the diagonal scale ``variance`` and the diagonal family's exponent ν + 2.
+    ``variance`` (Fraley & Raftery 2007), in the units of the data. Families whose components share
+    volume, shape or orientation in part have the product of the k densities as it is within the
+    family: as pseudo-rows of each component, like any rows.
+    Low-rank covariances take an inverse Wishart with the diagonal scale ``variance`` and the
+    diagonal exponent ν + 2.
 
     Attributes
     ----------

@@ -6,7 +6,7 @@ The full second moments S_k (d, d) are never formed. The M-step needs their diag
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,7 @@ from mixtura.kernels import low_rank
 from mixtura.mixture import Mixture
 from mixtura.scoring import joint_with, under_labels
 from mixtura.statistics import Moments, Statistics
-from mixtura.trimming import Cut
+from mixtura.trimming import Cut, Trim
 
 LOSS = 1e-9
 """Nats a row that forms about zero may lose to rounding before the centred ones take over."""
@@ -60,27 +60,65 @@ class Sums:
 
 
 @dataclass(frozen=True, eq=False)
-class Shares:
-    """Rows of a tile, assigned.
+class Measured:
+    """Rows of a tile against the components.
 
     Attributes
     ----------
-    shares : (b, k)
-        Responsibilities times weights, as far as a cut keeps the rows.
-    scaled : (b, k)
-        The same times what the law weighs the rows by.
-    value, noise : float
+    block : Block
+    rows : Array (b, d) in the frame, or Gaps
+    squared, log_det : (b, k)
+    scores : (b, k, r)
+        Factors expected of each row, as `kernels.low_rank` reads them.
+    centred : bool
+        Whether complete rows go through each component's own centre.
     """
 
-    shares: Array
-    scaled: Array
-    value: float
-    noise: float
+    block: Block
+    rows: Array | low_rank.Gaps
+    squared: Array
+    log_det: Array
+    scores: Array
+    centred: bool
 
-    def sums(self, first: Array, second: Array) -> Sums:
-        """With the moments of the tile."""
-        counts, mass = self.shares.sum(axis=0), self.scaled.sum(axis=0)
-        return Sums(counts, mass, first, second, self.value, self.noise)
+    def moments(self, shares: Array, scaled: Array, terms: low_rank.Terms) -> tuple[Array, Array]:
+        """First and second moments for shares (b, k), and these times the law's weights."""
+        if isinstance(self.rows, low_rank.Gaps):
+            return self.rows.sums(shares, scaled, self.scores, terms)
+        gather = low_rank.sums_centred if self.centred else low_rank.sums
+        return gather(self.rows, scaled, self.scores, terms)
+
+    def joint(self, mixture: Mixture) -> Array:
+        """Log joint (b, k) under the rows' labels, with a last column for noise if there is any."""
+        joint = np.empty((len(self.block), len(mixture.weights) + (mixture.noise is not None)))
+        for pattern in self.block.patterns:
+            at = self.squared[pattern.rows], self.log_det[pattern.rows]
+            joint[pattern.rows] = joint_with(mixture, *at, pattern.observed)
+        return under_labels(mixture, joint, self.block.plausibility)
+
+    def ranks(self, keys: Array, trim: Trim) -> Array:
+        """What trimming ranks the rows by, for their log-likelihoods."""
+        ranks = np.empty(len(keys))
+        for pattern in self.block.patterns:
+            ranks[pattern.rows] = trim.keys(keys[pattern.rows], pattern.observed)
+        return ranks
+
+    @property
+    def features(self) -> Array:
+        """How many coordinates of each row are observed, (b,)."""
+        seen, which = self.block.masks
+        return np.asarray(seen.sum(axis=1)[which])
+
+    def scaled(self, mixture: Mixture, shares: Array) -> Array:
+        """Shares (b, k) times what the law weighs the rows by."""
+        if mixture.plain:
+            return shares
+        scaled = shares.copy()
+        for pattern in self.block.patterns:
+            features = int(pattern.observed.sum())
+            weights = mixture.law.row_weights(self.squared[pattern.rows], features)
+            scaled[pattern.rows] *= weights
+        return scaled
 
 
 def projected(
@@ -94,20 +132,38 @@ def projected(
     structure, pivot = mixture.structure, mixture.location
     assert isinstance(structure, FactorCovariances)
     terms, moments = structure.terms(pivot), moments.at(structure)
-    centred = bool(mixture.kept("cancellation", cancellation) > LOSS)
     k, d, rank = structure.loadings.shape
     sums = Sums(np.zeros(k), np.zeros(k), np.zeros((k, d)), np.zeros((k, d, 1 + rank)))
-    whole, torn = block.tiles
-    for part in whole:
-        sums = sums + _complete(mixture, terms, part, assign, cut, centred)
-    for part in torn:
-        sums = sums + _gappy(mixture, terms, part, assign, cut)
+    for tile in measured(mixture, block):
+        shares, value, noise = _assigned(mixture, tile, assign, cut)
+        scaled = tile.scaled(mixture, shares)
+        counts, mass = shares.sum(axis=0), scaled.sum(axis=0)
+        sums = sums + Sums(counts, mass, *tile.moments(shares, scaled, terms), value, noise)
     onto = structure.onto_regressions(sums.second[:, :, 1:])
     second = moments.total(np.concatenate([sums.second[:, :, :1], onto], axis=2))
     counts, mass = sums.counts, sums.mass
     return Statistics(
         moments, pivot, counts, mass, counts, sums.first, second, sums.value, sums.noise
     )
+
+
+def measured(mixture: Mixture, block: Block) -> Iterator[Measured]:
+    """The tiles of a block, always the same ones to the last bit: complete rows, then others."""
+    structure = mixture.structure
+    assert isinstance(structure, FactorCovariances)
+    terms = structure.terms(mixture.location)
+    centred = bool(mixture.kept("cancellation", cancellation) > LOSS)
+    measure = low_rank.distances_centred if centred else low_rank.distances
+    whole, torn = block.tiles
+    for part in whole:
+        z = mixture.frame.read(part.rows)
+        squared, scores = measure(z, terms)
+        log_det = np.broadcast_to(structure.log_det, squared.shape)
+        yield Measured(part, z, squared, log_det, scores, centred)
+    for part in torn:
+        gaps = low_rank.Gaps(mixture.frame.read(part.rows), *part.masks)
+        squared, log_det, scores = gaps.distances(terms)
+        yield Measured(part, gaps, squared, log_det, scores, centred)
 
 
 def cancellation(mixture: Mixture) -> float:
@@ -118,53 +174,32 @@ def cancellation(mixture: Mixture) -> float:
     return float(_UNIT * (reach**2 / structure.noise).sum(axis=1).max())
 
 
-def _complete(
-    mixture: Mixture,
-    terms: low_rank.Terms,
-    block: Block,
-    assign: Assign,
-    cut: Cut | None,
-    centred: bool,
-) -> Sums:
-    measure = low_rank.distances_centred if centred else low_rank.distances
-    gather = low_rank.sums_centred if centred else low_rank.sums
-    z = mixture.frame.read(block.rows)
-    squared, scores = measure(z, terms)
-    log_det = np.broadcast_to(mixture.structure.log_det, squared.shape)
-    found = _assigned(mixture, block, (squared, log_det), assign, cut)
-    return found.sums(*gather(z, found.scaled, scores, terms))
+def ranked_by_factors(mixture: Mixture, block: Block, assign: Assign, trim: Trim) -> Array:
+    """What trimming ranks the rows of a block by, (n,)."""
+    keys = [tile.ranks(assign(tile.joint(mixture))[1], trim) for tile in measured(mixture, block)]
+    out = np.empty(len(block))
+    out[block.groups[0]] = np.concatenate(keys)
+    return out
 
 
-def _gappy(
-    mixture: Mixture, terms: low_rank.Terms, block: Block, assign: Assign, cut: Cut | None
-) -> Sums:
-    gaps = low_rank.Gaps(mixture.frame.read(block.rows), *block.masks)
-    squared, log_det, scores = gaps.distances(terms)
-    found = _assigned(mixture, block, (squared, log_det), assign, cut)
-    return found.sums(*gaps.sums(found.shares, found.scaled, scores, terms))
+def told_by_factors(
+    mixture: Mixture, block: Block, assign: Assign, cut: Cut | None
+) -> list[tuple[Array, Array, Array]]:
+    """Squared distances (b, k), coordinates (b,) and weighted shares (b, k), by tile."""
+    return [
+        (tile.squared, tile.features, _assigned(mixture, tile, assign, cut)[0])
+        for tile in measured(mixture, block)
+    ]
 
 
 def _assigned(
-    mixture: Mixture, block: Block, at: tuple[Array, Array], assign: Assign, cut: Cut | None
-) -> Shares:
-    """Assign rows at squared distances, with log-determinants, (b, k) each."""
-    (squared, log_det), k = at, mixture.n_components
-    joint = np.empty((len(block), k + (mixture.noise is not None)))
-    for pattern in block.patterns:
-        rows, seen = pattern.rows, pattern.observed
-        joint[rows] = joint_with(mixture, squared[rows], log_det[rows], seen)
-    shares, keys = assign(under_labels(mixture, joint, block.plausibility))
-    weights = block.weight()
+    mixture: Mixture, tile: Measured, assign: Assign, cut: Cut | None
+) -> tuple[Array, float, float]:
+    """Responsibilities times weights (b, k), as far as a cut keeps rows; log-likelihood; noise."""
+    k, weights = mixture.n_components, tile.block.weight()
+    shares, keys = assign(tile.joint(mixture))
     if cut is not None:
-        for pattern in block.patterns:
-            keys[pattern.rows] = cut.trim.keys(keys[pattern.rows], pattern.observed)
+        keys = tile.ranks(keys, cut.trim)
         weights = weights * cut.kept(keys)
     shares = shares * weights[:, None]
-    noise = float(shares[:, k:].sum())
-    shares = scaled = shares[:, :k]
-    if not mixture.plain:
-        scaled = shares.copy()
-        for pattern in block.patterns:
-            features = int(pattern.observed.sum())
-            scaled[pattern.rows] *= mixture.law.row_weights(squared[pattern.rows], features)
-    return Shares(shares, scaled, float(keys @ weights), noise)
+    return shares[:, :k], float(keys @ weights), float(shares[:, k:].sum())

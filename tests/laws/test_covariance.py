@@ -95,10 +95,14 @@ def test_the_guard_bounds_eigenvalues_and_leaves_the_rest(seed, floor):
     np.linalg.cholesky(guarded)
     np.testing.assert_allclose(guarded[1], matrices[1], atol=1e-14)
     np.testing.assert_allclose(np.linalg.eigvalsh(guarded)[0, 2:], [0.5, 2.0], rtol=1e-10)
-    assert (Guard(np.zeros(3), floor).variances(np.array([[0.0, -1.0, 5.0]]), np.ones(1)) >= floor).all()
+    assert (
+        Guard(np.zeros(3), floor).variances(np.array([[0.0, -1.0, 5.0]]), np.ones(1)) >= floor
+    ).all()
 
 
 def test_a_ridge_is_added_to_the_diagonal():
     guard = Guard(np.array([0.5, 2.0]))
-    np.testing.assert_array_equal(guard.matrices(np.eye(2)[None], np.ones(1))[0], np.diag([1.5, 3.0]))
+    np.testing.assert_array_equal(
+        guard.matrices(np.eye(2)[None], np.ones(1))[0], np.diag([1.5, 3.0])
+    )
     np.testing.assert_array_equal(guard.variances(np.ones((1, 2)), np.ones(1)), [[1.5, 3.0]])

@@ -157,7 +157,9 @@ def jostled(family, array, size, rng):
     if family in ("diag", "spherical", "equal-spherical"):
         factor = np.exp(size * rng.normal(size=array.shape))
         return array * (factor[0] if family == "equal-spherical" else factor)
-    return layout(family, changed(family, dense(family, array, *shape_of(family, array)), size, rng))
+    return layout(
+        family, changed(family, dense(family, array, *shape_of(family, array)), size, rng)
+    )
 
 
 def shape_of(family, array):

@@ -11,11 +11,12 @@ from scipy.stats import multivariate_normal
 import mixtura
 from mixtura import GaussianMixture, InputError, Mixture
 from mixtura.block import Block
-from mixtura.covariance import Factor, FactorCovariances, family, named
+from mixtura.covariance import Factor, FactorCovariances, FullCovariances, family, named
 from mixtura.covariance.factor_rule import NAMES
 from mixtura.expectation import expectation, hard, soft
 from mixtura.fit.em import Stop, run
-from mixtura.fit.problem import state, with_prior
+from mixtura.fit.outliers import asked
+from mixtura.fit.problem import state, with_outliers, with_prior
 from mixtura.kernels import low_rank
 from mixtura.source import MemorySource
 from oracle import expectation as oracle_expectation
@@ -298,6 +299,54 @@ def test_projected_moments_are_the_dense_ones_projected(kind, mode, is_hard):
         (ours.second, second),
     ):
         np.testing.assert_allclose(mine, yours, rtol=1e-9, atol=1e-9 * np.abs(yours).max())
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("outliers", ["t", "noise", "trim", "t and noise and trim"])
+def test_outliers_count_as_under_dense_covariances(outliers, mode):
+    """The oracle is the same E-step with full moments, which the laws of robust fits hold to."""
+    mixture = draw("factor", 17)
+    X, w, told = rows(mixture, mode, 17)
+    X[-3:] += 8.0
+    asked_for = asked(
+        "t" if "t and" in outliers or outliers == "t" else "gaussian",
+        "own",
+        0.1 if "noise" in outliers else 0.0,
+        0.1 if "trim" in outliers else 0.0,
+    )
+    points = []
+    for name, start in (("factor:2", mixture), ("full", dense_of(mixture))):
+        problem = with_outliers(state(MemorySource(X, w, told), family(name)), asked_for)
+        points.append(problem.at(problem.outliers.fitted_out(problem.adopted(start))))
+    ours, theirs = points[0].data, points[1].data.about(points[0].data.pivot)
+    assert points[0].value == pytest.approx(points[1].value, rel=1e-10)
+    onto = points[0].mixture.structure.regressions
+    pairs = [(getattr(ours, x), getattr(theirs, x)) for x in ("counts", "mass", "dof", "first")]
+    pairs += [(ours.second[:, :, 0], theirs.second.diagonal(axis1=1, axis2=2))]
+    pairs += [(ours.second[:, :, 1:], theirs.second @ onto), (ours.noise, theirs.noise)]
+    for mine, yours in pairs:
+        size = float(np.abs(yours).max())
+        np.testing.assert_allclose(mine, yours, rtol=1e-8, atol=1e-8 * max(size, 1e-3))
+
+
+@pytest.mark.parametrize("kind", ["factor", "ppca-common"])
+@pytest.mark.parametrize("gaps", [False, True])
+def test_robust_climbs_never_fall(kind, gaps):
+    X, labels = planted(12)
+    X[:6] += 40.0
+    if gaps:
+        X[np.random.default_rng(0).random(X.shape) < 0.1] = np.nan
+    model = GaussianMixture(
+        3, covariance_type=f"{kind}:2", distribution="t", noise=True, init_params=labels
+    ).fit(X)
+    assert np.diff(model.trace_).min() >= ROUNDING
+    assert model.outlier_probability(X)[:6].min() > 0.5 or model.outlier_weights(X)[:6].max() < 0.2
+    dense = model.mixture_.changed(structure=FullCovariances(model.mixture_.structure.dense()))
+    np.testing.assert_allclose(model.mixture_.logpdf(X), dense.logpdf(X), rtol=1e-9)
+    ours, theirs = (one.condition({2: 0.5, 5: 1.0}) for one in (model.mixture_, dense))
+    np.testing.assert_allclose(ours.covariances, theirs.covariances, rtol=1e-7, atol=1e-9)
+    np.testing.assert_allclose(ours.weights, theirs.weights, atol=1e-9)
+    np.testing.assert_allclose(model.mixture_.impute(X[6:20]), dense.impute(X[6:20]), atol=1e-7)
 
 
 def test_moments_move_between_pivots():

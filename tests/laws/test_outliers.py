@@ -7,7 +7,7 @@ import pytest
 from scipy.special import logsumexp
 from scipy.stats import multivariate_t
 
-from mixtura import GaussianMixture, Mixture, StudentT
+from mixtura import GaussianMixture, Mixture, StudentT, kernels
 from mixtura.covariance import FAMILIES as RULES
 from mixtura.expectation import expectation, hard
 from mixtura.fit.em import Stop, run
@@ -254,3 +254,16 @@ def test_float32_rows_and_blocks_side_by_side():
     assert len(problem.source.blocks) > 1
     assert ends[0].mixture == ends[1].mixture and ends[0].trace == ends[1].trace
     np.testing.assert_allclose(ends[2].mixture.means, ends[0].mixture.means, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_either_kernel(kind):
+    """Distances come from the kernels: a few plain steps agree but for rounding."""
+    pytest.importorskip("numba")
+    ends = []
+    for name in ("plain", "compiled"):
+        kernels.use(name)
+        case = contaminated("full", "gaps", seed=56, n=60, spread=4.0)
+        ends.append(climb(case, kind, tol=0.0, max_iter=6, accelerate=False)[0])
+    np.testing.assert_allclose(ends[0].trace, ends[1].trace, rtol=1e-9)
+    np.testing.assert_allclose(ends[0].mixture.means, ends[1].mixture.means, atol=1e-7)

@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 from mixtura import _checks
 from mixtura._errors import InputError, InputTypeError
 from mixtura._types import Array, Indices
-from mixtura.fit.classes import Plan
+from mixtura.fit.class_plan import Plan
 from mixtura.fit.em import Stop
 from mixtura.fit.select import Task, counts, rules, threads
 from mixtura.source import MemorySource

@@ -28,7 +28,8 @@ def coded(y: Any, n: int, semi_supervised: Any, weights: Array | None) -> tuple[
         raise InputError("no row has a class: y must name the class of some rows at least")
     classes = np.unique(values[counted])
     codes = np.full(n, -1)
-    codes[counted] = np.searchsorted(classes, values[counted])
+    places = np.searchsorted(classes, values[~unknown])
+    codes[~unknown] = np.minimum(places, len(classes) - 1)  # a row of no weight may be anything
     return classes, codes
 
 

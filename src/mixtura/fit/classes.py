@@ -8,172 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 
 import numpy as np
 
 from mixtura._errors import DegenerateWarning, InputError, MixturaError
-from mixtura._types import Array, Indices, Mask
+from mixtura._types import Array
 from mixtura.block import Block
 from mixtura.conditioning import log_sums, shares
 from mixtura.covariance import FAMILIES, Family, family
+from mixtura.fit.class_fit import ClassFit
 from mixtura.fit.class_model import ClassModel
+from mixtura.fit.class_plan import Plan
 from mixtura.fit.em import gain_left
 from mixtura.fit.fitting import Note, fitted, renamed
 from mixtura.fit.problem import Problem
 from mixtura.fit.sample import from_shares
-from mixtura.fit.select import Candidate, Selection, Task, grid, n_parameters
+from mixtura.fit.select import Candidate, Selection, grid, n_parameters
 from mixtura.maximization import log_prior
 from mixtura.mixture import Mixture
 from mixtura.source import MemorySource
 
 ROUNDS = 3
 """How often numbers of components and families are chosen anew as rows find their classes."""
-
-
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """What to fit, to which rows.
-
-    Attributes
-    ----------
-    task : Task
-        The rows with their weights, the criterion, prior, floor and stop.
-    codes : (n,)
-        The class of each row, -1 where it is unknown.
-    components : C lists of numbers of components to try
-    families : C lists of families to try
-    names : C names of the classes, for messages
-    priors : (C,) or None
-        Probabilities of the classes; None takes their shares of the rows.
-    jobs : int
-        Threads.
-    """
-
-    task: Task
-    codes: Indices
-    components: tuple[list[int], ...]
-    families: tuple[list[Family], ...]
-    names: tuple[str, ...]
-    priors: Array | None = None
-    jobs: int = 1
-
-    @property
-    def source(self) -> MemorySource:
-        """The rows with their weights."""
-        return self.task.source
-
-    @property
-    def size(self) -> int:
-        """The number C of classes."""
-        return len(self.names)
-
-    @cached_property
-    def weights(self) -> Array:
-        """(n,)"""
-        return self.source.whole.weight()
-
-    @cached_property
-    def unknown(self) -> Mask:
-        """Which rows (n,) have no label."""
-        return self.codes < 0
-
-    @cached_property
-    def told(self) -> Array:
-        """``log pl_ic`` (n, C): 0 for the class of a row, and for all where it is unknown."""
-        out = np.where(self.unknown[:, None], 0.0, np.full((len(self.codes), self.size), -np.inf))
-        known = np.flatnonzero(~self.unknown)
-        out[known, self.codes[known]] = 0.0
-        return out
-
-    @cached_property
-    def counts(self) -> Array:
-        """Weight (C,) of the rows known to be of each class."""
-        known = ~self.unknown
-        return np.bincount(self.codes[known], self.weights[known], self.size)
-
-    def take(self, rows: Indices) -> Plan:
-        """The same plan for some of the rows."""
-        whole = self.source.whole.take(rows)
-        source = MemorySource(whole.rows, whole.weights, threads=self.source.threads)
-        return replace(self, task=replace(self.task, source=source), codes=self.codes[rows])
-
-    def alone(self) -> Plan:
-        """The same plan on one thread, for many side by side."""
-        whole = self.source.whole
-        source = MemorySource(whole.rows, whole.weights)
-        return replace(self, task=replace(self.task, source=source), jobs=1)
-
-    def of(self, index: int, weights: Array) -> tuple[Task, Indices]:
-        """The task of one class, over the rows that may be in it with these weights (n,)."""
-        rows = np.flatnonzero(weights > 0)
-        whole = self.source.whole
-        source = MemorySource(whole.rows[rows], weights[rows], threads=self.source.threads)
-        return replace(self.task, source=source, labels=None), rows
-
-
-@dataclass(frozen=True, eq=False)
-class ClassFit:
-    """A fitted classifier.
-
-    Attributes
-    ----------
-    model : ClassModel
-    tables : tuple of tuples of Candidate
-        What was compared: one table a class, or one for all.
-    best : tuple of Candidate
-        What was chosen, in the same order.
-    log_likelihood : float
-        ``Σ w log π_y P_y(x)`` over labelled rows plus ``Σ w log Σ_c π_c P_c(x)`` over the others.
-    n_parameters : int
-        Of all densities; the probabilities of the classes are not counted.
-    trace : tuple of float
-        Log-likelihood plus log-prior after each step of a semi-supervised climb.
-    converged : bool
-    notes : tuple of Note
-    """
-
-    model: ClassModel
-    tables: tuple[tuple[Candidate, ...], ...]
-    best: tuple[Candidate, ...]
-    log_likelihood: float
-    n_parameters: int
-    trace: tuple[float, ...]
-    converged: bool
-    notes: tuple[Note, ...]
-    counts: Array
-    weight: float
-    n_iter: int
-
-    @property
-    def bic(self) -> float:
-        """``-2 log L + p log n``; smaller is better."""
-        return -2.0 * self.log_likelihood + self.n_parameters * float(np.log(self.weight))
-
-    def text(self, names: Sequence[str]) -> str:
-        """What was fitted, a line a class."""
-        shared = len(self.best) == 1 < len(names)
-        best = self.best * len(names) if shared else self.best
-        wide = max(5, *map(len, names))
-        lines = [
-            "Mixture classifier: "
-            + ("one family for all classes" if shared else "a mixture a class"),
-            f"log-likelihood {self.log_likelihood:.3f}, {self.weight:g} rows, "
-            f"{self.n_parameters} parameters, BIC {self.bic:.3f} (smaller is better)",
-            f"{'class':<{wide}}  {'rows':>8}  {'prior':>6}  {'k':>2}  covariance",
-        ]
-        for name, rows, prior, one, mixture in zip(
-            names, self.counts, self.model.priors, best, self.model.mixtures, strict=True
-        ):
-            lines.append(
-                f"{name:<{wide}}  {rows:8.6g}  {prior:6.3f}  {mixture.n_components:2d}  "
-                f"{one.covariance_type}"
-            )
-        unlabelled = self.weight - float(self.counts.sum())
-        if unlabelled > 0:
-            lines.append(f"{unlabelled:g} rows without a label took part")
-        return "\n".join(lines)
 
 
 def classified(plan: Plan, shared: bool) -> ClassFit:
@@ -201,11 +58,8 @@ def jointly(plan: Plan) -> ClassFit:
     candidate, mixture, notes = min(cells, key=lambda cell: cell[0].rank)
     if mixture is None:
         raise InputError(f"no fit succeeded; the first failure: {candidate.failure}")
-    model = ClassModel(mixture.weights, tuple(mixture.take([c]) for c in range(plan.size)))
-    if plan.priors is not None:
-        model = replace(model, priors=plan.priors)
     return ClassFit(
-        model,
+        _by_class(plan, mixture),
         (tuple(cell[0] for cell in cells),),
         (candidate,),
         candidate.log_likelihood,
@@ -228,30 +82,35 @@ def _family(plan: Plan, rule: Family) -> tuple[Candidate, Mixture | None, tuple[
     except MixturaError as error:
         return Candidate(size, rule.name, failure=str(error)), None, ()
     mixture = renamed(outcome.fit, task.names).mixture
-    priors = mixture.weights if plan.priors is None else plan.priors
-    model = ClassModel(priors, tuple(mixture.take([c]) for c in range(size)))
+    model = _by_class(plan, mixture)
     p = n_parameters(rule, size, plan.source.d, True)
     value = likelihood(plan, model)
-    n = float(plan.weights.sum())
+    bic = -2.0 * value + p * float(np.log(plan.weights.sum()))
     scores = {
-        "bic": -2.0 * value + p * float(np.log(n)),
+        "bic": bic,
         "aic": -2.0 * value + 2.0 * p,
-        "icl": -2.0 * value + p * float(np.log(n)) + 2.0 * doubt(plan, model),
+        "icl": bic + 2.0 * doubt(plan, model),
     }
     candidate = Candidate(
         n_components=size,
         covariance_type=rule.name,
         log_likelihood=value,
         n_parameters=p,
+        bic=scores["bic"],
+        aic=scores["aic"],
+        icl=scores["icl"],
         score=scores[str(task.criterion)],
         converged=outcome.fit.converged,
         degenerate=outcome.degenerate,
         n_iter=outcome.fit.n_iter,
-        bic=scores["bic"],
-        aic=scores["aic"],
-        icl=scores["icl"],
     )
     return candidate, mixture, tuple(_named(note, plan.names) for note in outcome.notes)
+
+
+def _by_class(plan: Plan, mixture: Mixture) -> ClassModel:
+    """The components of a mixture as the densities of the classes."""
+    priors = mixture.weights if plan.priors is None else plan.priors
+    return ClassModel(priors, tuple(mixture.take([c]) for c in range(plan.size)))
 
 
 def together(plan: Plan, rule: Family) -> Problem:
@@ -272,12 +131,9 @@ def together(plan: Plan, rule: Family) -> Problem:
 
 
 def begun(plan: Plan, rule: Family) -> Mixture:
-    """The M-step of what the labels tell; of first guesses where many rows have none."""
-    problem = together(plan, rule)
-    if not plan.unknown.any():
-        return from_shares(problem, Block(plan.source.whole.rows, plan.weights), np.exp(plan.told))
-    whole = plan.source.whole
-    return from_shares(problem, Block(whole.rows, plan.weights), guessed(plan))
+    """The M-step of what the labels tell; of first guesses where rows have none."""
+    block = Block(plan.source.whole.rows, plan.weights)
+    return from_shares(together(plan, rule), block, guessed(plan))
 
 
 def guessed(plan: Plan) -> Array:
@@ -289,12 +145,10 @@ def guessed(plan: Plan) -> Array:
     known = np.flatnonzero(~plan.unknown)
     block = Block(plan.source.whole.rows[known], plan.weights[known])
     start = from_shares(problem, block, np.exp(plan.told[known]))
-    size = plan.size
-    mixture = fitted(problem, size, plan.task.rng(size), start=start, stop=plan.task.stop).fit
-    model = ClassModel(
-        mixture.mixture.weights if plan.priors is None else plan.priors,
-        tuple(mixture.mixture.take([c]) for c in range(size)),
-    )
+    mixture = fitted(
+        problem, plan.size, plan.task.rng(plan.size), start=start, stop=plan.task.stop
+    ).fit.mixture
+    model = _by_class(plan, mixture)
     return shares(model.log_joint(plan.source) + plan.told)
 
 
@@ -336,7 +190,9 @@ def _climbed(plan: Plan, probabilities: Array) -> ClassFit:
     converged = all(one.fit.converged for one in chosen)
     if plan.unknown.any():
         model, trace, converged = climb(plan, model, [one.best for one in chosen], mass)
-    model = replace(model, mixtures=tuple(_with_names(m, plan.task.names) for m in model.mixtures))
+    model = replace(
+        model, mixtures=tuple(m.changed(feature_names=plan.task.names) for m in model.mixtures)
+    )
     return ClassFit(
         model,
         tuple(one.candidates for one in chosen),
@@ -356,6 +212,8 @@ def _chosen(plan: Plan, index: int, mass: Array) -> Selection:
     """The best mixture of one class."""
     task, rows = plan.of(index, mass[:, index])
     wanted, name = plan.components[index], plan.names[index]
+    if not len(rows):
+        raise InputError(f"class {name!r} has no rows to be fitted to")
     able = sorted({min(k, len(rows)) for k in wanted})
     try:
         found = grid(task, able, plan.families[index], 1)
@@ -376,33 +234,34 @@ def climb(
     E-step: ``r_ic ∝ π_c P_c(x_i)`` for rows without a label. M-step: one step of each class's own
     EM with the rows weighted by ``w_i r_ic``.
     """
-    stop, rows = plan.task.stop, plan.source.whole.rows
-    problems = [
-        plan.task.problem(
-            family(one.covariance_type), one.n_components, plan.of(c, mass[:, c])[0].source
-        )
-        for c, one in enumerate(best)
-    ]
-    trace: list[float] = []
-    model = replace(
-        model, mixtures=tuple(p.adopted(m) for p, m in zip(problems, model.mixtures, strict=True))
-    )
+    stop = plan.task.stop
+    problems = []
+    for c, one in enumerate(best):
+        source = plan.of(c, mass[:, c])[0].source
+        problems.append(plan.task.problem(family(one.covariance_type), one.n_components, source))
+    pairs = zip(problems, model.mixtures, strict=True)
+    model, trace = replace(model, mixtures=tuple(p.adopted(m) for p, m in pairs)), []
     for _ in range(stop.max_iter):
         joint = model.log_joint(plan.source) + plan.told
         value = float(log_sums(joint) @ plan.weights) + _log_priors(problems, model)
         trace.append(value / float(plan.weights.sum()))
         if len(trace) > 2 and gain_left(*trace[-3:]) < stop.tol:
             return model, tuple(trace), True
-        mass = shares(joint) * plan.weights[:, None]
-        counts = mass.sum(axis=0)
-        mixtures = []
-        for c, (problem, mixture) in enumerate(zip(problems, model.mixtures, strict=True)):
-            some = np.flatnonzero(mass[:, c] > 0)
-            now = problem.on(MemorySource(rows[some], mass[some, c]))
-            mixtures.append(now.maximized(now.at(mixture).data, mixture))
-        priors = counts / counts.sum() if plan.priors is None else plan.priors
-        model = ClassModel(priors, tuple(mixtures))
+        model = _stepped(plan, problems, model, shares(joint) * plan.weights[:, None])
     return model, tuple(trace), False
+
+
+def _stepped(plan: Plan, problems: Sequence[Problem], model: ClassModel, mass: Array) -> ClassModel:
+    """One step of each class's EM, with weights (n, C) of the rows in the classes."""
+    rows, mixtures = plan.source.whole.rows, []
+    for index, (problem, mixture) in enumerate(zip(problems, model.mixtures, strict=True)):
+        some = np.flatnonzero(mass[:, index] > 0)
+        source = MemorySource(rows[some], mass[some, index], threads=plan.source.threads)
+        now = problem.on(source)
+        mixtures.append(now.maximized(now.at(mixture).data, mixture))
+    counts = mass.sum(axis=0)
+    priors = counts / counts.sum() if plan.priors is None else plan.priors
+    return ClassModel(priors, tuple(mixtures))
 
 
 def _log_priors(problems: Sequence[Problem], model: ClassModel) -> float:
@@ -428,7 +287,3 @@ def doubt(plan: Plan, model: ClassModel) -> float:
 
 def _named(note: Note, names: Sequence[str]) -> Note:
     return replace(note, text=f"{note.text} (component c is class c of {list(names)})")
-
-
-def _with_names(mixture: Mixture, names: tuple[str, ...] | None) -> Mixture:
-    return Mixture.of(mixture.weights, mixture.location, mixture.structure, mixture.frame, names)

@@ -245,7 +245,8 @@ def with_outliers(problem: Problem, outliers: Outliers) -> Problem:
     if outliers.none:
         return problem
     middle, deviation = bulk(problem.source, problem.summary.deviation)
-    frame = Frame(middle, _scales(deviation, problem.family.one_scale))
+    one_scale = problem.family.one_scale or problem.guard.ratio is not None
+    frame = Frame(middle, _scales(deviation, one_scale))
     return replace(
         problem,
         frame=frame,

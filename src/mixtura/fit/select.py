@@ -54,6 +54,7 @@ class Task:
     start: Start = Start()
     outliers: Outliers = NONE
     folds: int = 5
+    max_ratio: float | None = None
 
     def problem(
         self, rule: Family, k: int, source: MemorySource, summary: Summary | None = None
@@ -65,6 +66,7 @@ class Task:
             source,
             rule,
             reg_covar=self.reg_covar,
+            max_ratio=self.max_ratio,
             assign=self.assign,
             names=self.names,
             summary=summary,

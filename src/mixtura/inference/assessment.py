@@ -11,7 +11,8 @@ import numpy as np
 from mixtura._errors import InputError
 from mixtura._types import Array, Indices
 from mixtura.conditioning import log_sums, shares
-from mixtura.fit.classes import ClassFit, Plan
+from mixtura.fit.class_fit import ClassFit
+from mixtura.fit.class_plan import Plan
 from mixtura.source import MemorySource
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from mixtura._types import Array, Indices
 from mixtura.conditioning import shares
-from mixtura.fit.classes import ClassFit
+from mixtura.fit.class_fit import ClassFit
 from mixtura.inference.assessment import brier, confusion, confusion_text
 from mixtura.source import MemorySource
 

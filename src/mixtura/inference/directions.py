@@ -210,4 +210,4 @@ def _image(mixture: Mixture, centre: Array, basis: Array) -> Mixture:
     r = basis.shape[1]
     shape = structure(covariances, "full", mixture.n_components, r)
     names = [f"direction {index + 1}" for index in range(r)]
-    return Mixture.of(mixture.weights, location, shape, Frame.identity(r), names)
+    return Mixture.of(mixture.weights, location, shape, Frame.identity(r), names, mixture.law)

@@ -61,10 +61,9 @@ def agglomerate(rows: Array, weights: Array, ridge: float, model: int) -> tuple[
         merges[step], costs[step] = (i, j), table[pair]
         off = means[i] - means[j]
         share = mass[j] / (mass[i] + mass[j])
-        scatter[i] += scatter[j] + mass[i] * share * (
-            np.outer(off, off) if model == VVV else off @ off
-        )
-        pooled = pooled + mass[i] * share * np.outer(off, off)
+        spread = mass[i] * share * np.outer(off, off)
+        scatter[i] += scatter[j] + (spread if model == VVV else np.trace(spread))
+        pooled = pooled + spread
         means[i] -= share * off
         mass[i] += mass[j]
         active[j] = False

@@ -36,6 +36,9 @@ from mixtura.plot.marks import (
 from mixtura.plot.region import spans
 from mixtura.plot.shown import LIMIT, Shown, fitted
 
+CLASS = "class"
+"""The legend's title where labels are classes."""
+
 
 class DirectionsDisplay:
     """Scatter along two separating directions, coloured by component or class, with ellipses.
@@ -115,7 +118,7 @@ class DirectionsDisplay:
         labels = np.searchsorted(classes, told)
         names = [str(one) for one in classes]
         points = _projected(directions, X)
-        return cls(directions, points, labels, names, owners, "class").plot(ax, **options)
+        return cls(directions, points, labels, names, owners, CLASS).plot(ax, **options)
 
     @classmethod
     def from_mixture(
@@ -162,7 +165,7 @@ class DirectionsDisplay:
         colors = shades(labels, density_of_ink(len(some)))
         draw_points(ax, points, labels, colors, dot_size(len(some)))
         draw_ellipses(ax, curves, self.owners.tolist())
-        if len(pair) == 2 and len(self.owners) == len(self.names):
+        if len(pair) == 2 and self.title != CLASS:
             draw_centres(ax, marginal.means)
         self._frame(ax, pair, spans(self.points[:, pair], marginal, max(probabilities)))
         if legend:
@@ -229,7 +232,7 @@ def _recipe(coefficients: Array, names: Sequence[str], most: int = 3) -> str:
     """The features that count most in a direction, in their standard deviations."""
     order = np.argsort(-np.abs(coefficients), kind="stable")[:most]
     terms = [f"{coefficients[j]:+.2g} {shorten(names[j], 24)}" for j in order]
-    return " ".join(terms) + (" …" if len(coefficients) > most else "")
+    return " ".join(terms) + ("\u00a0…" if len(coefficients) > most else "")
 
 
 def _projected(directions: Directions, X: Any) -> Array:
