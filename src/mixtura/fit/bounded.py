@@ -134,7 +134,9 @@ def fitted(plan: Plan, start: Transformation, power: Array | None = None) -> Den
     tried = [_chosen(rough, transformation, free) for transformation in at]
     best = _tuned(plan, min(tried, key=lambda one: one.score))
     again = _chosen(plan, best.density.transformation, free)
-    return best if again.score > best.score - _GAIN else _tuned(plan, again)
+    if again.score < best.score - _GAIN:
+        return _tuned(plan, again)
+    return replace(best, notes=again.notes)  # those of the rough grids are of fits cut short
 
 
 def _seconds(plan: Plan, transformation: Transformation) -> float:
