@@ -212,16 +212,15 @@ def entrants(small: Sample, k: int, rng: np.random.Generator, fields: int = 1) -
     for _ in range(fields):
         for name, seeder, space in _FIELD:
             places = seeder(small.spaces[space], small.weights, k, rng)
-            yield name, _canonical(partitioned(small, places, space), small)
+            yield name, canonical(partitioned(small, places, space), small)
 
 
-def _canonical(labels: Indices, small: Sample) -> Indices:
+def canonical(labels: Indices, small: Sample) -> Indices:
     """Clusters numbered as they appear, where no labels name them: equal partitions look equal."""
     if small.told is not None:
         return labels
-    first = np.full(int(labels.max()) + 1, len(labels))
-    np.minimum.at(first, labels, np.arange(len(labels)))
-    return np.asarray(np.argsort(np.argsort(first, kind="stable"))[labels])
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    return np.asarray(np.argsort(np.argsort(first, kind="stable"))[inverse])
 
 
 class Partitions:
