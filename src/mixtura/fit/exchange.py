@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from itertools import combinations, islice
+from typing import NamedTuple
 
 import numpy as np
 
@@ -30,13 +31,21 @@ HOPE = 0.5
 """Nats over all rows, and as many times the gain it expects itself, that one may lie behind."""
 
 
+class Known(NamedTuple):
+    """A partition: labels as the components are numbered, as clusters appear, and as bytes."""
+
+    labels: Indices
+    ordered: Indices
+    name: bytes
+
+
 def exchanged(cells: Sequence[Cell], stop: Stop, pool: Executor) -> list[Cell]:
     """The cells, each from the best of its neighbours' partitions where that leads higher."""
     known, done = partitions(cells), {cell.key: cell for cell in cells}
     return list(pool.map(lambda cell: improved(cell, done, known, stop), cells))
 
 
-def partitions(cells: Iterable[Cell]) -> dict[tuple[int, str], Indices]:
+def partitions(cells: Iterable[Cell]) -> dict[tuple[int, str], Known]:
     """The partition of the sample's rows by each sound fit that a tournament won."""
     found = {}
     for cell in cells:
@@ -45,14 +54,15 @@ def partitions(cells: Iterable[Cell]) -> dict[tuple[int, str], Indices]:
             small = cell.field.small
             labels = partition(cell.outcome.fit.mixture, small)
             if small.told is None and len(np.unique(labels)) == cell.k:
-                found[cell.key] = labels
+                ordered = canonical(labels, small)
+                found[cell.key] = Known(labels, ordered, ordered.tobytes())
     return found
 
 
 def improved(
     cell: Cell,
     cells: Mapping[tuple[int, str], Cell],
-    known: Mapping[tuple[int, str], Indices],
+    known: Mapping[tuple[int, str], Known],
     stop: Stop,
 ) -> Cell:
     """The cell, from the best of its neighbours' partitions if that leads higher."""
@@ -97,19 +107,19 @@ def _at(fit: Fit, own: Fit) -> bool:
 
 
 def _starts(
-    cell: Cell, cells: Mapping[tuple[int, str], Cell], known: Mapping[tuple[int, str], Indices]
+    cell: Cell, cells: Mapping[tuple[int, str], Cell], known: Mapping[tuple[int, str], Known]
 ) -> list[Indices]:
     """Distinct partitions of the same rows into k clusters, not the cell's own."""
     assert cell.field is not None
     small, more = cell.field.small, (cell.k + 1, cell.rule.name)
     same = [key for key in known if _rows(cells[key]) == cell.field.rows]
-    own = canonical(known[cell.key], small).tobytes() if cell.key in known else b""
+    own = known[cell.key].name if cell.key in known else b""
     near = sorted((key for key in same if key[0] == cell.k), key=lambda key: -cells[key].value)
-    found = {one.tobytes(): one for one in (canonical(known[key], small) for key in near)}
+    found = {known[key].name: known[key].ordered for key in near}
     found.pop(own, None)
     borrowed = dict(islice(found.items(), BORROWED))
     if more in same:
-        joined = (canonical(one, small) for one in _joined(cells[more], known[more]))
+        joined = (canonical(one, small) for one in _joined(cells[more], known[more].labels))
         borrowed |= {one.tobytes(): one for one in joined if one.tobytes() != own}
     return [*borrowed.values()]
 

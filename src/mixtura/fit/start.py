@@ -29,6 +29,9 @@ _FIRST, _LONG, _SHORT = 4, 10, 4
 _ROUNDS = (8, 16, 32)
 """Steps more for the better half, for the better half of that, and so on."""
 
+_BRIEF = (16,)
+"""Steps more for the better quarter where other models of a grid will be asked, too."""
+
 _BUDGET = 0.01
 """Seconds for the first round, about."""
 
@@ -95,7 +98,9 @@ def tournament(
     if fields == 1 and _agreed(standing):
         return better_half(standing)
     standing = better_half([*standing, *_begun(small, k, list(entering), short)])
-    for steps in _ROUNDS if field == len(_FIELD) else ():
+    if given is not None:
+        standing = standing[: max(len(standing) // 2, 2)]
+    for steps in (_ROUNDS if given is None else _BRIEF) if field == len(_FIELD) else ():
         steps = min(steps, stop.max_iter - max(one.fit.n_iter for one in standing))
         if len(standing) > 1 and steps > 0:
             standing = better_half(_onward(small, standing, steps))
