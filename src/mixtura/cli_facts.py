@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mixtura._types import Array
-from mixtura.covariance import FAMILIES
+from mixtura.covariance import family
 from mixtura.io.model_file import structure_name
 from mixtura.mixture import Mixture
 
@@ -102,8 +102,8 @@ def of_scores(mixture: Mixture, log_density: Array) -> Facts:
 def n_parameters(mixture: Mixture) -> int:
     """Free parameters of weights, means and covariances."""
     k, d = mixture.n_components, mixture.n_features
-    family = FAMILIES[structure_name(mixture.structure)]
-    return family.n_parameters(k, d) + k * d + k - 1
+    rule = family(structure_name(mixture.structure))
+    return rule.n_parameters(k, d) + k * d + k - 1
 
 
 def column_names(mixture: Mixture) -> Sequence[str]:

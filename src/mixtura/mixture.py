@@ -17,13 +17,25 @@ from mixtura.conditioning import Observed, labels, log_sums, seen_through, share
 from mixtura.covariance import Covariances, structure
 from mixtura.drawing import centre, drawn, total_covariance
 from mixtura.frame import Frame
+from mixtura.kernels.layout import FACTOR
 from mixtura.law import GAUSSIAN, Gaussian, Law
 from mixtura.noise import Noise
-from mixtura.scoring import conditioned, filled, gaussian_joint, joint_at, squared_distances
+from mixtura.scoring import (
+    conditioned,
+    distances_with_gaps,
+    filled,
+    gaussian_joint,
+    joint_at,
+    joint_with,
+    squared_distances,
+)
 from mixtura.wording import described
 
 _COMPARED = ("feature_names", "frame", "law", "noise")
 _FIELDS = ("weights", "location", "structure", "frame", "feature_names", "law", "noise")
+
+_FEW = 8
+"""Patterns of gaps that low-rank covariances take one by one."""
 
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
@@ -40,12 +52,14 @@ class Mixture:
     weights : (k,) array_like
         Mixing weights, at least 0, summing to one.
     means : (k, d) array_like
-    covariances : array_like
+    covariances : array_like or FactorCovariances
         Laid out for `covariance_type` as in scikit-learn: ``(k, d, d)`` full, ``(d, d)`` tied,
         ``(k, d)`` diag, ``(k,)`` spherical and equal-spherical; ``(d,)`` for EEI, ``(k, d)`` for
-        VEI and EVI, ``(k, d, d)`` for the rest.
+        VEI and EVI, ``(k, d, d)`` for the rest; ``(k, d, 1 + r)``, noise variances and then
+        loadings, for factor analyzers of rank r.
     covariance_type : str, default="full"
-        A covariance family: full, tied, diag, spherical, equal-spherical, or its mclust name.
+        A covariance family: full, tied, diag, spherical, equal-spherical, or its mclust name; or
+        a kind of factor analyzers with its rank, as in "factor:3" (`mixtura.covariance.Factor`).
     feature_names : sequence of str, optional
         Names for the d columns, usable wherever a dimension is asked for.
     law : Law, optional
@@ -218,6 +232,13 @@ class Mixture:
 
         ``u = (ν + d)/(ν + δ²)`` for Student's t with d coordinates observed, one for a Gaussian;
         the responsibilities r of a row that is probably noise sum to little.
+
+        Examples
+        --------
+        >>> from mixtura import StudentT
+        >>> one = Mixture([1.0], [[0.0]], [[[1.0]]], law=StudentT(np.array([3.0])))
+        >>> one.outlier_weights([[0.0], [1.0], [9.0]]).round(3).tolist()
+        [1.333, 1.0, 0.048]
         """
 
         def weighed(squared: Array, observed: Mask) -> Array:
@@ -244,11 +265,19 @@ class Mixture:
 
         With noise, ``log (1 - share)`` is added and a last column holds the noise's.
         """
+        if self.structure.shape == FACTOR and len(block.patterns) > _FEW:
+            squared, log_det = distances_with_gaps(self, block)
+            for pattern in block.patterns:
+                at = squared[pattern.rows], log_det[pattern.rows]
+                yield pattern, joint_with(self, *at, pattern.observed)
+            return
         for pattern in block.patterns:
             yield pattern, self.joint(block.rows[pattern.rows], pattern.observed)
 
     def observed(self, observed: Mask) -> Observed:
         """The mixture seen through a pattern (d,) of observed coordinates."""
+        if self.structure.shape == FACTOR:  # cheap, and as large as the loadings
+            return seen_through(self.structure, observed)
         key = np.packbits(observed).tobytes()
         if key not in self._seen:
             self._seen[key] = seen_through(self.structure, observed)

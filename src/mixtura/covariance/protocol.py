@@ -13,7 +13,7 @@ class Covariances(Protocol):
     """The frozen value: k covariance matrices of d features in some structure.
 
     `shape` names the kernels' layout (`mixtura.kernels.layout`) that fits its precisions:
-    FULL (k, d, d), DIAGONAL (k, d) or SPHERICAL (k,).
+    FULL (k, d, d), DIAGONAL (k, d), SPHERICAL (k,) or FACTOR (k, d, 1 + r).
     """
 
     @property

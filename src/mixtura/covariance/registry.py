@@ -11,6 +11,7 @@ from mixtura import _checks
 from mixtura._errors import InputError
 from mixtura.covariance.diagonal import Diagonal, EqualDiagonal
 from mixtura.covariance.eigen import DIAGONAL, ELLIPSOIDAL, Parsimonious
+from mixtura.covariance.factor_rule import NAMES, Factor, factor_rules
 from mixtura.covariance.full import Full
 from mixtura.covariance.protocol import Covariances, Family
 from mixtura.covariance.spherical import EqualSpherical, Spherical
@@ -69,6 +70,11 @@ def family(name: Any, d: int | None = None) -> Family:
     InputError
         An unknown name; lists the known ones. E or V in more dimensions.
     """
+    found = factor_rules(name)
+    if len(found) > 1:
+        raise InputError(f"covariance_type={name!r} names {len(found)} ranks: give one")
+    if found:
+        return found[0]
     text = str(name)
     if text in UNIVARIATE and d in (None, 1):
         return FAMILIES[UNIVARIATE[text]]
@@ -81,9 +87,16 @@ def family(name: Any, d: int | None = None) -> Family:
     if known is None:
         raise InputError(
             f"covariance_type={name!r} is unknown: use one of {sorted(FAMILIES)}, "
-            f"their other names {sorted(ALIASES)}, or E or V for one column"
+            f"their other names {sorted(ALIASES)}, E or V for one column, or one of "
+            f'{sorted(NAMES)} with a rank, as in "factor:3"'
         )
     return known
+
+
+def named(name: Any, d: int | None = None) -> list[Family]:
+    """The families of a name: several where it names several ranks."""
+    found: list[Family] = [*factor_rules(name)]
+    return found or [family(name, d)]
 
 
 def structure(array: Any, name: str, k: int, d: int, where: str = "covariances") -> Covariances:
@@ -96,6 +109,8 @@ def structure(array: Any, name: str, k: int, d: int, where: str = "covariances")
         not of the family.
     """
     rule = family(name, d)
+    if isinstance(rule, Factor):
+        return rule.read(array, k, d, where)
     values = _checks.numbers(array, where)
     shape = LAYOUTS[rule.name](k, d)
     if values.shape != shape and not (rule.name == "equal-spherical" and values.shape == ()):

@@ -38,6 +38,9 @@ def checked(estimator: Any) -> None:
     ridge = 0.0 if estimator.reg_covar == "auto" else estimator.reg_covar
     if not isinstance(ridge, (int, float, np.number)) or not ridge >= 0:
         raise InputError(f'reg_covar={estimator.reg_covar!r}: use "auto" or a number, at least 0')
+    ratio = 1.0 if estimator.max_ratio is None else estimator.max_ratio
+    if not isinstance(ratio, (int, float, np.number)) or not ratio >= 1:
+        raise InputError(f"max_ratio={estimator.max_ratio!r}: use None or a number, at least 1")
     outliers(estimator)
     if estimator.assignment not in _ASSIGN:
         raise InputError(f"assignment={estimator.assignment!r}: use one of {tuple(_ASSIGN)}")
@@ -84,6 +87,7 @@ def task(
             estimator.precisions_init,
         ),
         outliers(estimator),
+        max_ratio=estimator.max_ratio,
     )
 
 

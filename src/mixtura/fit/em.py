@@ -12,10 +12,10 @@ from mixtura import kernels
 from mixtura._types import Array, Indices
 from mixtura.covariance import common_axes, with_axes
 from mixtura.expectation import LOSS, LOSS_SINGLE, fits, hard, soft
-from mixtura.fit.accelerate import Stride, leap, path
+from mixtura.fit.accelerate import Stride, onward, path
 from mixtura.fit.problem import Point, Problem
 from mixtura.fit.sample import on_floor
-from mixtura.kernels.layout import DIAGONAL, FULL
+from mixtura.kernels.layout import DIAGONAL, FACTOR, FULL
 from mixtura.mixture import Mixture
 
 Follow = Callable[[int, float, Mixture], object]
@@ -101,8 +101,10 @@ def _climbed(
     here = problem.at(start if begun is None else begun.mixture)
     trace = [here.value] if begun is None else [*begun.trace]
     steps = 0 if begun is None else begun.n_iter
-    stride, remaining, noise = Stride(), np.inf, problem.noise(here.mixture)
-    leaping = stop.accelerate and problem.assign is not hard
+    remaining, noise = np.inf, problem.noise(here.mixture)
+    in_bursts = stop.accelerate and problem.family.moments.shape == FACTOR
+    leaping = in_bursts or (stop.accelerate and problem.assign is not hard)
+    stride = Stride(gained=np.inf if in_bursts else 0.0)
     while steps < stop.max_iter and not stop.lost(problem, here.mixture):
         points = [here]
         for _ in range(min(2, stop.max_iter - steps)):
@@ -114,18 +116,19 @@ def _climbed(
         here = points[-1]
         if len(points) == 3:
             track = path(points)
-            remaining = gain_left(
-                *[point.value for point in points], ratio=track.ratio, noise=noise
+            remaining = max(
+                stride.gained,
+                gain_left(*[point.value for point in points], ratio=track.ratio, noise=noise),
             )
             if remaining < stop.tol:
                 return _end(here, trace, True, steps, remaining)
             if leaping and steps < stop.max_iter:
-                here, stride = leap(problem, here, track, stride)
-                steps += 1
-                if here is not points[-1]:
-                    trace.append(here.value)
-                    if follow is not None and follow(steps, here.value, here.mixture):
-                        break
+                landed, stride, used = onward(problem, points, track, stride, stop.max_iter - steps)
+                steps += used
+                trace += [point.value for point in landed]
+                here = landed[-1] if landed else here
+                if landed and follow is not None and follow(steps, here.value, here.mixture):
+                    break
     return _end(here, trace, False, steps, remaining)
 
 

@@ -20,9 +20,10 @@ from mixtura._types import Array, Mask
 from mixtura.fit.em import Fit, Follow, Stop, run
 from mixtura.fit.problem import Problem
 from mixtura.fit.robust import hardened
-from mixtura.fit.sample import SIZE, Sample, sample
+from mixtura.fit.sample import SIZE, Sample, from_shares, sample
 from mixtura.fit.start import Entrant, Finalist, agree, collapsed, met, partition, tournament
 from mixtura.kernels.forms import COMMON_AXES
+from mixtura.kernels.layout import FACTOR
 from mixtura.mixture import Mixture
 from mixtura.source.memory import one_blas_thread
 
@@ -120,6 +121,8 @@ def finished(
 def seconds(problem: Problem, k: int) -> float:
     """About how long a fit takes on the plain kernels: some steps on a sample, some on all."""
     n, d = problem.source.n, problem.source.d
+    if problem.family.moments.shape == FACTOR:
+        return 0.0  # its products are the same on all kernels
     step = k * (d * d + 20) * 1e-9
     patterns = max(problem.source.map(lambda block: len(block.patterns)))
     turns = 1e-4 * d * d if problem.family.form in COMMON_AXES else 0.0
@@ -164,7 +167,10 @@ def _reseeded(small: Sample, fit: Fit, bad: Array) -> Mixture:
     location = mixture.location.copy()
     location[bad] = np.nan_to_num(mixture.frame.read(block.rows[spots]), nan=0.0)
     flat, easy = problem.isotropic(location), problem.ordinary
-    start = easy.maximized(easy.at(flat).data, flat)
+    if problem.family.moments.shape == FACTOR:
+        start = from_shares(problem, block, flat.responsibilities(block.rows))
+    else:
+        start = easy.maximized(easy.at(flat).data, flat)
     weights = np.where(bad, 1.0 / k, mixture.weights)
     return mixture.changed(
         weights=weights / weights.sum(), location=location, structure=start.structure

@@ -10,12 +10,15 @@ import numpy as np
 from mixtura import _checks
 from mixtura._errors import InputError
 from mixtura._types import Array
-from mixtura.covariance import structure
+from mixtura.covariance import Factor, structure
 from mixtura.fit import seeds
 from mixtura.fit.problem import Problem
 from mixtura.fit.sample import Sample, from_labels, from_shares, partitioned, sample
-from mixtura.fit.start import Seeder
+from mixtura.fit.start import Seeder, hierarchical_labels
 from mixtura.mixture import Mixture
+
+LEAVES = 500
+"""Rows at most in the tree of a hierarchical start."""
 
 _NAMED: dict[str, Seeder] = {
     "auto": seeds.plus_plus,
@@ -81,9 +84,13 @@ def _asked(problem: Problem, k: int, how: Any, rng: np.random.Generator) -> Mixt
         return from_shares(problem, whole, shares)
     if not isinstance(how, str):
         return from_shares(problem, whole, _checks.partition(how, n, k, "init_params"))
+    if how == "hierarchical":
+        small = sample(problem, k, rng)
+        return from_labels(small, hierarchical_labels(small, k, rng, LEAVES), k)
     if how not in _NAMED:
+        known = (*_NAMED, "hierarchical")
         raise InputError(
-            f"init_params={how!r} is unknown: use one of {tuple(_NAMED)}, a callable, "
+            f"init_params={how!r} is unknown: use one of {known}, a callable, "
             "labels or responsibilities"
         )
     if how == "random":
@@ -109,6 +116,11 @@ def _overridden(problem: Problem, start: Mixture, given: Start) -> Mixture:
         location = problem.frame.read(_shaped(given.means, (k, d), "means_init"))
     if given.precisions is not None:
         name = problem.family.name
+        if isinstance(problem.family, Factor):
+            raise InputError(
+                f"precisions_init does not fit {name} covariances: start from means_init, or give "
+                "labels or responsibilities as init_params"
+            )
         inverse = structure(given.precisions, name, k, d, "precisions_init")
         array = (
             inverse.precisions[0] if inverse.shape == 0 and inverse.shared else inverse.precisions

@@ -11,6 +11,7 @@ from mixtura.fit.fitting import Field
 from mixtura.fit.problem import Problem, Summary, summarize
 from mixtura.fit.sample import draw, sample_size, viewed
 from mixtura.fit.start import Partitions, entrants
+from mixtura.kernels.layout import FACTOR
 from mixtura.source import MemorySource
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ class Ground:
         flat = ("flat", problem.family.name, *place)
         sample = viewed(problem, drawn, self._keep(flat, lambda: viewed(problem, drawn).flat))
         fields, rng = 2 * self._task.fields, self._task.rng(k)  # as many as can be afforded
-        made = ("starts", k, *place)
+        low_rank = problem.family.moments.shape == FACTOR  # has an entrant of its own
+        made = ("starts", k, low_rank, *place)
         starts = self._keep(made, lambda: Partitions(entrants(sample, k, rng, fields)))
         return Field(sample, starts, rows)
 

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixtura.covariance import ALIASES, Family
+from mixtura._types import Array
+from mixtura.covariance import ALIASES, Covariances, Factor, FactorCovariances, Family
+from mixtura.covariance.factor_rule import factor_rules
 from mixtura.fit.problem import Problem
 from mixtura.mixture import Mixture
 
@@ -51,6 +53,9 @@ def contains(larger: str, smaller: str) -> bool:
     >>> contains("full", "tied"), contains("VEI", "VII"), contains("EVI", "VEI")
     (True, True, False)
     """
+    wide, narrow = factor_rules(larger), factor_rules(smaller)
+    if wide and narrow:
+        return wide[0].contains(narrow[0])
     one, other = letters(larger), letters(smaller)
     known = {len(one), len(other)} == {3} and set(one + other) <= set(_FREEDOM)
     if one == other or not known:
@@ -60,7 +65,13 @@ def contains(larger: str, smaller: str) -> bool:
 
 def by_freedom(families: Iterable[Family]) -> list[Family]:
     """Families in an order in which none comes before one that it contains."""
-    return sorted(families, key=lambda rule: sum(_FREEDOM.get(x, 2) for x in letters(rule.name)))
+    return sorted(families, key=_freedom)
+
+
+def _freedom(rule: Family) -> tuple[int, ...]:
+    if isinstance(rule, Factor):
+        return (99, rule.rank, -rule.common - rule.one_scale - rule.noise_common)
+    return (sum(_FREEDOM.get(x, 2) for x in letters(rule.name)),)
 
 
 def embedded(problem: Problem, mixture: Mixture) -> Mixture:
@@ -78,14 +89,21 @@ def split(mixture: Mixture, component: int) -> Mixture:
 
     Exact halves would be as likely as the whole, and stay so: a saddle of the likelihood.
     """
-    values, vectors = np.linalg.eigh(mixture.structure.take([component]).dense()[0])
-    off = APART * np.sqrt(values[-1]) * vectors[:, -1]
+    off = APART * _longest(mixture.structure, component)
     index = np.append(np.arange(mixture.n_components), component)
     weights, location = mixture.weights[index], mixture.location[index]
     weights[[component, -1]] /= 2.0
     location[component] -= off
     location[-1] += off
     return mixture.take(index).changed(weights=weights, location=location, noise=mixture.noise)
+
+
+def _longest(structure: Covariances, component: int) -> Array:
+    """The longest half-axis (d,) of a component's ellipsoid."""
+    if isinstance(structure, FactorCovariances):
+        return structure.longest(component)
+    values, vectors = np.linalg.eigh(structure.take([component]).dense()[0])
+    return np.asarray(np.sqrt(values[-1]) * vectors[:, -1])
 
 
 def splits(mixture: Mixture, k: int) -> list[Mixture]:

@@ -7,9 +7,6 @@ import numpy as np
 from mixtura import kernels
 from mixtura._types import Array
 
-WARD = 300
-"""Rows at most in Ward's tree."""
-
 
 def plus_plus(rows: Array, weights: Array, k: int, rng: np.random.Generator) -> Array:
     """k-means++: each next seed drawn by weighted squared distance from the nearest so far."""
@@ -46,20 +43,6 @@ def labelled(rows: Array, weights: Array, told: Array, rng: np.random.Generator)
     places = plus_plus(rows, weights, k, rng)
     places[named] = sure.T[named] @ rows / mass[named, None]
     return places
-
-
-def ward(rows: Array, weights: Array, k: int, rng: np.random.Generator) -> Array:
-    """Means of the k clusters of Ward's tree on a few hundred rows."""
-    from scipy.cluster.hierarchy import fcluster, linkage
-
-    if len(rows) <= k:
-        return rows[np.arange(k) % len(rows)]
-    size = min(len(rows), max(WARD, 4 * k))
-    some = np.sort(rng.permutation(len(rows))[:size]) if len(rows) > size else slice(None)
-    few, mass = rows[some], weights[some]
-    labels = fcluster(linkage(few, "ward"), k, "maxclust") - 1
-    shares = np.eye(k)[labels] * mass[:, None]
-    return np.asarray(shares.T @ few / np.maximum(shares.sum(axis=0), 1e-300)[:, None])
 
 
 def _pick(chances: Array, draw: float) -> int:

@@ -16,7 +16,7 @@ from mixtura import _checks, kernels
 from mixtura._errors import InputError, InputTypeError, MixturaError, MixturaWarning
 from mixtura._types import Array, Indices
 from mixtura.block import Block
-from mixtura.covariance import FAMILIES, UNIVARIATE, Family, family
+from mixtura.covariance import FAMILIES, UNIVARIATE, Factor, Family, named
 from mixtura.expectation import hard, soft
 from mixtura.fit import verdict
 from mixtura.fit.averaging import FAR
@@ -29,6 +29,7 @@ from mixtura.fit.ground import Ground
 from mixtura.fit.held_out import cross_validated
 from mixtura.fit.outliers import NONE, Outliers, asked
 from mixtura.fit.problem import Problem, Summary, state, with_outliers, with_prior
+from mixtura.fit.robust import distinct
 from mixtura.fit.second_chance import Cell, nested_apply, settled
 from mixtura.fit.selection import Candidate, Selection
 from mixtura.mixture import Mixture
@@ -54,15 +55,19 @@ class Task:
     start: Start = Start()
     outliers: Outliers = NONE
     folds: int = 5
+    max_ratio: float | None = None
 
     def problem(
         self, rule: Family, k: int, source: MemorySource, summary: Summary | None = None
     ) -> Problem:
         """The problem of one cell; a `summary` of the rows is made unless it is there."""
+        if not self.outliers.none and isinstance(self.start.how, str):
+            source, summary = distinct(source, k), None
         stated = state(
             source,
             rule,
             reg_covar=self.reg_covar,
+            max_ratio=self.max_ratio,
             assign=self.assign,
             names=self.names,
             summary=summary,
@@ -279,14 +284,14 @@ def counts(components: Any) -> list[int]:
 
 def rules(families: Any, d: int | None = None) -> list[Family]:
     """Families from "all", a name, or names; for one column, "all" are the two that differ."""
-    if isinstance(families, str) and families != "all":
-        return [family(families, d)]
+    if isinstance(families, (str, Factor)) and families != "all":
+        return named(families, d)
     if families is None or not hasattr(families, "__iter__") or not list(families):
         raise InputTypeError(f'covariance_type={families!r}: use a name, names or "all"')
     names = list(FAMILIES) if isinstance(families, str) else list(families)
     if d == 1 and names == list(FAMILIES):
         names = list(UNIVARIATE)
-    return [family(name, d) for name in names]
+    return [rule for name in names for rule in named(name, d)]
 
 
 def threads(n_jobs: int | None) -> int:

@@ -13,8 +13,11 @@ import numpy as np
 from mixtura._types import Array, Indices, Mask
 from mixtura.fit import seeds
 from mixtura.fit.em import Fit, Stop, race, race_from_labels, run
-from mixtura.fit.sample import Sample, from_labels, on_floor, partitioned
-from mixtura.kernels.layout import FULL
+from mixtura.fit.hierarchical import agglomerated
+from mixtura.fit.principal import EXACT
+from mixtura.fit.sample import Sample, from_labels, named, on_floor, partitioned
+from mixtura.fit.subspaces import MOST, by_angle
+from mixtura.kernels.layout import FACTOR, FULL
 from mixtura.mixture import Mixture
 
 Seeder = Callable[[Array, Array, int, np.random.Generator], Array]
@@ -44,19 +47,22 @@ _AGREED = 3
 _HOPE = 10.0
 """So many times the gain it expects itself a climb may lie behind the best."""
 
-_FIELD: tuple[tuple[str, Seeder, int], ...] = (
+_LEAVES = 150
+"""Rows at most in the tree of the hierarchical entrant."""
+
+_FIELD: tuple[tuple[str, Seeder | None, int], ...] = (
     ("k-means++", seeds.plus_plus, 0),
     ("k-means++, whitened", seeds.plus_plus, 1),
     ("k-means++", seeds.plus_plus, 0),
     ("k-means++, whitened", seeds.plus_plus, 1),
-    ("Ward", seeds.ward, 0),
+    ("hierarchical", None, 0),
     ("farthest point, whitened", seeds.farthest, 1),
     ("random rows", seeds.random, 0),
     ("k-means++", seeds.plus_plus, 0),
     ("k-means++, whitened", seeds.plus_plus, 1),
     ("random rows, whitened", seeds.random, 1),
 )
-"""The entrants: a name, a seeder, and the space it draws in (0 the frame, 1 whitened)."""
+"""The entrants: a name, a seeder (none: the tree), and its space (0 the frame, 1 whitened)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,9 +90,9 @@ def tournament(
     """Let starts climb a few steps on the sample, keep the better half, and repeat; best first.
 
     Halving after short runs is emEM (Biernacki et al. 2003); seeds are drawn by squared distance
-    (Arthur & Vassilvitskii 2007), farthest point first, at random, and by Ward's tree. Where the
-    first starts agree on an optimum, the rest need not run, unless more `fields` are asked for.
-    Partitions may be `given`, from `entrants`, where several fits share them.
+    (Arthur & Vassilvitskii 2007), farthest point first, at random, and by a tree of Gaussian
+    clusters. Where the first starts agree on an optimum, the rest need not run, unless more
+    `fields` are asked for. Partitions may be `given`, from `entrants`, where fits share them.
     """
     field = _affordable(small, k)
     rounds = 2 * fields if k >= _MANY and field == len(_FIELD) else fields
@@ -110,7 +116,8 @@ def tournament(
 def _affordable(small: Sample, k: int) -> int:
     """How many entrants to let climb: fewer where a step is dear, so that starts stay cheap."""
     m, d = small.spaces[0].shape
-    numbers = d * d if small.problem.family.moments.shape == FULL else d
+    moments = small.problem.family.moments
+    numbers = d * d if moments.shape == FULL else d * (1 + moments.rank)
     step = 1.3e-10 * m * k * (numbers + 20)  # seconds, at some thirty GFlop/s
     return int(np.clip(_BUDGET / (10 * step), 3 if step < 0.1 else 1, len(_FIELD)))
 
@@ -214,8 +221,14 @@ def entrants(small: Sample, k: int, rng: np.random.Generator, fields: int = 1) -
     if small.told is not None:
         places = seeds.labelled(small.spaces[0], small.weights, small.told, rng)
         yield "labels", partitioned(small, places)
+    if small.problem.family.moments.shape == FACTOR and k < len(small.weights) <= MOST:
+        angles = by_angle(small.spaces[0], small.weights, k, rng)
+        yield "angles", _canonical(named(small, angles, k), small)
     for _ in range(fields):
         for name, seeder, space in _FIELD:
+            if seeder is None:
+                yield name, _canonical(hierarchical_labels(small, k, rng, _LEAVES), small)
+                continue
             places = seeder(small.spaces[space], small.weights, k, rng)
             yield name, canonical(partitioned(small, places, space), small)
 
@@ -226,6 +239,13 @@ def canonical(labels: Indices, small: Sample) -> Indices:
         return labels
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     return np.asarray(np.argsort(np.argsort(first, kind="stable"))[inverse])
+
+
+def hierarchical_labels(small: Sample, k: int, rng: np.random.Generator, most: int) -> Indices:
+    """Labels (m,) from a tree of `most` rows at most, named as the rows' own labels tell."""
+    many = small.spaces[0].shape[1] > EXACT
+    rows = small.spaces[1] if many else small.spaces[0]
+    return named(small, agglomerated(rows, small.weights, k, rng, most), k)
 
 
 class Partitions:

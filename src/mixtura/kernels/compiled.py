@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from mixtura.kernels.compiled_climb import CARE, CONVERGED, EXHAUSTED
 from mixtura.kernels.compiled_climb import race as _race
 from mixtura.kernels.compiled_forms import address, constrain, first_axes
+from mixtura.kernels.compiled_hierarchy import agglomerate as _agglomerate
 from mixtura.kernels.compiled_math import exp_constants
 from mixtura.kernels.compiled_observed import observed_sums
 from mixtura.kernels.compiled_products import lanes
@@ -37,6 +38,7 @@ __all__ = [
     "accumulate",
     "accumulate_centred",
     "accumulate_observed",
+    "agglomerate",
     "constrain",
     "is_wide",
     "lloyd",
@@ -213,6 +215,15 @@ def lloyd(columns: Array, weights: Array, seeds: Array, rounds: int) -> Array:
     moving = np.array(seeds, order="C")
     _call(_lloyd, np.ascontiguousarray(columns), _frozen(weights), moving, int(rounds), labels)
     return labels
+
+
+def agglomerate(rows: Array, weights: Array, ridge: float, model: int) -> tuple[Array, Array]:
+    """As `plain.agglomerate`."""
+    merges = np.empty((max(len(rows) - 1, 0), 2), np.int64)
+    costs = np.empty(len(merges))
+    given = _frozen(weights), float(ridge), int(model), merges, costs
+    _call(_agglomerate, np.ascontiguousarray(rows, np.float64), *given)
+    return merges, costs
 
 
 class Climb(NamedTuple):
@@ -440,7 +451,7 @@ def _call(function: Any, rows: Array, *given: Any) -> Any:
     if known is None:
         with _compiling:
             kind = types.float32 if rows.dtype == np.float32 else types.float64
-            layout = "C" if function in (_lloyd, _spread) else "A"
+            layout = "C" if function in (_lloyd, _spread, _agglomerate) else "A"
             signature = (types.Array(kind, 2, layout, readonly=True), *map(typeof, given))
             known = _compile(function.py_func, signature)
             _compiled[function, rows.dtype] = known

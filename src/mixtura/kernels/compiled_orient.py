@@ -204,18 +204,15 @@ def axes_in_common(averages, dof, equal, axes, values):  # type: ignore[no-untyp
     """
     keep_apart()
     k, d = values.shape
-    sweeps = _SWEEPS
-    if np.isnan(axes[0, 0]):
-        sweeps = max(_SWEEPS, _TURNS // d)
-        if not _begin(averages, dof, equal, axes, values):
-            return False
+    if np.isnan(axes[0, 0]) and not _begin(averages, dof, equal, axes, values):
+        return False
     turned, nothing = np.empty((k, d, d)), np.empty((0, 0))
     for c in range(k):
         along(averages[c], axes, turned[c])
     if not _held(turned, dof, equal, values):
         return False
     least, even = _GAIN * total(dof), d + d % 2
-    for _ in range(sweeps):
+    for _ in range(max(_SWEEPS, _TURNS // d)):
         moved = False
         for turning in range(even - 1):
             any_moved = False

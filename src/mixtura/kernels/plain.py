@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from mixtura.kernels.layout import DIAGONAL, FULL, LINEAR, SPHERICAL, width
 from mixtura.kernels.plain_forms import constrain
+from mixtura.kernels.plain_hierarchy import agglomerate
 
 __all__ = [
     "accumulate",
     "accumulate_centred",
+    "agglomerate",
     "cancellation",
     "constrain",
     "features",

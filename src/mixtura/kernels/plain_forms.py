@@ -25,9 +25,9 @@ ROUNDS = 500
 """Rounds of alternation at most; some twenty are usual."""
 
 TURNS, SWEEPS = 1000, 20
-"""Rounds of turns at most from unknown axes, and sweeps over all pairs from known ones.
+"""Rounds of turns at most, and sweeps over all pairs of axes at least; ten to thirty are usual.
 
-From known axes a climb comes back; where bounds hold, each round is dear as well.
+Where bounds hold, each round is dear, and as many sweeps as the least must do: a climb comes back.
 """
 
 SETTLED = 1e-13
@@ -260,12 +260,11 @@ def _oriented(
     """
     d = averages.shape[1]
     best = truncated if form == VVE else _equal_volumes
-    sweeps = SWEEPS if axes is not None else max(SWEEPS, TURNS // d)
     axes = _first_axes(averages, dof, lambda c: best(c, dof, bounds)) if axes is None else axes
     turned = axes.T @ averages @ axes
     values = best(_diagonals(turned), dof, bounds)
     bound = bool((values <= 1.5 * bounds.floor).any()) or np.isfinite(bounds.ratio)
-    for _ in range(SWEEPS if bound else sweeps):
+    for _ in range(SWEEPS if bound else max(SWEEPS, TURNS // d)):
         moved = False
         for left, right in _schedule(d):
             turns = _turns(turned, dof[:, None] / values, left, right, GAIN * dof.sum())

@@ -11,8 +11,10 @@ try:
 except ImportError as error:
     raise MissingDependency.of("matplotlib", extra="plot") from error
 
+from mixtura.plot.calibration import PITDisplay, QQDisplay
 from mixtura.plot.cluster import ClusterDisplay
 from mixtura.plot.density import DensityDisplay
+from mixtura.plot.directions import DirectionsDisplay
 from mixtura.plot.histogram import HistogramDisplay
 from mixtura.plot.merge import MergeDisplay
 from mixtura.plot.pairs import PairsDisplay
@@ -24,9 +26,12 @@ from mixtura.plot.uncertainty import UncertaintyDisplay
 __all__ = [
     "ClusterDisplay",
     "DensityDisplay",
+    "DirectionsDisplay",
     "HistogramDisplay",
     "MergeDisplay",
+    "PITDisplay",
     "PairsDisplay",
+    "QQDisplay",
     "SelectionDisplay",
     "TraceDisplay",
     "UncertaintyDisplay",

@@ -111,11 +111,14 @@ def halo(index: int, paper: Any) -> list[AbstractPathEffect]:
     return [Stroke(linewidth=width, foreground=paper, alpha=0.75), Normal()]
 
 
-def draw_ellipses(ax: Axes, curves: Sequence[Array]) -> None:
-    """Closed curves, for each probability (k, c, 2), the innermost first and filled."""
+def draw_ellipses(ax: Axes, curves: Sequence[Array], owners: Sequence[int] | None = None) -> None:
+    """Closed curves, for each probability (k, c, 2), the innermost first and filled.
+
+    Each has its component's colour, or that of its owner.
+    """
     for index, components in enumerate(curves):
         for component, corners in enumerate(components):
-            color = component_color(component)
+            color = component_color(component if owners is None else int(owners[component]))
             if index == 0:
                 ax.add_patch(Polygon(corners, facecolor=color, alpha=0.10, linewidth=0, zorder=1))
             line = ax.plot(*corners.T, color=color, zorder=3 - 0.1 * index, **pen(index))
