@@ -223,11 +223,11 @@ def entrants(small: Sample, k: int, rng: np.random.Generator, fields: int = 1) -
         yield "labels", partitioned(small, places)
     if small.problem.family.moments.shape == FACTOR and k < len(small.weights) <= MOST:
         angles = by_angle(small.spaces[0], small.weights, k, rng)
-        yield "angles", _canonical(named(small, angles, k), small)
+        yield "angles", canonical(named(small, angles, k), small)
     for _ in range(fields):
         for name, seeder, space in _FIELD:
             if seeder is None:
-                yield name, _canonical(hierarchical_labels(small, k, rng, _LEAVES), small)
+                yield name, canonical(hierarchical_labels(small, k, rng, _LEAVES), small)
                 continue
             places = seeder(small.spaces[space], small.weights, k, rng)
             yield name, canonical(partitioned(small, places, space), small)
