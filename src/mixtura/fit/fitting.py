@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -45,10 +45,14 @@ class Note:
 
 @dataclass(frozen=True, eq=False)
 class Field:
-    """What a tournament runs on: rows to try starts on, and partitions where they are shared."""
+    """What a tournament runs on: rows to try starts on, and partitions where they are shared.
+
+    Fields with the same `rows` have the same sample of rows.
+    """
 
     small: Sample
     entrants: Iterable[Entrant] | None = None
+    rows: Hashable = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,12 +6,10 @@ from collections.abc import Callable, Hashable
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from mixtura.covariance import Family
 from mixtura.fit.fitting import Field
 from mixtura.fit.problem import Problem, Summary, summarize
-from mixtura.fit.sample import Draw, draw, sample_size, viewed
+from mixtura.fit.sample import draw, sample_size, viewed
 from mixtura.fit.start import Partitions, entrants
 from mixtura.kernels.layout import FACTOR
 from mixtura.source import MemorySource
@@ -38,21 +36,17 @@ class Ground:
 
     def field(self, problem: Problem, k: int) -> Field:
         """Where the tournament of one cell runs."""
-        drawn_from = sample_size(problem, k) if sample_size(problem, k) < problem.source.n else 0
-        place = (problem.frame.scale.tobytes(), drawn_from, self._told(k), k if drawn_from else 0)
-        drawn, rng = self._keep(("draw", *place), lambda: self._draw(problem, k))
-        rng = rng if drawn_from else self._task.rng(k)  # all rows are the same draw for every k
+        size = sample_size(problem, k)
+        rows = (size if size < problem.source.n else 0, self._told(k))
+        place = (problem.frame.scale.tobytes(), *rows)
+        drawn = self._keep(("draw", *place), lambda: draw(problem, k, self._task.rng(0)))
         flat = ("flat", problem.family.name, *place)
         sample = viewed(problem, drawn, self._keep(flat, lambda: viewed(problem, drawn).flat))
-        fields = 2 * self._task.fields  # at most: a tournament takes as many as it can afford
+        fields, rng = 2 * self._task.fields, self._task.rng(k)  # as many as can be afforded
         low_rank = problem.family.moments.shape == FACTOR  # has an entrant of its own
         made = ("starts", k, low_rank, *place)
         starts = self._keep(made, lambda: Partitions(entrants(sample, k, rng, fields)))
-        return Field(sample, starts)
-
-    def _draw(self, problem: Problem, k: int) -> tuple[Draw, np.random.Generator]:
-        rng = self._task.rng(k)
-        return draw(problem, k, rng), rng
+        return Field(sample, starts, rows)
 
     def _source(self, k: int) -> MemorySource:
         made: MemorySource = self._keep(("source", self._told(k)), lambda: self._task.told(k))

@@ -22,6 +22,7 @@ from mixtura.fit import verdict
 from mixtura.fit.averaging import FAR
 from mixtura.fit.criteria import Criterion, Formula, criterion
 from mixtura.fit.em import Fit, Stop
+from mixtura.fit.exchange import exchanged
 from mixtura.fit.fitting import Note, fitted, renamed, seconds
 from mixtura.fit.given import Start, given_start
 from mixtura.fit.ground import Ground
@@ -183,7 +184,8 @@ def grid(
     kernels.prepare(sum(seconds(whole, k) for k, _ in cells))
     told = _counter(progress, len(cells))
     with ThreadPoolExecutor(threads(n_jobs)) as pool, one_blas_thread():
-        found = settled(task, list(pool.map(lambda cell: told(_cell(task, ground, *cell)), cells)))
+        begun = list(pool.map(lambda cell: told(_cell(task, ground, *cell)), cells))
+        found = settled(task, exchanged(begun, task.stop, pool))
         judgements = list(pool.map(partial(_judgement, task), found))
         candidates = cross_validated(task, found, judgements, pool) if rule.held_out else judgements
     return _selection(task, rule, found, candidates)

@@ -32,6 +32,9 @@ _FIRST, _LONG, _SHORT = 4, 10, 4
 _ROUNDS = (8, 16, 32)
 """Steps more for the better half, for the better half of that, and so on."""
 
+_BRIEF = (16,)
+"""Steps more for the better quarter where other models of a grid will be asked, too."""
+
 _BUDGET = 0.01
 """Seconds for the first round, about."""
 
@@ -101,7 +104,9 @@ def tournament(
     if fields == 1 and _agreed(standing):
         return better_half(standing)
     standing = better_half([*standing, *_begun(small, k, list(entering), short)])
-    for steps in _ROUNDS if field == len(_FIELD) else ():
+    if given is not None:
+        standing = standing[: max(len(standing) // 2, 2)]
+    for steps in (_ROUNDS if given is None else _BRIEF) if field == len(_FIELD) else ():
         steps = min(steps, stop.max_iter - max(one.fit.n_iter for one in standing))
         if len(standing) > 1 and steps > 0:
             standing = better_half(_onward(small, standing, steps))
@@ -218,23 +223,22 @@ def entrants(small: Sample, k: int, rng: np.random.Generator, fields: int = 1) -
         yield "labels", partitioned(small, places)
     if small.problem.family.moments.shape == FACTOR and k < len(small.weights) <= MOST:
         angles = by_angle(small.spaces[0], small.weights, k, rng)
-        yield "angles", _canonical(named(small, angles, k), small)
+        yield "angles", canonical(named(small, angles, k), small)
     for _ in range(fields):
         for name, seeder, space in _FIELD:
             if seeder is None:
-                yield name, _canonical(hierarchical_labels(small, k, rng, _LEAVES), small)
+                yield name, canonical(hierarchical_labels(small, k, rng, _LEAVES), small)
                 continue
             places = seeder(small.spaces[space], small.weights, k, rng)
-            yield name, _canonical(partitioned(small, places, space), small)
+            yield name, canonical(partitioned(small, places, space), small)
 
 
-def _canonical(labels: Indices, small: Sample) -> Indices:
+def canonical(labels: Indices, small: Sample) -> Indices:
     """Clusters numbered as they appear, where no labels name them: equal partitions look equal."""
     if small.told is not None:
         return labels
-    first = np.full(int(labels.max()) + 1, len(labels))
-    np.minimum.at(first, labels, np.arange(len(labels)))
-    return np.asarray(np.argsort(np.argsort(first, kind="stable"))[labels])
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    return np.asarray(np.argsort(np.argsort(first, kind="stable"))[inverse])
 
 
 def hierarchical_labels(small: Sample, k: int, rng: np.random.Generator, most: int) -> Indices:

@@ -1,0 +1,139 @@
+"""What the cells of a grid learn from each other: each tries the partitions that others found.
+
+A start that one family's tournament lacks, another's may have found; and where there are fewer
+components than clusters, what matters is which clusters are joined, which the fit with one
+component more can tell, and starts from seeds cannot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import replace
+from itertools import combinations, islice
+from typing import NamedTuple
+
+import numpy as np
+
+from mixtura._types import Indices
+from mixtura.fit.em import Fit, Stop, race_from_labels, smooth
+from mixtura.fit.fitting import finished
+from mixtura.fit.second_chance import Cell
+from mixtura.fit.start import canonical, collapsed, partition
+
+STEPS = 10
+"""Steps that a neighbour's partition climbs before it is judged."""
+
+BORROWED, JOINED = 8, 6
+"""Partitions tried from other families, and pairs of components joined."""
+
+HOPE = 0.5
+"""Nats over all rows, and as many times the gain it expects itself, that one may lie behind."""
+
+
+class Known(NamedTuple):
+    """A partition: labels as the components are numbered, as clusters appear, and as bytes."""
+
+    labels: Indices
+    ordered: Indices
+    name: bytes
+
+
+def exchanged(cells: Sequence[Cell], stop: Stop, pool: Executor) -> list[Cell]:
+    """The cells, each from the best of its neighbours' partitions where that leads higher."""
+    known, done = partitions(cells), {cell.key: cell for cell in cells}
+    return list(pool.map(lambda cell: improved(cell, done, known, stop), cells))
+
+
+def partitions(cells: Iterable[Cell]) -> dict[tuple[int, str], Known]:
+    """The partition of the sample's rows by each sound fit that a tournament won."""
+    found = {}
+    for cell in cells:
+        if np.isfinite(cell.value) and cell.outcome is not None and cell.outcome.finalists:
+            assert cell.field is not None
+            small = cell.field.small
+            labels = partition(cell.outcome.fit.mixture, small)
+            if small.told is None and len(np.unique(labels)) == cell.k:
+                ordered = canonical(labels, small)
+                found[cell.key] = Known(labels, ordered, ordered.tobytes())
+    return found
+
+
+def improved(
+    cell: Cell,
+    cells: Mapping[tuple[int, str], Cell],
+    known: Mapping[tuple[int, str], Known],
+    stop: Stop,
+) -> Cell:
+    """The cell, from the best of its neighbours' partitions if that leads higher."""
+    if cell.problem is None or cell.field is None or cell.outcome is None:
+        return cell
+    if not cell.outcome.finalists or cell.k == 1:
+        return cell
+    small = cell.field.small
+    starts = _starts(cell, cells, known)
+    if not starts:
+        return cell
+    ends = race_from_labels(small.problem, np.stack(starts), cell.k, Stop(1e-7, STEPS))
+    best = _best([fit for fit in ends if fit is not None], cell)
+    if best is None:
+        return cell
+    fit = smooth(cell.problem, best.mixture, replace(stop, flat=small.flat))
+    if fit is None or collapsed(fit, small).any():
+        return cell
+    found = replace(cell, outcome=finished(cell.problem, small, fit, cell.outcome.finalists))
+    return found if found.value > cell.value else cell
+
+
+def _best(ends: Sequence[Fit], cell: Cell) -> Fit | None:
+    """The likeliest climb so far, if it is sound and may end above the cell's own."""
+    assert cell.problem is not None and cell.field is not None and cell.outcome is not None
+    small = cell.field.small
+    own = cell.outcome.fit
+    weight = cell.problem.summary.weight
+    for fit in sorted(ends, key=lambda one: -one.value):
+        if collapsed(fit, small).any():
+            continue
+        if not small.whole or not np.isfinite(cell.value):
+            return fit
+        reach = HOPE / weight + (10.0 * fit.remaining if np.isfinite(fit.remaining) else 0.01)
+        return fit if fit.value + reach > own.value and not _at(fit, own) else None
+    return None
+
+
+def _at(fit: Fit, own: Fit) -> bool:
+    """Whether a climb has arrived where the cell is already."""
+    return fit.converged and fit.value <= own.value + 1e-7
+
+
+def _starts(
+    cell: Cell, cells: Mapping[tuple[int, str], Cell], known: Mapping[tuple[int, str], Known]
+) -> list[Indices]:
+    """Distinct partitions of the same rows into k clusters, not the cell's own."""
+    assert cell.field is not None
+    small, more = cell.field.small, (cell.k + 1, cell.rule.name)
+    same = [key for key in known if _rows(cells[key]) == cell.field.rows]
+    own = known[cell.key].name if cell.key in known else b""
+    near = sorted((key for key in same if key[0] == cell.k), key=lambda key: -cells[key].value)
+    found = {known[key].name: known[key].ordered for key in near}
+    found.pop(own, None)
+    borrowed = dict(islice(found.items(), BORROWED))
+    if more in same:
+        joined = (canonical(one, small) for one in _joined(cells[more], known[more].labels))
+        borrowed |= {one.tobytes(): one for one in joined if one.tobytes() != own}
+    return [*borrowed.values()]
+
+
+def _rows(cell: Cell) -> object:
+    return None if cell.field is None else cell.field.rows
+
+
+def _joined(cell: Cell, labels: Indices) -> Iterator[Indices]:
+    """Partitions with two clusters made one, the nearest first by distance in deviations."""
+    assert cell.outcome is not None
+    mixture = cell.outcome.fit.mixture
+    variances, place = mixture.structure.variances_by_column, mixture.location
+    apart = ((place[:, None] - place) ** 2 / (variances[:, None] + variances)).sum(axis=2)
+    pairs = combinations(range(mixture.n_components), 2)
+    for i, j in sorted(pairs, key=lambda pair: float(apart[pair]))[:JOINED]:
+        yield np.where(labels == j, i, labels)
