@@ -7,10 +7,29 @@ from dataclasses import dataclass
 
 import mpmath
 import numpy as np
+from scipy.linalg import expm
+from scipy.optimize import minimize
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
-FAMILIES = ("full", "tied", "diag", "spherical", "equal-spherical")
+LETTERS = {
+    "full": "VVV",
+    **{name: name for name in ("EVV", "VEV", "EEV", "VVE", "EVE", "VEE")},
+    "tied": "EEE",
+    "diag": "VVI",
+    **{name: name for name in ("EVI", "VEI", "EEI")},
+    "spherical": "VII",
+    "equal-spherical": "EII",
+}
+"""Families by volume, shape and orientation: equal, varying, or the identity."""
+
+FAMILIES = tuple(LETTERS)
+ELLIPSOIDAL = FAMILIES[: FAMILIES.index("diag")]
+SPHERICAL = ("spherical", "equal-spherical")
+DIAGONAL = ("diag", "EVI", "VEI", "EEI")
+POOLED = ("tied", "EEI", "equal-spherical")
+BOUND_TO_UNITS = ("VEV", "EEV", "VVE", "EVE", *SPHERICAL)
+"""Families that other units in one column take out of themselves."""
 
 
 # ---- densities
@@ -215,7 +234,130 @@ def _equal_spherical(scatter, n, d, prior):
     return np.stack([np.eye(d) * one] * k)
 
 
+def _eei(scatter, n, d, prior):
+    k, total = len(n), np.diag(scatter.sum(axis=0))
+    if prior is None:
+        one = total / n.sum()
+    else:
+        one = (prior.variance + total) / (prior.dof + n.sum() + k + 2)
+    return np.stack([np.diag(one)] * k)
+
+
+def _with_prior(scatter, n, d, prior, diagonal=False):
+    """Scatters and divisors of the components, each with the pseudo-rows of its own covariance."""
+    if prior is None:
+        return scatter, n
+    if diagonal:
+        return scatter + prior.variance * np.eye(d), n + prior.dof + 3
+    return scatter + prior.matrix, n + prior.dof + d + 2
+
+
+def _proportional(values, n):
+    """λ_k b_j for rows of values, one after the other until nothing changes."""
+    volumes = values.sum(axis=1)
+    for _ in range(2000):
+        b = sum(v / volume for v, volume in zip(values, volumes, strict=True)) / n.sum()
+        volumes = np.array([(v / b).mean() / m for v, m in zip(values, n, strict=True)])
+    return volumes[:, None] * b
+
+
+def _same_product(values, n):
+    """Rows with one product: λ v_k / (Π v_k)^(1/d)."""
+    sizes = np.array([np.prod(v) ** (1 / len(v)) for v in values])
+    return sizes.sum() / n.sum() * values / sizes[:, None]
+
+
+def _vei(scatter, n, d, prior):
+    scatter, n = _with_prior(scatter, n, d, prior, diagonal=True)
+    rows = _proportional(np.stack([np.diag(s) for s in scatter]), n)
+    return np.stack([np.diag(row) for row in rows])
+
+
+def _evi(scatter, n, d, prior):
+    scatter, n = _with_prior(scatter, n, d, prior, diagonal=True)
+    rows = _same_product(np.stack([np.diag(s) for s in scatter]), n)
+    return np.stack([np.diag(row) for row in rows])
+
+
+def _vee(scatter, n, d, prior):
+    scatter, n = _with_prior(scatter, n, d, prior)
+    volumes = np.array([np.trace(s) for s in scatter])
+    for _ in range(2000):
+        shape = sum(s / volume for s, volume in zip(scatter, volumes, strict=True)) / n.sum()
+        inverse = np.linalg.inv(shape)
+        volumes = np.array(
+            [np.trace(s @ inverse) / (d * m) for s, m in zip(scatter, n, strict=True)]
+        )
+    return np.stack([volume * shape for volume in volumes])
+
+
+def _own_axes(scatter, n, rule):
+    pairs = [np.linalg.eigh(s) for s in scatter]
+    rows = rule(np.stack([values for values, _ in pairs]), n)
+    return np.stack([(v * row) @ v.T for row, (_, v) in zip(rows, pairs, strict=True)])
+
+
+def _eev(scatter, n, d, prior):
+    def pooled(values, n):
+        return np.tile(values.sum(axis=0) / n.sum(), (len(n), 1))
+
+    return _own_axes(*_with_prior(scatter, n, d, prior), pooled)
+
+
+def _vev(scatter, n, d, prior):
+    return _own_axes(*_with_prior(scatter, n, d, prior), _proportional)
+
+
+def _evv(scatter, n, d, prior):
+    return _own_axes(*_with_prior(scatter, n, d, prior), _same_product)
+
+
+def _common_axes(scatter, n, d, rule):
+    """The best of BFGS over rotations, from the axes of each scatter, of their sum, and others."""
+    upper = np.triu_indices(d, 1)
+
+    def rotation(angles):
+        skew = np.zeros((d, d))
+        skew[upper] = angles
+        return expm(skew - skew.T)
+
+    def held(axes):
+        along = np.stack([np.diag(axes.T @ s @ axes) for s in scatter])
+        return along, rule(along, n)
+
+    def loss(angles, begin):
+        along, rows = held(begin @ rotation(angles))
+        return (n @ np.log(rows).sum(axis=1) + (along / rows).sum()) / n.sum()
+
+    rng = np.random.default_rng(0)
+    starts = [np.linalg.eigh(s)[1] for s in (*scatter, scatter.sum(axis=0))]
+    starts += [np.linalg.qr(rng.normal(size=(d, d)))[0] for _ in range(3)]
+    found = [minimize(loss, np.zeros(len(upper[0])), (begin,)) for begin in starts]
+    best = min(range(len(found)), key=lambda index: found[index].fun)
+    axes = starts[best] @ rotation(found[best].x)
+    return np.stack([(axes * row) @ axes.T for row in held(axes)[1]])
+
+
+def _vve(scatter, n, d, prior):
+    return _common_axes(
+        *_with_prior(scatter, n, d, prior), d, lambda values, n: values / n[:, None]
+    )
+
+
+def _eve(scatter, n, d, prior):
+    return _common_axes(*_with_prior(scatter, n, d, prior), d, _same_product)
+
+
 _FORMULAS = {
+    "EEI": _eei,
+    "VEI": _vei,
+    "EVI": _evi,
+    "VEE": _vee,
+    "EVE": _eve,
+    "VVE": _vve,
+    "EEV": _eev,
+    "VEV": _vev,
+    "EVV": _evv,
     "full": _full,
     "tied": _tied,
     "diag": _diag,
@@ -245,13 +387,13 @@ def log_prior(family, prior, means, covariances):
         off = mean - prior.mean
         total -= 0.5 * np.linalg.slogdet(sigma)[1]
         total -= 0.5 * prior.shrinkage * off @ np.linalg.solve(sigma, off)
-    free = covariances[:1] if family in ("tied", "equal-spherical") else covariances
+    free = covariances[:1] if family in POOLED else covariances
     for sigma in free:
-        if family in ("full", "tied"):
+        if family in ELLIPSOIDAL:
             total -= 0.5 * (prior.dof + d + 1) * np.linalg.slogdet(sigma)[1]
             total -= 0.5 * np.trace(np.linalg.solve(sigma, prior.matrix))
         else:
-            variances = np.diag(sigma) if family == "diag" else sigma[:1, 0]
+            variances = np.diag(sigma) if family in DIAGONAL else sigma[:1, 0]
             total -= 0.5 * (prior.dof + 2) * np.log(variances).sum()
             total -= 0.5 * prior.variance * (1.0 / variances).sum()
     return float(total)
@@ -271,11 +413,7 @@ def expected_objective(family, sums, pivot, weights, means, covariances, prior=N
 
 def n_parameters(family, k, d):
     """Free parameters of the whole mixture."""
-    covariances = {
-        "full": k * d * (d + 1) // 2,
-        "tied": d * (d + 1) // 2,
-        "diag": k * d,
-        "spherical": k,
-        "equal-spherical": 1,
-    }[family]
+    times = {"E": 1, "V": k, "I": 0}
+    volume, shape, orientation = (times[letter] for letter in LETTERS[family])
+    covariances = volume + shape * (d - 1) + orientation * d * (d - 1) // 2
     return covariances + k * d + k - 1

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from hypothesis import strategies as st
+from scipy.linalg import expm
 
 from mixtura import Conjugate, Mixture
 from mixtura.covariance import FAMILIES as RULES
 from mixtura.fit.problem import state, with_prior
 from mixtura.source import MemorySource
-from oracle import FAMILIES, Prior, plausibility_of
+from oracle import DIAGONAL, ELLIPSOIDAL, FAMILIES, LETTERS, Prior, plausibility_of
 
 MODES = ("complete", "gaps", "weights", "labels", "soft labels", "prior", "all")
 
@@ -57,23 +58,20 @@ def conjugate(prior):
 
 def dense(family, array, k, d):
     """(k, d, d) from scikit-learn's layout."""
-    if family == "full":
-        return array
-    if family == "tied":
-        return np.stack([array] * k)
-    if family == "diag":
-        return np.stack([np.diag(row) for row in array])
+    if family in ELLIPSOIDAL:
+        return np.stack([array] * k) if family == "tied" else array
+    if family in DIAGONAL:
+        return np.stack([np.diag(row) for row in np.broadcast_to(array, (k, d))])
     return np.stack([np.eye(d) * value for value in np.broadcast_to(array, (k,))])
 
 
 def layout(family, covariances):
     """The inverse of `dense`."""
-    if family == "full":
-        return covariances
-    if family == "tied":
-        return covariances[0]
-    if family == "diag":
-        return covariances.diagonal(axis1=1, axis2=2).copy()
+    if family in ELLIPSOIDAL:
+        return covariances[0] if family == "tied" else covariances
+    if family in DIAGONAL:
+        variances = covariances.diagonal(axis1=1, axis2=2).copy()
+        return variances[0] if family == "EEI" else variances
     return covariances[:, 0, 0].copy()
 
 
@@ -85,8 +83,39 @@ def covariance_array(family, k, d, rng):
         return matrices if family == "full" else matrices[0]
     if family == "diag":
         return rng.uniform(0.3, 3.0, (k, d))
+    if family not in ("spherical", "equal-spherical"):
+        round_ones = np.stack([np.eye(d)] * k)
+        return layout(family, changed(family, round_ones, 0.8, rng))
     values = rng.uniform(0.3, 3.0, k)
     return values if family == "spherical" else np.full(k, values[0])
+
+
+def changed(family, covariances, size, rng):
+    """Another member (k, d, d) of the family, away by about `size` in volume, shape and axes."""
+    k, d, _ = covariances.shape
+    times = [{"E": 1, "V": k, "I": 0}[letter] for letter in LETTERS[family]]
+    axes = _axes(family, covariances, rng)
+    values = np.einsum("kia,kij,kja->ka", axes, covariances, axes)
+    values = values * np.exp(size * rng.normal(size=(times[0], 1)))
+    if times[1]:
+        shape = size * rng.normal(size=(times[1], d))
+        values = values * np.exp(shape - shape.mean(axis=1, keepdims=True))
+    if times[2]:
+        skew = np.triu(size * rng.normal(size=(times[2], d, d)), 1)
+        axes = expm(skew - skew.swapaxes(1, 2)) @ axes
+    out = np.einsum("kia,ka,kja->kij", axes, values, axes)
+    return (out + out.swapaxes(1, 2)) / 2
+
+
+def _axes(family, covariances, rng):
+    """Eigenvectors (k, d, d) of the components, those they have in common where they have any."""
+    k, d, _ = covariances.shape
+    if LETTERS[family][2] == "I":
+        return np.stack([np.eye(d)] * k)
+    if LETTERS[family][2] == "E":
+        together = np.einsum("k,kij->ij", rng.uniform(1.0, 2.0, k), covariances)
+        return np.stack([np.linalg.eigh(together)[1]] * k)
+    return np.linalg.eigh(covariances)[1]
 
 
 def make(family, mode, seed, n=60, k=3, d=3, spread=2.0):

@@ -14,6 +14,8 @@ from mixtura.frame import Frame
 from mixtura.kernels.layout import DIAGONAL, FULL
 from mixtura.statistics import Moments
 
+_TILE = 1 << 19  # numbers in the rows of a tile: 4 MiB
+
 
 @dataclass(frozen=True)
 class Pattern:
@@ -86,6 +88,30 @@ class Block:
         gappy = np.ones(len(self), dtype=bool)
         gappy[self.patterns[0].rows] = False
         return self.take(self.patterns[0].rows), self.take(np.flatnonzero(gappy))
+
+    @cached_property
+    def tiles(self) -> tuple[tuple[Block, ...], tuple[Block, ...]]:
+        """The rows without gaps and those with, by pattern, in tiles of a few megabytes; kept."""
+        order, ends, _ = self.groups
+        if self.complete:
+            return self._tiled(), ()
+        complete = int(ends[0]) if self.patterns[0].complete else 0
+        whole, torn = self.take(order[:complete]), self.take(order[complete:])
+        return whole._tiled() if complete else (), torn._tiled()
+
+    def _tiled(self) -> tuple[Block, ...]:
+        size = max(_TILE // max(self.rows.shape[1], 1), 64)
+        if len(self) <= size:
+            return (self,)
+        return tuple(self.take(slice(at, at + size)) for at in range(0, len(self), size))
+
+    @cached_property
+    def masks(self) -> tuple[Array, Indices]:
+        """What each pattern observes (p, d) as 0 and 1, and the pattern (n,) of each row."""
+        which = np.empty(len(self), dtype=np.intp)
+        for number, pattern in enumerate(self.patterns):
+            which[pattern.rows] = number
+        return np.array([one.observed for one in self.patterns], dtype=float), which
 
     @cached_property
     def groups(self) -> tuple[Indices, Indices, Mask]:

@@ -32,6 +32,10 @@ class Criterion(StrEnum):
     aic = "aic"
     icl = "icl"
     cv = "cv"
+    sabic = "sabic"
+    caic = "caic"
+    hqc = "hqc"
+    slope = "slope"
 
 
 class Form(StrEnum):
@@ -63,7 +67,8 @@ COMPONENTS = typer.Option("--components", "-k", metavar="K", help="How many: 3, 
 COVARIANCE = typer.Option(
     "--covariance",
     metavar="NAMES",
-    help="all, or some of full,tied,diag,spherical,equal-spherical.",
+    help="all, or some of full,tied,diag,spherical,equal-spherical,"
+    "EEI,VEI,EVI,VEE,EVE,VVE,EEV,VEV,EVV.",
 )
 CRITERION = typer.Option(help="What the choice minimises.")
 FOLDER = typer.Option(

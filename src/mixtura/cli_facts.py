@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mixtura._types import Array
-from mixtura.covariance import FAMILIES
+from mixtura.covariance import family
 from mixtura.io.model_file import structure_name
 from mixtura.mixture import Mixture
 
@@ -42,11 +42,14 @@ def of_table(table: Table, identifier: str | None = None, weights: str | None = 
 
 def of_selection(selection: Selection) -> Facts:
     """The choice, and every model that was tried, best first."""
+    from mixtura.fit.verdict import reasons
+
     best = selection.best
     ranked = selection.ranked()
     return {
         "choice": {
             "sentence": selection.sentence(),
+            "reasons": reasons(selection),
             "criterion": str(selection.criterion),
             **_of_candidate(best, best.score),
         },
@@ -99,8 +102,8 @@ def of_scores(mixture: Mixture, log_density: Array) -> Facts:
 def n_parameters(mixture: Mixture) -> int:
     """Free parameters of weights, means and covariances."""
     k, d = mixture.n_components, mixture.n_features
-    family = FAMILIES[structure_name(mixture.structure)]
-    return family.n_parameters(k, d) + k * d + k - 1
+    rule = family(structure_name(mixture.structure))
+    return rule.n_parameters(k, d) + k * d + k - 1
 
 
 def column_names(mixture: Mixture) -> Sequence[str]:
@@ -130,6 +133,7 @@ def _of_candidate(candidate: Candidate, best: float) -> Facts:
         "icl": candidate.icl,
         "score": candidate.score,
         "behind": candidate.score - best,
+        **({} if np.isnan(candidate.cv) else {"cv": candidate.cv, "cv_error": candidate.cv_error}),
         "converged": candidate.converged,
         "n_iter": candidate.n_iter,
         "degenerate": candidate.degenerate,

@@ -17,7 +17,7 @@ import pyarrow as pa
 from mixtura import cli_facts as facts
 from mixtura._errors import InputError, MissingDependency
 from mixtura._types import Array
-from mixtura.covariance import ALIASES, FAMILIES, family
+from mixtura.covariance import ALIASES, FAMILIES, UNIVARIATE, named
 from mixtura.io import model_file
 from mixtura.io.columns import Table, choose
 from mixtura.io.plain_json import json_text
@@ -66,9 +66,11 @@ def family_names(text: str) -> tuple[str, ...]:
         return tuple(FAMILIES)
     names = [name.strip() for name in text.split(",")]
     for name in names:
-        if name not in FAMILIES and name not in ALIASES:
-            raise InputError(f"{name!r} is none of all, {', '.join((*FAMILIES, *ALIASES))}")
-    return tuple(dict.fromkeys(family(name).name for name in names))
+        if name not in (*FAMILIES, *ALIASES, *UNIVARIATE) and ":" not in name:
+            known = ", ".join((*FAMILIES, *ALIASES, *UNIVARIATE))
+            raise InputError(f"{name!r} is none of all, {known}")
+    told = [[name] if name in UNIVARIATE else [one.name for one in named(name)] for name in names]
+    return tuple(dict.fromkeys(name for some in told for name in some))
 
 
 def fit(options: FitOptions) -> None:

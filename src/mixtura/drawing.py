@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mixtura._types import Array, Indices
+from mixtura.covariance import FactorCovariances
 from mixtura.parts import Parts
 
 
@@ -38,8 +39,12 @@ def total_covariance(mixture: Parts) -> Array:
     """``Σ π_k (Cov_k + (μ_k - m)(μ_k - m)ᵀ)`` and the same of the noise by its share, (d, d)."""
     middle, noise = centre(mixture), mixture.noise
     off = mixture.location - middle
-    each = mixture.structure.dense() * np.reshape(mixture.law.inflation, (-1, 1, 1))
-    total = np.einsum("k,kij->ij", mixture.weights, each) + (mixture.weights * off.T) @ off
+    shares = mixture.weights * np.broadcast_to(mixture.law.inflation, mixture.weights.shape)
+    if isinstance(mixture.structure, FactorCovariances):
+        within = mixture.structure.averaged(shares)
+    else:
+        within = np.einsum("k,kij->ij", shares, mixture.structure.dense())
+    total = within + (mixture.weights * off.T) @ off
     if noise is None:
         return np.asarray(total)
     lone = noise.mean() - middle

@@ -13,18 +13,17 @@ import numpy as np
 from mixtura import kernels
 from mixtura._types import Array
 from mixtura.block import Block, Pattern
-from mixtura.kernels.layout import DIAGONAL, FULL, LINEAR, doubled
+from mixtura.kernels.layout import DIAGONAL, FACTOR, FULL, LINEAR, doubled
 from mixtura.law import log_norms
 from mixtura.mixture import Mixture
-from mixtura.scoring import joint_at, squared_distances
+from mixtura.projected import LOSS, projected, ranked_by_factors
+from mixtura.projected import cancellation as low_rank_cancellation
+from mixtura.scoring import joint_at, squared_distances, under_labels
 from mixtura.statistics import Moments, Statistics, packed
 from mixtura.trimming import Cut, Trim
 
 Assign = Callable[[Array], tuple[Array, Array]]
 """Log joint (n, k) -> responsibilities (n, k) and the log-likelihood of each row (n,)."""
-
-LOSS = 1e-9
-"""Nats a row that the log-linear kernel may lose to rounding before the centred one takes over."""
 
 LOSS_SINGLE = 1e-2
 """The same bound for float32 rows, whose products run in single precision; what is really lost is
@@ -68,6 +67,8 @@ def expectation(
         About zero where the log-linear form is accurate enough, else about the mixture's means;
         the choice depends on the mixture alone, so that blocks can be added.
     """
+    if moments.shape == FACTOR:
+        return projected(mixture, block, moments, assign, cut)
     pivot = mixture.location
     if cancellation(mixture) <= LOSS:
         pivot = mixture.kept("origin", lambda m: np.zeros_like(m.location))
@@ -123,6 +124,8 @@ def cancellation(mixture: Mixture) -> float:
 
 def _cancellation(mixture: Mixture) -> float:
     structure = mixture.structure
+    if structure.shape == FACTOR:
+        return low_rank_cancellation(mixture)
     deviations = np.sqrt(structure.variances_by_column)
     return kernels.plain.cancellation(mixture.location, structure.precisions, deviations)
 
@@ -242,6 +245,8 @@ def assigned(
 
 def ranked(mixture: Mixture, block: Block, assign: Assign, trim: Trim) -> tuple[Array, Array]:
     """What trimming ranks the rows of a block by, and their weights, (n,) each."""
+    if mixture.structure.shape == FACTOR:
+        return ranked_by_factors(mixture, block, assign, trim), block.weight()
     keys = np.empty(len(block))
     for pattern, part in block.parts:
         _, joint = _joint(mixture, part, pattern, False)
@@ -262,12 +267,7 @@ def _joint(mixture: Mixture, block: Block, pattern: Pattern, direct: bool) -> tu
         of = (mixture.location, mixture.structure)
         squared = block.once(of, lambda: squared_distances(mixture, block.rows, observed))
         joint = joint_at(mixture, squared, observed)
-    told = block.plausibility
-    if told is None:
-        return squared, joint
-    if mixture.noise is not None:  # as plausible as the least plausible component
-        told = np.column_stack([told, told.min(axis=1)])
-    return squared, joint + told
+    return squared, under_labels(mixture, joint, block.plausibility)
 
 
 def _by_row(mixture: Mixture, moments: Moments, found: Assigned) -> Statistics:

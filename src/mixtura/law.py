@@ -6,14 +6,18 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from scipy.special import betaln, gammaln
+from scipy.special import betaln, gammaln, hyp2f1, log_ndtr, ndtr, stdtr
 
+from mixtura._errors import InputError
 from mixtura._types import Array
 
 LOG_2PI = float(np.log(2.0 * np.pi))
 
 LEAST, MOST = 1.0, 500.0
 """Bounds of degrees of freedom that are estimated."""
+
+_THIN = -650.0
+"""Log-probability below which a tail is summed as a series."""
 
 
 def log_norms(log_det: Array, features: int) -> Array:
@@ -49,6 +53,18 @@ class Law(Protocol):
     def row_weights(self, squared: Array, features: int) -> Array:
         """Expected weight u (m, k) with which a row enters the moments of each component."""
 
+    def weight_falls(self, squared: Array, features: int) -> Array:
+        """How u falls with the squared distance, ``-2 ∂u/∂δ²``, (m, k)."""
+
+    def tail(self, t: Array, component: int) -> Array:
+        """P(T <= t) in one dimension, for a component of mean zero and scale one."""
+
+    def log_tail(self, t: Array, component: int) -> Array:
+        """log P(T <= t), also where the probability underflows."""
+
+    def check(self, k: int) -> None:
+        """Refuse a law that is not one of k components."""
+
     def expanded(self, counts: Array, mass: Array) -> Array:
         """What divides the scatter (k,), given ``Σ r`` and ``Σ r u``."""
 
@@ -77,6 +93,18 @@ class Gaussian:
     def row_weights(self, squared: Array, features: int) -> Array:
         return np.ones_like(squared)
 
+    def weight_falls(self, squared: Array, features: int) -> Array:
+        return np.zeros_like(squared)
+
+    def tail(self, t: Array, component: int) -> Array:
+        return np.asarray(ndtr(t))
+
+    def log_tail(self, t: Array, component: int) -> Array:
+        return np.asarray(log_ndtr(t))
+
+    def check(self, k: int) -> None:
+        return
+
     def expanded(self, counts: Array, mass: Array) -> Array:
         return counts
 
@@ -99,7 +127,7 @@ class StudentT:
 
     ``log p = log Γ((ν+d)/2) - log Γ(ν/2) - ½ d log(νπ) - ½ log |Σ| - ½ (ν+d) log(1 + δ²/ν)``; a
     row's expected weight is ``u = (ν + d)/(ν + δ²)``, with d the number of its observed
-    coordinates (Peel & McLachlan 2000, equations 8 and 20).
+    coordinates (Peel & McLachlan 2000).
 
     Attributes
     ----------
@@ -145,6 +173,30 @@ class StudentT:
 
     def row_weights(self, squared: Array, features: int) -> Array:
         return np.asarray((self.dof + features) / (self.dof + squared))
+
+    def weight_falls(self, squared: Array, features: int) -> Array:
+        return np.asarray(2.0 * (self.dof + features) / (self.dof + squared) ** 2)
+
+    def tail(self, t: Array, component: int) -> Array:
+        return np.asarray(stdtr(self.dof[component], t))
+
+    def log_tail(self, t: Array, component: int) -> Array:
+        """``½ I_x(ν/2, ½)``, x = ν/(ν + t²), by its power series where it would underflow."""
+        half = 0.5 * self.dof[component]
+        with np.errstate(divide="ignore", over="ignore", under="ignore"):
+            logs = np.array(np.log(self.tail(t, component)))
+            thin = np.asarray(logs < _THIN)
+            log_odds = 2.0 * np.log(np.abs(np.asarray(t)[thin])) - np.log(self.dof[component])
+            share = np.logaddexp(0.0, log_odds)  # -log x
+            series = np.log(hyp2f1(half + 0.5, 1.0, half + 1.0, np.exp(-share)))
+        norm = np.log(2.0 * half) + betaln(half, 0.5)
+        logs[thin] = series - half * share + 0.5 * (log_odds - share) - norm
+        return logs
+
+    def check(self, k: int) -> None:
+        dof = np.asarray(self.dof)
+        if dof.shape != (k,) or not (np.isfinite(dof) & (dof > 0)).all():
+            raise InputError(f"dof={dof}: {k} components need {k} finite numbers above 0")
 
     def expanded(self, counts: Array, mass: Array) -> Array:
         """Counts times the estimate α of a scale common to all u: ``Σ ν r u / Σ ν r``.

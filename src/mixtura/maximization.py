@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from mixtura.covariance import Family, Guard
+from mixtura.covariance import FactorCovariances, Family, Guard
+from mixtura.kernels.layout import FULL
 from mixtura.mixture import Mixture
 from mixtura.noise import Noise
 from mixtura.prior import Prior
@@ -40,8 +41,9 @@ def maximization(
     empty = posterior.mass <= EMPTY * max(float(posterior.mass.sum()), 1e-300)
     if empty.any():
         posterior = _held(posterior, mixture, empty)
+    total = counts.sum()
     return mixture.changed(
-        weights=counts / counts.sum(),
+        weights=counts / total if total > 0 else mixture.weights,  # all may be noise
         location=posterior.means(),
         structure=family.maximize(posterior, guard, mixture.structure),
         noise=_noise(data, mixture),
@@ -70,8 +72,10 @@ def _held(data: Statistics, mixture: Mixture, empty: np.ndarray) -> Statistics:
         second, dof = data.second, data.dof * kept
     else:
         old = moments.outer(deviations, deviations)
-        if moments.shape == 0:
+        if moments.shape == FULL:
             old = structure.dense()
+        if isinstance(structure, FactorCovariances):
+            old = structure.moments
         mask = empty.reshape(-1, *[1] * (old.ndim - 1))
         second, dof = np.where(mask, trace * old, data.second), data.dof * kept + stay
     first = np.where(empty[:, None], 0.0, data.first)
@@ -86,7 +90,7 @@ def log_prior(prior: Prior, mixture: Mixture, moments: Moments) -> float:
     ``Σ_k -½ [dof_k log|Σ_k| + tr(Σ_k⁻¹ S_k)] + Σ_k counts_k log π_k`` with ``S_k`` the
     pseudo-rows' second moments about μ_k.
     """
-    pseudo = prior.statistics(moments, mixture.location)
+    pseudo = prior.statistics(moments.at(mixture.structure), mixture.location)
     if not pseudo.dof.any() and not pseudo.counts.any():
         return 0.0
     structure = mixture.structure

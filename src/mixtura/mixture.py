@@ -17,13 +17,25 @@ from mixtura.conditioning import Observed, labels, log_sums, seen_through, share
 from mixtura.covariance import Covariances, structure
 from mixtura.drawing import centre, drawn, total_covariance
 from mixtura.frame import Frame
+from mixtura.kernels.layout import FACTOR
 from mixtura.law import GAUSSIAN, Gaussian, Law
 from mixtura.noise import Noise
-from mixtura.scoring import filled, gaussian_joint, joint_at, squared_distances
+from mixtura.scoring import (
+    conditioned,
+    distances_with_gaps,
+    filled,
+    gaussian_joint,
+    joint_at,
+    joint_with,
+    squared_distances,
+)
 from mixtura.wording import described
 
 _COMPARED = ("feature_names", "frame", "law", "noise")
 _FIELDS = ("weights", "location", "structure", "frame", "feature_names", "law", "noise")
+
+_FEW = 8
+"""Patterns of gaps that low-rank covariances take one by one."""
 
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
@@ -40,13 +52,20 @@ class Mixture:
     weights : (k,) array_like
         Mixing weights, at least 0, summing to one.
     means : (k, d) array_like
-    covariances : array_like
+    covariances : array_like or FactorCovariances
         Laid out for `covariance_type` as in scikit-learn: ``(k, d, d)`` full, ``(d, d)`` tied,
-        ``(k, d)`` diag, ``(k,)`` spherical and equal-spherical.
+        ``(k, d)`` diag, ``(k,)`` spherical and equal-spherical; ``(d,)`` for EEI, ``(k, d)`` for
+        VEI and EVI, ``(k, d, d)`` for the rest; ``(k, d, 1 + r)``, noise variances and then
+        loadings, for factor analyzers of rank r.
     covariance_type : str, default="full"
-        A covariance family: full, tied, diag, spherical, equal-spherical, or its mclust name.
+        A covariance family: full, tied, diag, spherical, equal-spherical, or its mclust name; or
+        a kind of factor analyzers with its rank, as in "factor:3" (`mixtura.covariance.Factor`).
     feature_names : sequence of str, optional
         Names for the d columns, usable wherever a dimension is asked for.
+    law : Law, optional
+        Gaussian, or `mixtura.StudentT` with the degrees of freedom of the components.
+    noise : Noise, optional
+        A uniform component beside the k.
 
     Attributes
     ----------
@@ -59,9 +78,8 @@ class Mixture:
         Coordinates ``z = (x - pivot) * scale`` in which the numbers are kept.
     feature_names : tuple of str or None
     law : Law
-        The components' shape: `mixtura.law.GAUSSIAN` or a `StudentT` with its degrees of freedom.
     noise : Noise or None
-        A uniform component beside the k, with its share of the rows.
+        With its box in frame coordinates.
 
     Raises
     ------
@@ -96,12 +114,15 @@ class Mixture:
         *,
         covariance_type: str = "full",
         feature_names: Sequence[str] | None = None,
+        law: Law = GAUSSIAN,
+        noise: Noise | None = None,
     ) -> None:
         means = _checks.mean_vectors(means)
         k, d = means.shape
         shape = structure(covariances, covariance_type, k, d)
         weights = _checks.mixing_weights(weights, k)
-        self._set(weights, means, shape, Frame.identity(d), feature_names, GAUSSIAN, None)
+        law.check(k)
+        self._set(weights, means, shape, Frame.identity(d), feature_names, law, noise)
 
     @classmethod
     def of(
@@ -211,6 +232,13 @@ class Mixture:
 
         ``u = (ν + d)/(ν + δ²)`` for Student's t with d coordinates observed, one for a Gaussian;
         the responsibilities r of a row that is probably noise sum to little.
+
+        Examples
+        --------
+        >>> from mixtura import StudentT
+        >>> one = Mixture([1.0], [[0.0]], [[[1.0]]], law=StudentT(np.array([3.0])))
+        >>> one.outlier_weights([[0.0], [1.0], [9.0]]).round(3).tolist()
+        [1.333, 1.0, 0.048]
         """
 
         def weighed(squared: Array, observed: Mask) -> Array:
@@ -237,11 +265,19 @@ class Mixture:
 
         With noise, ``log (1 - share)`` is added and a last column holds the noise's.
         """
+        if self.structure.shape == FACTOR and len(block.patterns) > _FEW:
+            squared, log_det = distances_with_gaps(self, block)
+            for pattern in block.patterns:
+                at = squared[pattern.rows], log_det[pattern.rows]
+                yield pattern, joint_with(self, *at, pattern.observed)
+            return
         for pattern in block.patterns:
             yield pattern, self.joint(block.rows[pattern.rows], pattern.observed)
 
     def observed(self, observed: Mask) -> Observed:
         """The mixture seen through a pattern (d,) of observed coordinates."""
+        if self.structure.shape == FACTOR:  # cheap, and as large as the loadings
+            return seen_through(self.structure, observed)
         key = np.packbits(observed).tobytes()
         if key not in self._seen:
             self._seen[key] = seen_through(self.structure, observed)
@@ -404,23 +440,9 @@ class Mixture:
         row[0, dims] = _checks.numbers(list(given.values()), "the given values")
         if not np.isfinite(row[0, dims]).all() or len(dims) == self.n_features:
             raise InputError("condition needs finite values for some, not all, of the dimensions")
-        observed = ~np.isnan(row[0])
-        rest, seen = np.flatnonzero(~observed), self.observed(observed)
-        squared = squared_distances(self, row, observed)
-        joint = joint_at(self, squared, observed)
-        law, factor = self.law.given(squared[0], len(dims))
-        off = self.frame.read(row)[0, observed] - self.location[:, observed]
-        residual = seen.residual * factor[:, None, None]
-        noise = None if self.noise is None else self.noise.marginal(rest)
-        return Mixture.of(
-            shares(joint[:, : self.n_components])[0],
-            self.location[:, rest] + np.einsum("kmo,ko->km", seen.coefficients, off),
-            structure(residual, "full", self.n_components, len(rest)),
-            self.frame.take(rest),
-            self._names(rest),
-            law,
-            None if noise is None else noise.sharing(shares(joint)[0, -1]),
-        )
+        rest = np.flatnonzero(np.isnan(row[0]))
+        names = self._names(rest)
+        return self.changed(**conditioned(self, row), feature_names=names)
 
     def impute(self, X: Any) -> Array:
         """Rows with each NaN replaced by its conditional mean given the row's observed values."""

@@ -29,6 +29,14 @@ class Noise:
     corner : (d,) or None
     edges : (d, d) or None
         The rotated box ``corner + edges @ t`` for t in the unit cube, where it is the smaller.
+
+    Examples
+    --------
+    >>> from mixtura import Mixture
+    >>> noise = Noise(0.1, np.array([-50.0]), np.array([50.0]))
+    >>> mixture = Mixture([1.0], [[0.0]], [[[1.0]]], noise=noise)
+    >>> mixture.outlier_probability([[0.0], [3.0], [9.0]]).round(3).tolist()
+    [0.003, 0.2, 1.0]
     """
 
     share: float

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from mixtura._types import Array
-from mixtura.kernels.layout import DIAGONAL, FULL, SPHERICAL
+from mixtura.kernels.layout import DIAGONAL, FACTOR, FULL, SPHERICAL
 from mixtura.statistics import Moments, Statistics
 
 
@@ -39,7 +39,11 @@ class Conjugate:
 
     ``μ_k | Σ_k ~ N(mean, Σ_k / shrinkage)``, ``Σ_k ~ inverse Wishart(dof, scale)``; for diagonal
     and spherical families an inverse gamma with the same degrees of freedom and the scalar
-    ``variance`` (Fraley & Raftery 2007), in the units of the data.
+    ``variance`` (Fraley & Raftery 2007), in the units of the data. Families whose components share
+    volume, shape or orientation in part have the product of the k densities as it is within the
+    family: as pseudo-rows of each component, like any rows.
+    Low-rank covariances take an inverse Wishart with the diagonal scale ``variance`` and the
+    diagonal exponent ν + 2.
 
     Attributes
     ----------
@@ -48,7 +52,7 @@ class Conjugate:
     mean : (d,)
     dof : float
         ν
-    matrix : (d, d)
+    matrix : (d, d), or (d,) for a diagonal one
         Λ of the inverse Wishart.
     variance : (d,) or float
         ς² of the inverse gamma, by column.
@@ -72,11 +76,17 @@ class Conjugate:
         k, d = pivot.shape
         covariances = 1 if moments.pooled else k
         scale = {
-            FULL: self.matrix,
+            FULL: np.diag(self.matrix) if self.matrix.ndim == 1 else self.matrix,
             DIAGONAL: np.broadcast_to(self.variance, (d,)),
             SPHERICAL: np.mean(self.variance),
+            FACTOR: moments.diagonal(np.broadcast_to(self.variance, (d,))),
         }[moments.shape]
-        exponent = {FULL: self.dof + d + 1, DIAGONAL: self.dof + 2, SPHERICAL: (self.dof + 2) / d}
+        exponent = {
+            FULL: self.dof + d + 1,
+            DIAGONAL: self.dof + 2,
+            SPHERICAL: (self.dof + 2) / d,
+            FACTOR: self.dof + 2,
+        }
         off = self.mean - pivot
         second = moments.total(self.shrinkage * moments.outer(off, off)) + scale
         return Statistics(
@@ -96,7 +106,8 @@ class Conjugate:
 def fraley_raftery(mean: Array, covariance: Array, k: int) -> Conjugate:
     """The scale-free default of Fraley & Raftery (2007).
 
-    κ = 0.01, ν = d + 2, Λ = Cov(X) / k^(2/d), ς² = mean variance / k^(2/d).
+    κ = 0.01, ν = d + 2, Λ = Cov(X) / k^(2/d), ς² = mean variance / k^(2/d). Given the variances
+    (d,) alone, Λ is diagonal.
 
     Examples
     --------
@@ -107,5 +118,6 @@ def fraley_raftery(mean: Array, covariance: Array, k: int) -> Conjugate:
     """
     d = len(mean)
     shrink = k ** (2.0 / d)
-    variance = np.full(d, np.trace(covariance) / d / shrink)
+    spread = covariance if covariance.ndim == 1 else covariance.diagonal()
+    variance = np.full(d, spread.mean() / shrink)
     return Conjugate(0.01, mean, d + 2.0, covariance / shrink, variance)

@@ -20,7 +20,10 @@ Facts = dict[str, Any]
 Section = tuple[str, RenderableType | tuple[Text, ...]]
 """A name in the margin and what stands beside it: a renderable, or lines that are never broken."""
 
-CRITERIA = {"bic": "BIC", "aic": "AIC", "icl": "ICL", "cv": "CV"}
+CRITERIA = {
+    **{name: name.upper() for name in ("bic", "aic", "icl", "cv", "sabic", "caic", "hqc")},
+    "slope": "slope",
+}
 BEST = 5  # models shown of those tried
 SHOWN = 12  # columns of the data shown, unless all are asked for
 GUTTER = 12
@@ -121,7 +124,7 @@ def choice(facts: Facts) -> Section:
             f"{candidate['behind']:.2f}",
             "degenerate" if candidate["degenerate"] else remark,
         )
-    sentence = Text(facts["choice"]["sentence"])
+    sentence = Text(" ".join([facts["choice"]["sentence"], *facts["choice"].get("reasons", [])]))
     if len(facts["candidates"]) < 2:
         return "Chosen", sentence
     failures = [one["failure"] for one in facts["candidates"] if one["failure"]]

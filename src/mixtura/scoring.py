@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from mixtura import kernels
 from mixtura._types import Array, Mask, Rows
+from mixtura.block import Block
 from mixtura.conditioning import shares
+from mixtura.covariance import FactorCovariances
+from mixtura.frame import Frame
+from mixtura.kernels.low_rank import Gaps, tiled
 from mixtura.parts import Parts
 
 _FAR = 1e140
@@ -19,17 +26,38 @@ def squared_distances(mixture: Parts, rows: Rows, observed: Mask) -> Array:
     return np.asarray(-2.0 * gaussian_joint(mixture, rows, observed, nothing, nothing))
 
 
+def component_joint(mixture: Parts, squared: Array, observed: Mask) -> Array:
+    """``log π_k + log p(z | k)``, (m, k), of rows at squared distances (m, k)."""
+    log_det = mixture.observed(observed).structure.log_det
+    logs = mixture.law.log_densities(squared, log_det, int(observed.sum()))
+    return np.asarray(logs + mixture.log_weights)
+
+
 def joint_at(mixture: Parts, squared: Array, observed: Mask) -> Array:
     """Log joint of rows at squared distances (m, k), a last column for noise if there is any."""
     log_det = mixture.observed(observed).structure.log_det
+    return joint_with(mixture, squared, log_det, observed)
+
+
+def joint_with(mixture: Parts, squared: Array, log_det: Array, observed: Mask) -> Array:
+    """The same for known log-determinants (k,) or (m, k) of the observed coordinates."""
     logs = mixture.law.log_densities(squared, log_det, int(observed.sum())) + mixture.log_weights
     noise = mixture.noise
     if noise is None:
-        return np.asarray(logs)
+        return logs
     with np.errstate(divide="ignore"):
         beside, within = np.log1p(-noise.share), np.log(noise.share)
     even = np.full((len(logs), 1), within + noise.log_density(observed))
     return np.hstack([logs + beside, even])
+
+
+def under_labels(mixture: Parts, joint: Array, told: Array | None) -> Array:
+    """Log joint under the rows' labels, log plausibilities (m, k); noise as the least plausible."""
+    if told is None:
+        return joint
+    if mixture.noise is not None:
+        told = np.column_stack([told, told.min(axis=1)])
+    return np.asarray(joint + told)
 
 
 def gaussian_joint(
@@ -38,19 +66,67 @@ def gaussian_joint(
     """``log_weights + log_norms - δ²/2`` (m, k) for the squared Mahalanobis distance δ²."""
     if not observed.any():
         return np.broadcast_to(log_weights, (len(rows), len(log_weights)))
-    structure = mixture.observed(observed).structure
     some = slice(None) if observed.all() else observed
     frame = mixture.frame.take(some)
-    numbers = (log_weights, mixture.location[:, some], structure.factors, log_norms)
-    kernel = kernels.active().log_joint
+    measured = _measured(mixture, observed, frame, (log_weights, log_norms))
     with np.errstate(over="ignore", invalid="ignore"):
-        logs = kernel(rows[:, some], frame.pivot, frame.scale, *numbers, structure.shape)
+        logs = measured(rows[:, some])
     lost = np.flatnonzero(~np.isfinite(logs.max(axis=1)))
     if len(lost):  # so far away that the square overflows: move in along the ray
         with np.errstate(over="ignore"):
             near = frame.unread(np.clip(frame.read(rows[lost][:, some]), -_FAR, _FAR))
-        logs[lost] = kernel(near, frame.pivot, frame.scale, *numbers, structure.shape)
+        logs[lost] = measured(near)
     return np.asarray(logs)
+
+
+def _measured(
+    mixture: Parts, observed: Mask, frame: Frame, logs: tuple[Array, Array]
+) -> Callable[[Rows], Array]:
+    """How rows of the observed coordinates are measured: by the kernels, or through factors."""
+    structure, (log_weights, log_norms) = mixture.observed(observed).structure, logs
+    means = mixture.location[:, observed]
+    if isinstance(structure, FactorCovariances):
+        constant, terms = log_weights + log_norms, structure.terms(means)
+        return lambda rows: constant - 0.5 * tiled(frame.read, rows, terms)
+    numbers = (log_weights, means, structure.factors, log_norms, structure.shape)
+    kernel = kernels.active().log_joint
+    return lambda rows: np.asarray(kernel(rows, frame.pivot, frame.scale, *numbers))
+
+
+def distances_with_gaps(mixture: Parts, block: Block) -> tuple[Array, Array]:
+    """Squared distances (n, k) and log-determinants (n, k) of rows with many patterns, at once.
+
+    For low-rank covariances, whose rows of loadings make a pattern cheap.
+    """
+    structure = mixture.structure
+    assert isinstance(structure, FactorCovariances)
+    gaps = Gaps(mixture.frame.read(block.rows), *block.masks)
+    with np.errstate(over="ignore", invalid="ignore"):
+        squared, log_det, _ = gaps.distances(structure.terms(mixture.location))
+    for row in np.flatnonzero(~np.isfinite(squared.min(axis=1))):
+        squared[row] = squared_distances(mixture, block.rows[[row]], ~np.isnan(block.rows[row]))[0]
+    return squared, log_det
+
+
+def conditioned(mixture: Parts, row: Rows) -> dict[str, Any]:
+    """The fields of the mixture of a row's (1, d) missing coordinates given the others."""
+    observed = ~np.isnan(row[0])
+    rest, seen = np.flatnonzero(~observed), mixture.observed(observed)
+    squared = squared_distances(mixture, row, observed)
+    law, factor = mixture.law.given(squared[0], int(observed.sum()))
+    off = mixture.frame.read(row)[0, observed] - mixture.location[:, observed]
+    noise = mixture.noise
+    if noise is not None:
+        lost = shares(joint_at(mixture, squared, observed))[0, -1]
+        noise = noise.marginal(rest).sharing(lost)
+    return {
+        "weights": shares(component_joint(mixture, squared, observed))[0],
+        "location": mixture.location[:, rest] + seen.lead(off),
+        "structure": seen.rest(factor),
+        "frame": mixture.frame.take(rest),
+        "law": law,
+        "noise": noise,
+    }
 
 
 def filled(mixture: Parts, rows: Rows, observed: Mask, joint: Array) -> Array:
@@ -60,7 +136,7 @@ def filled(mixture: Parts, rows: Rows, observed: Mask, joint: Array) -> Array:
     guess = np.zeros((len(rows), int(missing.sum())))
     for index, centre in enumerate(mixture.location):
         off = z[:, observed] - centre[observed]
-        conditional = centre[missing] + off @ seen.coefficients[index].T
+        conditional = centre[missing] + seen.missing(off, index)
         guess += share[:, [index]] * conditional
     if mixture.noise is not None:
         guess += share[:, [-1]] * mixture.noise.marginal(missing).mean()

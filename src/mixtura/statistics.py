@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from mixtura._types import Array
-from mixtura.kernels.layout import DIAGONAL, FULL, SPHERICAL, second_width, triangle
+from mixtura.kernels.layout import DIAGONAL, FACTOR, FULL, SPHERICAL, second_width, triangle
 
 
 @dataclass(frozen=True)
@@ -17,20 +18,55 @@ class Moments:
     Attributes
     ----------
     shape : int
-        FULL (d, d), DIAGONAL (d,) or SPHERICAL () of `mixtura.kernels.layout`.
+        FULL (d, d), DIAGONAL (d,), SPHERICAL () or FACTOR (d, 1 + r) of `mixtura.kernels.layout`.
     pooled : bool
         One second moment summed over the components, instead of one each.
+    rank : int
+        r of FACTOR, whose second moments S are kept as ``[diag S, S B]``.
+    basis : structure or None
+        Of FACTOR: the covariances whose directions ``B_k = Σ_k⁻¹ Λ_k`` (k, d, r) the moments are
+        projected on. Moments add up only on the same basis.
     """
 
     shape: int
     pooled: bool = False
+    rank: int = 0
+    basis: Any = field(default=None, compare=False)
+
+    def at(self, structure: Any) -> Moments:
+        """The moments that an E-step under these covariances gathers."""
+        return replace(self, basis=structure) if self.shape == FACTOR else self
 
     def outer(self, left: Array, right: Array) -> Array:
         """The part of ``left_k right_kᵀ`` that the shape keeps, for (k, d) arrays."""
         if self.shape == FULL:
             return np.asarray(left[:, :, None] * right[:, None, :])
         product = left * right
+        if self.shape == FACTOR:
+            return np.concatenate([product[:, :, None], self._projected(left, right)], axis=2)
         return np.asarray(product if self.shape == DIAGONAL else product.sum(axis=1))
+
+    def crossed(self, left: Array, right: Array) -> Array:
+        """The part of ``left_k right_kᵀ + right_k left_kᵀ`` that the shape keeps."""
+        one = self.outer(left, right)
+        if self.shape == FACTOR:
+            return one + self.outer(right, left)
+        return np.asarray(one + (one.swapaxes(1, 2) if self.shape == FULL else one))
+
+    def _projected(self, left: Array, right: Array) -> Array:
+        """``left_k (right_kᵀ B_k)``, (k, d, r)."""
+        if self.basis is None:
+            return np.zeros((*left.shape, self.rank))
+        return np.asarray(left[:, :, None] * self.basis.projected(right[:, None, :]))
+
+    def diagonal(self, variances: Array) -> Array:
+        """The second moments (1 or k, ...) ``diag(v)`` in the shape of FACTOR, for v (d,)."""
+        if self.basis is None:
+            return np.column_stack([variances, np.zeros((len(variances), self.rank))])[None]
+        scaled = variances[:, None] * self.basis.regressions
+        column = np.broadcast_to(variances[:, None], (len(scaled), len(variances), 1))
+        both = np.concatenate([column, scaled], axis=2)
+        return both[:1] if self.pooled else both
 
     def total(self, second: Array) -> Array:
         """Sum (k, ...) second moments over the components where the family pools them."""
@@ -38,7 +74,7 @@ class Moments:
 
     def zeros(self, k: int, d: int) -> Array:
         """Second moments of no rows."""
-        tail = {FULL: (d, d), DIAGONAL: (d,), SPHERICAL: ()}[self.shape]
+        tail = {FULL: (d, d), DIAGONAL: (d,), SPHERICAL: (), FACTOR: (d, 1 + self.rank)}[self.shape]
         return np.zeros((1 if self.pooled else k, *tail))
 
 
@@ -134,8 +170,7 @@ class Statistics:
         if pivot is self.pivot:
             return self
         shift = self.pivot - pivot
-        cross = self.moments.outer(self.first, shift)
-        cross = cross + (cross.swapaxes(1, 2) if self.moments.shape == FULL else cross)
+        cross = self.moments.crossed(self.first, shift)
         mass = self.mass.reshape(-1, *[1] * (cross.ndim - 1))
         moved = self.moments.total(cross + mass * self.moments.outer(shift, shift))
         first = self.first + self.mass[:, None] * shift

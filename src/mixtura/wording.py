@@ -13,7 +13,7 @@ _COMPONENTS, _COLUMNS = 12, 6
 def described(mixture: Parts) -> str:
     """Its size, law and noise; weight, means and deviations of the components."""
     k, d = mixture.location.shape
-    kind = type(mixture.structure).__name__.removesuffix("Covariances").lower()
+    kind = mixture.structure.name
     size = f"{k} component{'s' * (k > 1)} in {d} dimension{'s' * (d > 1)}"
     lines = [f"Mixture of {size} ({kind}{mixture.law.wording})"]
     deviations = np.sqrt(mixture.structure.variances_by_column) / mixture.frame.scale

@@ -25,6 +25,10 @@ CHECKED = [
 CHECKED += [
     GaussianMixture(2, covariance_type="full", random_state=0),
     GaussianMixture(n_components=(1, 2), covariance_type=("full", "diag")),
+    GaussianMixture(distribution="t"),
+    GaussianMixture(2, distribution="t", dof="own", noise=True, trim=0.1, random_state=0),
+    GaussianMixture(noise=True, covariance_type="diag"),
+    GaussianMixture(trim=0.1, covariance_type="tied"),
 ]
 
 

@@ -15,7 +15,7 @@ from sklearn.base import clone
 
 from mixtura import GaussianMixture, Mixture, select
 from mixtura._errors import DegenerateWarning, InputError, InputTypeError, MixturaWarning
-from oracle import FAMILIES
+from oracle import ELLIPSOIDAL, FAMILIES, SPHERICAL
 
 ERRORS = (InputError, InputTypeError)
 
@@ -171,7 +171,7 @@ def test_infinite_cells_are_named(value):
 def test_constant_column(family, constant):
     X, labels = blobs(d=3)
     X[:, 1] = constant
-    if family in ("spherical", "equal-spherical"):
+    if family in SPHERICAL:
         model = GaussianMixture(2, covariance_type=family, random_state=0).fit(X)
     else:
         model, texts = told(X, 2, family)
@@ -224,7 +224,7 @@ def test_more_columns_than_rows(family):
         warnings.simplefilter("always")
         model = GaussianMixture(2, covariance_type=family, random_state=0).fit(X)
     check(model, X)
-    if family in ("full", "tied"):
+    if family in ELLIPSOIDAL:
         texts = [str(w.message) for w in caught if issubclass(w.category, DegenerateWarning)]
         assert texts and any("prior" in text for text in texts)
 
@@ -233,7 +233,7 @@ def test_more_columns_than_rows(family):
 def test_collinear_columns(family):
     X, labels = blobs(d=2)
     X = np.column_stack([X, X[:, 0] - 2 * X[:, 1]])
-    if family in ("full", "tied"):
+    if family in ELLIPSOIDAL:
         model, texts = told(X, 2, family)
         assert any("collinear" in text for text in texts)
     else:

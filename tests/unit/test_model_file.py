@@ -14,16 +14,12 @@ from mixtura.covariance import structure
 from mixtura.frame import Frame
 from mixtura.io.model_file import STRUCTURES, load, load_metadata, save
 from mixtura.mixture import Mixture
+from strategies import covariance_array
 
 
 def numbers_for(name, k, d, rng):
     """Covariances of `k` components in `d` dimensions, laid out for the structure."""
-    if name in ("full", "tied"):
-        root = rng.normal(size=(k if name == "full" else 1, d, d))
-        matrices = root @ root.swapaxes(1, 2) + 0.1 * np.eye(d)
-        return matrices if name == "full" else matrices[0]
-    variances = rng.uniform(0.1, 3.0, size=(k, d) if name == "diag" else k)
-    return np.repeat(variances[:1], k) if name == "equal-spherical" else variances
+    return covariance_array(name, k, d, rng)
 
 
 def mixture_of(name, k=3, d=2, seed=0, names=("eruptions", "waiting")):
@@ -152,7 +148,7 @@ HOSTILE = {
     "JSON NaN": ({"model.json": described(version=float("nan"))}, "NaN is not allowed"),
     "JSON list": ({"model.json": b"[]"}, "does not say"),
     "other format": ({"model.json": described(format="x")}, "does not say"),
-    "newer": ({"model.json": described(version=2)}, "newer mixtura.*pip install --upgrade"),
+    "newer": ({"model.json": described(version=3)}, "newer mixtura.*pip install --upgrade"),
     "no version": ({"model.json": described(version="1")}, "version is '1'"),
     "huge k": ({"model.json": described(components=10**9)}, "declares"),
     "k of 2^70": ({"model.json": described(components=2**70)}, "components is"),

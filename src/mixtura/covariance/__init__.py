@@ -2,6 +2,8 @@
 
 from mixtura.covariance.diagonal import Diagonal, DiagonalCovariances, EqualDiagonal
 from mixtura.covariance.eigen import Parsimonious, common_axes, with_axes
+from mixtura.covariance.factor import FactorCovariances
+from mixtura.covariance.factor_rule import Factor, rule_of
 from mixtura.covariance.full import Full, FullCovariances
 from mixtura.covariance.guard import FLOOR, Guard
 from mixtura.covariance.protocol import Covariances, Family
@@ -12,6 +14,7 @@ from mixtura.covariance.registry import (
     RATIO,
     UNIVARIATE,
     family,
+    named,
     structure,
 )
 from mixtura.covariance.spherical import EqualSpherical, Spherical, SphericalCovariances
@@ -29,6 +32,8 @@ __all__ = [
     "DiagonalCovariances",
     "EqualDiagonal",
     "EqualSpherical",
+    "Factor",
+    "FactorCovariances",
     "Family",
     "Full",
     "FullCovariances",
@@ -40,6 +45,8 @@ __all__ = [
     "TiedCovariances",
     "common_axes",
     "family",
+    "named",
+    "rule_of",
     "structure",
     "with_axes",
 ]

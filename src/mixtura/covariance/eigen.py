@@ -12,12 +12,11 @@ from mixtura.covariance.diagonal import DiagonalCovariances
 from mixtura.covariance.full import FullCovariances
 from mixtura.covariance.guard import Guard
 from mixtura.covariance.protocol import Covariances
-from mixtura.kernels import forms
-from mixtura.kernels.layout import DIAGONAL, FULL
+from mixtura.kernels import forms, layout
 from mixtura.kernels.plain_forms import Bounds
 from mixtura.statistics import Moments, Statistics
 
-_ORIENTED = ("EVE", "VVE")
+_COMMON_AXES = ("EVE", "VVE")
 
 
 @dataclass(frozen=True)
@@ -44,12 +43,12 @@ class Parsimonious:
 
     @property
     def moments(self) -> Moments:
-        return Moments(DIAGONAL if self.name[2] == "I" else FULL)
+        return Moments(layout.DIAGONAL if self.name[2] == "I" else layout.FULL)
 
     def n_parameters(self, k: int, d: int) -> int:
         """One volume, d - 1 of shape and d(d-1)/2 of orientation, k times where they vary.
 
-        >>> PARSIMONIOUS[0].name, PARSIMONIOUS[0].n_parameters(3, 4)
+        >>> ELLIPSOIDAL[0].name, ELLIPSOIDAL[0].n_parameters(3, 4)
         ('EVV', 28)
         """
         many = {"E": 1, "V": k, "I": 0}
@@ -60,7 +59,7 @@ class Parsimonious:
         self, data: Statistics, guard: Guard, before: Covariances | None = None
     ) -> FullCovariances | DiagonalCovariances:
         averages = guard.ridged(data.scatter() / data.divisor())
-        if self.moments.shape == DIAGONAL:
+        if self.moments.shape == layout.DIAGONAL:
             averages = np.maximum(averages, 0.0)
         covariances, axes = kernels.active().constrain(
             averages,
@@ -70,10 +69,12 @@ class Parsimonious:
             axes=None if before is None else common_axes(before),
             volumes=None if before is None else np.exp(before.log_det / before.d),
         )
+        if covariances.ndim == 3:  # volumes in common can stretch a thin one beyond all digits
+            covariances = guard.definite(covariances)
         return self._structure(covariances, axes)
 
     def from_array(self, array: Array, k: int, d: int) -> FullCovariances | DiagonalCovariances:
-        if self.moments.shape == DIAGONAL:
+        if self.moments.shape == layout.DIAGONAL:
             return DiagonalCovariances(array.reshape(k, d), self.name)
         return FullCovariances(array.reshape(k, d, d), self.name)
 
@@ -104,7 +105,7 @@ def common_axes(structure: Covariances) -> Array | None:
 
     Those of the structure where it knows them; else the axes that come nearest to being common.
     """
-    if not isinstance(structure, FullCovariances) or structure.name not in _ORIENTED:
+    if not isinstance(structure, FullCovariances) or structure.name not in _COMMON_AXES:
         return None
     if structure.axes is not None or _round(structure.covariances):
         return structure.axes
@@ -115,7 +116,7 @@ def common_axes(structure: Covariances) -> Array | None:
 
 def with_axes(structure: Covariances, axes: Array) -> Covariances:
     """The structure, told its common axes (d, d) if it is of a family that has them."""
-    if not isinstance(structure, FullCovariances) or structure.name not in _ORIENTED:
+    if not isinstance(structure, FullCovariances) or structure.name not in _COMMON_AXES:
         return structure
     return replace(structure, axes=None if _round(structure.covariances) else axes)
 
@@ -126,14 +127,16 @@ def _round(covariances: Array) -> bool:
     return bool(np.array_equal(covariances, covariances[:, :1, :1] * np.eye(d)))
 
 
-PARSIMONIOUS = (
+ELLIPSOIDAL = (
     Parsimonious("EVV", forms.EVV, one_scale=False),
     Parsimonious("VEV", forms.VEV, one_scale=True),
     Parsimonious("EEV", forms.EEV, one_scale=True),
     Parsimonious("VVE", forms.VVE, one_scale=True),
     Parsimonious("EVE", forms.EVE, one_scale=True),
     Parsimonious("VEE", forms.VEE, one_scale=False),
+)
+DIAGONAL = (
     Parsimonious("EVI", forms.EVI, one_scale=False),
     Parsimonious("VEI", forms.VEI, one_scale=False),
 )
-"""The eight families whose M-step is more than an average, most flexible first."""
+"""The families whose M-step is more than an average, most flexible first."""

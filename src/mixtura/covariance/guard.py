@@ -63,9 +63,15 @@ class Guard:
             values = truncated(values, dof, self.bounds)
             bounded = (vectors * values[:, None, :]) @ vectors.swapaxes(1, 2)
             return np.asarray((bounded + bounded.swapaxes(1, 2)) / 2)
-        for index in np.flatnonzero(self.needy(bounded)):
-            bounded[index] = self._lifted(bounded[index])
-        return bounded
+        return self.definite(bounded)
+
+    def definite(self, covariances: Array) -> Array:
+        """(m, d, d) covariances whose eigenvalues keep off the floor and above rounding."""
+        needy = np.flatnonzero(self.needy(covariances))
+        if len(needy):
+            covariances = np.array(covariances)
+            covariances[needy] = [self._lifted(one) for one in covariances[needy]]
+        return covariances
 
     def variances(self, variances: Array, dof: Array) -> Array:
         """Bounded (m, d) variances."""

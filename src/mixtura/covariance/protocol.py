@@ -13,7 +13,7 @@ class Covariances(Protocol):
     """The frozen value: k covariance matrices of d features in some structure.
 
     `shape` names the kernels' layout (`mixtura.kernels.layout`) that fits its precisions:
-    FULL (k, d, d), DIAGONAL (k, d) or SPHERICAL (k,).
+    FULL (k, d, d), DIAGONAL (k, d), SPHERICAL (k,) or FACTOR (k, d, 1 + r).
     """
 
     @property
@@ -71,15 +71,24 @@ class Covariances(Protocol):
 class Family(Protocol):
     """The rule: which structure, estimated how, with how many parameters."""
 
-    name: str
-    moments: Moments
-    one_scale: bool
-    """Whether the family survives only a common scaling of all columns."""
-    averages: bool
-    """Whether `maximize` is the scatter over its divisor, held to `form`: whole climbs can then be
-    compiled."""
-    form: int
-    """What the components have in common, by the codes of `mixtura.kernels.forms`."""
+    @property
+    def name(self) -> str: ...
+    @property
+    def moments(self) -> Moments: ...
+    @property
+    def one_scale(self) -> bool:
+        """Whether the family survives only a common scaling of all columns."""
+
+    @property
+    def averages(self) -> bool:
+        """Whether `maximize` is the scatter over its divisor, held to `form`.
+
+        Whole climbs can then be compiled.
+        """
+
+    @property
+    def form(self) -> int:
+        """What the components have in common, by the codes of `mixtura.kernels.forms`."""
 
     def n_parameters(self, k: int, d: int) -> int:
         """Free parameters of k covariances of d features."""

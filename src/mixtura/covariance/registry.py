@@ -10,26 +10,25 @@ import numpy as np
 from mixtura import _checks
 from mixtura._errors import InputError
 from mixtura.covariance.diagonal import Diagonal, EqualDiagonal
-from mixtura.covariance.eigen import PARSIMONIOUS, Parsimonious
+from mixtura.covariance.eigen import DIAGONAL, ELLIPSOIDAL, Parsimonious
+from mixtura.covariance.factor_rule import NAMES, Factor, factor_rules
 from mixtura.covariance.full import Full
 from mixtura.covariance.protocol import Covariances, Family
 from mixtura.covariance.spherical import EqualSpherical, Spherical
 from mixtura.covariance.tied import Tied
 
-_ALL: tuple[Family, ...] = (
+_RULES: tuple[Family, ...] = (
     Full(),
-    *PARSIMONIOUS,
+    *ELLIPSOIDAL,
     Tied(),
     Diagonal(),
+    *DIAGONAL,
     EqualDiagonal(),
     Spherical(),
     EqualSpherical(),
 )
-_ORDER = "full EVV VEV EEV VVE EVE VEE tied diag EVI VEI EEI spherical equal-spherical".split()
 
-FAMILIES: dict[str, Family] = {
-    name: next(rule for rule in _ALL if rule.name == name) for name in _ORDER
-}
+FAMILIES: dict[str, Family] = {rule.name: rule for rule in _RULES}
 """The families by name: ellipsoids, diagonal and spherical ones, most flexible first."""
 
 ALIASES = {
@@ -57,9 +56,8 @@ LAYOUTS: dict[str, Callable[[int, int], tuple[int, ...]]] = {
     "spherical": lambda k, d: (k,),
     "equal-spherical": lambda k, d: (k,),
     "EEI": lambda k, d: (d,),
-    **{
-        rule.name: _VARIANCES if rule.name.endswith("I") else _MATRICES for rule in PARSIMONIOUS
-    },
+    **{rule.name: _VARIANCES for rule in DIAGONAL},
+    **{rule.name: _MATRICES for rule in ELLIPSOIDAL},
 }
 """The shapes of ``covariances_`` by family, for k components of d features."""
 
@@ -72,6 +70,11 @@ def family(name: Any, d: int | None = None) -> Family:
     InputError
         An unknown name; lists the known ones. E or V in more dimensions.
     """
+    found = factor_rules(name)
+    if len(found) > 1:
+        raise InputError(f"covariance_type={name!r} names {len(found)} ranks: give one")
+    if found:
+        return found[0]
     text = str(name)
     if text in UNIVARIATE and d in (None, 1):
         return FAMILIES[UNIVARIATE[text]]
@@ -84,9 +87,16 @@ def family(name: Any, d: int | None = None) -> Family:
     if known is None:
         raise InputError(
             f"covariance_type={name!r} is unknown: use one of {sorted(FAMILIES)}, "
-            f"their other names {sorted(ALIASES)}, or E or V for one column"
+            f"their other names {sorted(ALIASES)}, E or V for one column, or one of "
+            f'{sorted(NAMES)} with a rank, as in "factor:3"'
         )
     return known
+
+
+def named(name: Any, d: int | None = None) -> list[Family]:
+    """The families of a name: several where it names several ranks."""
+    found: list[Family] = [*factor_rules(name)]
+    return found or [family(name, d)]
 
 
 def structure(array: Any, name: str, k: int, d: int, where: str = "covariances") -> Covariances:
@@ -99,6 +109,8 @@ def structure(array: Any, name: str, k: int, d: int, where: str = "covariances")
         not of the family.
     """
     rule = family(name, d)
+    if isinstance(rule, Factor):
+        return rule.read(array, k, d, where)
     values = _checks.numbers(array, where)
     shape = LAYOUTS[rule.name](k, d)
     if values.shape != shape and not (rule.name == "equal-spherical" and values.shape == ()):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mixtura._types import Array
-from mixtura.estimators.convert import laid_out, rescaled
+from mixtura.estimators.convert import laid_out, plain, rescaled
 from mixtura.law import StudentT
 from mixtura.mixture import Mixture
 
@@ -49,22 +49,25 @@ def means(mixture: Mixture) -> Array:
 
 @_read
 def covariances(mixture: Mixture) -> Array:
-    """Covariances as scikit-learn lays them out for the family; for Student's t the scales Σ."""
+    """Covariances as scikit-learn lays them out for the family; for Student's t the scales Σ.
+
+    (k, d, d) for factor analyzers, whose ``mixture_.structure`` holds loadings and noise.
+    """
     with np.errstate(over="ignore", under="ignore"):
-        return mixture.unframed().array()
+        return plain(mixture.unframed()).array()
 
 
 @_read
 def precisions(mixture: Mixture) -> Array:
     """Inverse covariances, laid out like the covariances."""
-    structure, scale = mixture.structure, mixture.frame.scale
+    structure, scale = plain(mixture.structure), mixture.frame.scale
     return laid_out(rescaled(structure.precisions, structure, scale, 2), structure)
 
 
 @_read
 def precisions_cholesky(mixture: Mixture) -> Array:
     """Upper factors U with ``U Uᵀ = Σ⁻¹``, laid out like the covariances."""
-    structure, scale = mixture.structure, mixture.frame.scale
+    structure, scale = plain(mixture.structure), mixture.frame.scale
     return laid_out(rescaled(structure.factors, structure, scale, 1), structure)
 
 

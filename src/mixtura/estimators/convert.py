@@ -8,7 +8,7 @@ import numpy as np
 
 from mixtura._errors import InputError
 from mixtura._types import Array
-from mixtura.covariance import Covariances
+from mixtura.covariance import Covariances, FactorCovariances, FullCovariances
 from mixtura.kernels.layout import DIAGONAL, FULL
 from mixtura.law import StudentT
 from mixtura.mixture import Mixture
@@ -31,6 +31,13 @@ def outliers_of(mixture: Mixture) -> dict[str, Any]:
         tie = "own" if law.tie == "fixed" else law.tie
         given |= {"distribution": "t", "dof": float(law.dof[0]) if held else tie}
     return given
+
+
+def plain(structure: Covariances) -> Covariances:
+    """The structure as scikit-learn knows it: low-rank covariances are full ones."""
+    if isinstance(structure, FactorCovariances):
+        return FullCovariances(structure.dense())
+    return structure
 
 
 def laid_out(values: Array, structure: Covariances) -> Array:
@@ -64,8 +71,8 @@ def to_sklearn(mixture: Mixture) -> Any:
     from sklearn.mixture import GaussianMixture as SklearnMixture  # takes a second to load
 
     with np.errstate(over="ignore", under="ignore"):
-        unframed = mixture.unframed()
-    structure, scale = mixture.structure, mixture.frame.scale
+        unframed = plain(mixture.unframed())
+    structure, scale = plain(mixture.structure), mixture.frame.scale
     kind = "tied" if unframed.name == "tied" else _KINDS[unframed.shape]
     columns = unframed.variances_by_column
     array = columns if kind == "diag" else unframed.array()

@@ -39,7 +39,9 @@ def trimmed(estimator: Any, values: Array, rows: Rows) -> Array:
     """Which rows (n,) of these log-densities the fit would have trimmed."""
     if estimator.cut_ is None:
         return np.zeros(len(values), dtype=bool)
-    return np.asarray(estimator.cut_.trim.ranking(values, rows) < estimator.cut_.level)
+    level = estimator.cut_.level
+    rounding = 1e-9 * (1.0 + abs(level))  # rows at the level are kept in part
+    return np.asarray(estimator.cut_.trim.ranking(values, rows) < level - rounding)
 
 
 def cut(estimator: Any, task: Task, rule: Family) -> Cut | None:

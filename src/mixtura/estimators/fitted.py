@@ -17,6 +17,7 @@ from mixtura.conditioning import log_sums, shares
 from mixtura.estimators import attributes, criteria, parameters
 from mixtura.estimators.convert import covariance_name, outliers_of
 from mixtura.fit.select import rules, threads
+from mixtura.inference.summary import Summary, summary
 from mixtura.inference.validation import Validation, validation
 from mixtura.io.model_file import save
 from mixtura.mixture import Mixture
@@ -119,6 +120,10 @@ class FittedMixture(DensityMixin, BaseEstimator):
         rule = rules(self.covariance_type_)[0]
         problem = task.problem(rule, self.n_components_, task.told(self.n_components_))
         return validation(problem, self.mixture_, self.lower_bounds_)
+
+    def summary(self, X: Any = None, **options: Any) -> Summary:
+        """A printed account of the fit, with criteria and sizes if given X: `mixtura.summary`."""
+        return summary(self, X, **options)
 
     def save(self, path: Any) -> None:
         """Write the mixture to a model file ``*.mixtura``; read it with `mixtura.load`."""

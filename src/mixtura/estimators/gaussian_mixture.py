@@ -43,12 +43,19 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         Several numbers, or "auto" for 1..9, are compared by `criterion`.
     covariance_type : str or sequence of str, default="full"
         "full", "tied", "diag", "spherical", "equal-spherical" or their mclust names VVV, EEE, VVI,
-        VII, EII; several, or "all", are compared by `criterion`.
+        VII, EII; EEI, VEI, EVI, VEE, EVE, VVE, EEV, VEV, EVV; E or V for one column. Several, or
+        "all", are compared by `criterion`. Mixtures of factor analyzers and of principal
+        components, at a cost linear in the columns: "factor:3", "ppca:3", and other kinds of
+        `mixtura.covariance.Factor`; "factor:1-5" and "factor:auto" compare ranks.
     tol : float, default=1e-6
         The climb ends when the estimate of the gain that remains, in nats a row, is below.
     reg_covar : float or "auto", default="auto"
         A number is added to the variances, in squared units of the data. "auto" adds nothing and
         keeps eigenvalues above 1e-12 of the columns' variances.
+    max_ratio : float, optional
+        How many times the smallest the largest eigenvalue of all covariances may be, in the units
+        of the data (García-Escudero et al. 2008): the usual guard of trimmed fits. Kept exactly
+        by the families that `mixtura.covariance.RATIO` names.
     max_iter : int, default=1000
         E+M steps at most.
     n_init : int, default=1
@@ -142,6 +149,7 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         covariance_type: Any = "full",
         tol: float = 1e-6,
         reg_covar: Any = "auto",
+        max_ratio: float | None = None,
         max_iter: int = 1000,
         n_init: int = 1,
         init_params: Any = "auto",
@@ -167,6 +175,7 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         self.covariance_type = covariance_type
         self.tol = tol
         self.reg_covar = reg_covar
+        self.max_ratio = max_ratio
         self.max_iter = max_iter
         self.n_init = n_init
         self.init_params = init_params
@@ -232,7 +241,8 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
             self.feature_names_in_ = np.array(read.names, dtype=object)
         source = MemorySource(*_checks.weighted(read.rows, sample_weight))
         task = parameters.task(self, source, read.names, labels)
-        components, families = counts(self.n_components), rules(self.covariance_type)
+        components = counts(self.n_components)
+        families = rules(self.covariance_type, read.rows.shape[1])
         if len(components) * len(families) > 1:
             parameters.compared(self)
             told = counter() if self.verbose else None

@@ -12,8 +12,8 @@ from mixtura._errors import InputError, InputTypeError
 from mixtura.expectation import hard, soft
 from mixtura.fit.em import Stop
 from mixtura.fit.given import Start
-from mixtura.fit.outliers import NONE, START_SHARE, Outliers
-from mixtura.fit.select import CRITERIA, Task, threads
+from mixtura.fit.outliers import Outliers, asked
+from mixtura.fit.select import Task, criterion, threads
 from mixtura.source import MemorySource
 
 _ASSIGN = {"soft": soft, "hard": hard}
@@ -34,11 +34,13 @@ def checked(estimator: Any) -> None:
             raise InputTypeError(f"{name}={value!r} must be a number, at least {low}")
         if not value >= low:
             raise InputError(f"{name}={value!r} must be at least {low}")
-    if estimator.criterion not in CRITERIA:
-        raise InputError(f"criterion={estimator.criterion!r}: use one of {CRITERIA}")
+    criterion(estimator.criterion)
     ridge = 0.0 if estimator.reg_covar == "auto" else estimator.reg_covar
     if not isinstance(ridge, (int, float, np.number)) or not ridge >= 0:
         raise InputError(f'reg_covar={estimator.reg_covar!r}: use "auto" or a number, at least 0')
+    ratio = 1.0 if estimator.max_ratio is None else estimator.max_ratio
+    if not isinstance(ratio, (int, float, np.number)) or not ratio >= 1:
+        raise InputError(f"max_ratio={estimator.max_ratio!r}: use None or a number, at least 1")
     outliers(estimator)
     if estimator.assignment not in _ASSIGN:
         raise InputError(f"assignment={estimator.assignment!r}: use one of {tuple(_ASSIGN)}")
@@ -85,35 +87,10 @@ def task(
             estimator.precisions_init,
         ),
         outliers(estimator),
+        max_ratio=estimator.max_ratio,
     )
 
 
 def outliers(estimator: Any) -> Outliers:
-    """What the estimator's parameters say of outliers.
-
-    Raises
-    ------
-    InputError
-        An unknown distribution, degrees of freedom that are neither a word nor positive, shares
-        outside their range; says which and what to use.
-    """
-    kind: Any = estimator.distribution
-    dof: Any = estimator.dof
-    if kind not in ("gaussian", "t"):
-        raise InputError(f'distribution={kind!r}: use "gaussian" or "t"')
-    if isinstance(dof, str) or not isinstance(dof, Real) or isinstance(dof, bool):
-        if dof not in ("common", "own"):
-            raise InputError(f'dof={dof!r}: use "common", "own" or a number above 0')
-    elif not 0.0 < float(dof) < np.inf:
-        raise InputError(f"dof={dof!r} must be finite and above 0: 3 for heavy tails, 30 for light")
-    noise = estimator.noise
-    if isinstance(noise, (bool, np.bool_)):
-        noise = START_SHARE if noise else 0.0
-    share: Any
-    for name, share in (("noise", noise), ("trim", estimator.trim)):
-        if isinstance(share, bool) or not isinstance(share, Real) or not 0 <= float(share) < 1:
-            raise InputError(f"{name}={share!r} must be a share of the rows: at least 0, below 1")
-    if kind == "gaussian" and not noise and not estimator.trim:
-        return NONE
-    law = (dof if isinstance(dof, str) else float(dof)) if kind == "t" else None
-    return Outliers(law, float(noise), float(estimator.trim))
+    """What the estimator's parameters say of outliers."""
+    return asked(estimator.distribution, estimator.dof, estimator.noise, estimator.trim)

@@ -14,8 +14,11 @@ from mixtura._errors import InputError, InputTypeError
 from mixtura._types import Array, Indices
 from mixtura.fit.class_plan import Plan
 from mixtura.fit.em import Stop
-from mixtura.fit.select import CRITERIA, Task, counts, rules, threads
+from mixtura.fit.select import Task, counts, rules, threads
 from mixtura.source import MemorySource
+
+_SHARED = ("bic", "aic", "icl")
+"""Criteria that a family common to all classes can be chosen by."""
 
 
 def checked(estimator: Any) -> None:
@@ -40,7 +43,7 @@ def checked(estimator: Any) -> None:
         raise InputError(
             f'semi_supervised={estimator.semi_supervised!r}: use True, False or "missing"'
         )
-    criteria = CRITERIA[:3] if estimator.shared else CRITERIA
+    criteria = _SHARED if estimator.shared else (*_SHARED, "cv")
     if estimator.criterion not in criteria:
         raise InputError(
             f"criterion={estimator.criterion!r} with shared={estimator.shared}: use {criteria}"

@@ -99,7 +99,7 @@ def _family(plan: Plan, rule: Family) -> tuple[Candidate, Mixture | None, tuple[
         bic=scores["bic"],
         aic=scores["aic"],
         icl=scores["icl"],
-        score=scores[task.criterion],
+        score=scores[str(task.criterion)],
         converged=outcome.fit.converged,
         degenerate=outcome.degenerate,
         n_iter=outcome.fit.n_iter,

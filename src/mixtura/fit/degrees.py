@@ -12,13 +12,15 @@ from scipy.special import digamma, gammaln, polygamma
 from mixtura._types import Array
 from mixtura.block import Block
 from mixtura.expectation import Assign, assigned
+from mixtura.kernels.layout import FACTOR
 from mixtura.law import LEAST, MOST, StudentT
 from mixtura.mixture import Mixture
+from mixtura.projected import told_by_factors
 from mixtura.source import Source
 from mixtura.trimming import Cut
 
-_ROUNDS, _LONGEST, _NEAR = 60, 2.0, 1e-6
-"""Newton's steps at most; the longest, in log ν; and the last, whose square is the error left."""
+_ROUNDS, _LONGEST, _NEAR = 60, 2.0, 1e-3
+"""Newton's steps at most; the longest, in log ν; and the last, whose square is about the error."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +107,8 @@ def _told(
     mixture: Mixture, assign: Assign, cut: Cut | None, block: Block
 ) -> list[tuple[Array, Array, Array]]:
     """Squared distances (m, k), coordinates (m,) and weighted shares (m, k), by pattern."""
+    if mixture.structure.shape == FACTOR:
+        return told_by_factors(mixture, block, assign, cut)
     out = []
     for pattern, part in block.parts:
         one = assigned(mixture, part, pattern, assign, cut)

@@ -12,9 +12,10 @@ from mixtura import kernels
 from mixtura._types import Array, Indices
 from mixtura.covariance import common_axes, with_axes
 from mixtura.expectation import LOSS, LOSS_SINGLE, fits, hard, soft
-from mixtura.fit.accelerate import Stride, leap, path
+from mixtura.fit.accelerate import Stride, onward, path
 from mixtura.fit.problem import Point, Problem
-from mixtura.kernels.layout import DIAGONAL, FULL
+from mixtura.fit.sample import on_floor
+from mixtura.kernels.layout import DIAGONAL, FACTOR, FULL
 from mixtura.mixture import Mixture
 
 Follow = Callable[[int, float, Mixture], object]
@@ -34,11 +35,19 @@ class Stop:
         E+M steps at most.
     accelerate : bool
         Take SQUAREM leaps.
+    flat : int or None
+        End a climb, too, once a component lies on the floor in more directions than these: its
+        likelihood grows without bound and says nothing. None climbs on.
     """
 
     tol: float = 1e-6
     max_iter: int = 1000
     accelerate: bool = True
+    flat: int | None = None
+
+    def lost(self, problem: Problem, mixture: Mixture) -> bool:
+        """Whether a climb is to be given up."""
+        return self.flat is not None and bool((on_floor(mixture, problem.guard) > self.flat).any())
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,14 +89,23 @@ class Fit:
 def run(problem: Problem, start: Mixture, stop: Stop = Stop(), follow: Follow | None = None) -> Fit:
     """Climb from `start` until `stop`; the last trace entry belongs to the returned mixture."""
     begun = _compiled(problem, [start], stop)[0] if follow is None else None
-    if begun is not None and (begun.converged or begun.n_iter >= stop.max_iter):
+    if begun is not None and _over(begun, stop):
         return begun
+    return _climbed(problem, start, stop, begun, follow)
+
+
+def _climbed(
+    problem: Problem, start: Mixture, stop: Stop, begun: Fit | None, follow: Follow | None = None
+) -> Fit:
+    """Climb step by step, from `start` or from where a compiled climb has `begun`."""
     here = problem.at(start if begun is None else begun.mixture)
     trace = [here.value] if begun is None else [*begun.trace]
     steps = 0 if begun is None else begun.n_iter
-    stride, remaining, noise = Stride(), np.inf, problem.noise(here.mixture)
-    leaping = stop.accelerate and problem.assign is not hard
-    while steps < stop.max_iter:
+    remaining, noise = np.inf, problem.noise(here.mixture)
+    in_bursts = stop.accelerate and problem.family.moments.shape == FACTOR
+    leaping = in_bursts or (stop.accelerate and problem.assign is not hard)
+    stride = Stride(gained=np.inf if in_bursts else 0.0)
+    while steps < stop.max_iter and not stop.lost(problem, here.mixture):
         points = [here]
         for _ in range(min(2, stop.max_iter - steps)):
             points.append(problem.at(problem.maximized(points[-1].data, points[-1].mixture)))
@@ -98,18 +116,19 @@ def run(problem: Problem, start: Mixture, stop: Stop = Stop(), follow: Follow | 
         here = points[-1]
         if len(points) == 3:
             track = path(points)
-            remaining = gain_left(
-                *[point.value for point in points], ratio=track.ratio, noise=noise
+            remaining = max(
+                stride.gained,
+                gain_left(*[point.value for point in points], ratio=track.ratio, noise=noise),
             )
             if remaining < stop.tol:
                 return _end(here, trace, True, steps, remaining)
             if leaping and steps < stop.max_iter:
-                here, stride = leap(problem, here, track, stride)
-                steps += 1
-                if here is not points[-1]:
-                    trace.append(here.value)
-                    if follow is not None and follow(steps, here.value, here.mixture):
-                        break
+                landed, stride, used = onward(problem, points, track, stride, stop.max_iter - steps)
+                steps += used
+                trace += [point.value for point in landed]
+                here = landed[-1] if landed else here
+                if landed and follow is not None and follow(steps, here.value, here.mixture):
+                    break
     return _end(here, trace, False, steps, remaining)
 
 
@@ -134,26 +153,52 @@ def gain_left(
     return max(second, 0.0) * rate / (1.0 - rate) if rate < 1.0 else float("inf")
 
 
-def race(problem: Problem, starts: Sequence[Mixture], stop: Stop) -> list[Fit]:
-    """Climb from several starts; in one compiled call where that is possible."""
+def race(problem: Problem, starts: Sequence[Mixture], stop: Stop, spare: bool = False) -> list[Fit]:
+    """Climb from several starts; in one compiled call where that is possible.
+
+    Compiled climbs end early where a component all but empties or collapses. They go on step by
+    step, unless most got through and the others are to be spared.
+    """
     if not starts:
         return []
     begun = _compiled(problem, starts, stop)
+    spare = spare and _most(begun, stop)
     return [
-        fit if fit is not None and _over(fit, stop) else run(problem, start, stop)
+        fit
+        if fit is not None and (spare or _over(fit, stop))
+        else _climbed(problem, start, stop, fit)
         for fit, start in zip(begun, starts, strict=True)
     ]
 
 
 def race_from_labels(problem: Problem, labels: Indices, k: int, stop: Stop) -> list[Fit | None]:
-    """Climb from the M-steps of partitions (E, n) of all rows; None where that takes more care."""
+    """Climb from the M-steps of partitions (E, n) of all rows; None where that takes more care.
+
+    Where most get through, the others are left where they are.
+    """
     field, d, shape = len(labels), problem.source.d, problem.family.moments.shape
     if not _able(problem, k):
         return [None] * field
     sizes = (k, d, d) if shape == FULL else (k, d) if shape == DIAGONAL else (k,)
     nothing = np.empty((field, k)), np.empty((field, k, d)), np.empty((field, *sizes))
     ends = _race(problem, nothing, stop, 0.0, labels=labels)
+    if _most(ends, stop):
+        return ends
     return [fit if fit is not None and _over(fit, stop) else None for fit in ends]
+
+
+def smooth(problem: Problem, start: Mixture, stop: Stop) -> Fit | None:
+    """A climb that comes near no collapse; None where it does."""
+    if not _able(problem, start.n_components):
+        return run(problem, start, stop)
+    begun = _compiled(problem, [start], stop)[0]
+    return begun if begun is not None and _over(begun, stop) else None
+
+
+def _most(fits: Sequence[Fit | None], stop: Stop) -> bool:
+    """Whether most compiled climbs, and more than one, went all the way."""
+    through = sum(fit is not None and _over(fit, stop) for fit in fits)
+    return through > max(1, len(fits) // 2)
 
 
 def _over(fit: Fit, stop: Stop) -> bool:

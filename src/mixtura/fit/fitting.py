@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -19,8 +20,10 @@ from mixtura._types import Array, Mask
 from mixtura.fit.em import Fit, Follow, Stop, run
 from mixtura.fit.problem import Problem
 from mixtura.fit.robust import hardened
-from mixtura.fit.sample import SIZE, Sample, sample
-from mixtura.fit.start import Finalist, agree, collapsed, met, partition, tournament
+from mixtura.fit.sample import SIZE, Sample, from_shares, sample
+from mixtura.fit.start import Entrant, Finalist, agree, collapsed, met, partition, tournament
+from mixtura.kernels.forms import COMMON_AXES
+from mixtura.kernels.layout import FACTOR
 from mixtura.mixture import Mixture
 from mixtura.source.memory import one_blas_thread
 
@@ -38,6 +41,14 @@ class Note:
     def warn(self) -> None:
         """Give the warning, pointing at the caller's line."""
         warn(self.text, self.kind)
+
+
+@dataclass(frozen=True, eq=False)
+class Field:
+    """What a tournament runs on: rows to try starts on, and partitions where they are shared."""
+
+    small: Sample
+    entrants: Iterable[Entrant] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +70,9 @@ def fitted(
     stop: Stop = Stop(),
     fields: int = 1,
     follow: Follow | None = None,
+    field: Field | None = None,
 ) -> Outcome:
-    """Fit k components, from `start` or from the winner of a tournament.
+    """Fit k components, from `start` or from the winner of a tournament on `field`.
 
     Raises
     ------
@@ -70,31 +82,47 @@ def fitted(
     _check_rows(problem, k)
     kernels.prepare(seconds(problem, k))
     with one_blas_thread():
-        small = sample(problem.ordinary, k, rng)
+        field = field or Field(sample(problem.ordinary, k, rng))
+        small = field.small
         finalists: list[Finalist] = []
         start_given = start is not None
         if start is None:
-            enter = tournament if problem.outliers.none else partial(hardened, problem)
+            shared = partial(tournament, given=field.entrants)
+            enter = shared if problem.outliers.none else partial(hardened, problem)
             finalists = enter(small, k, rng, stop, fields)
             fit = _onward(problem, finalists[0].fit, small.whole, stop, follow)
         else:
             fit = run(problem, problem.outliers.fitted_out(start), stop, follow)
         fit, rescued = _rescued(problem, small, fit, stop, follow)
         fit, disagreement = _second_opinion(problem, small, fit, finalists, stop)
+    told = rescued if start_given else []
+    return finished(problem, small, fit, finalists, [*told, *disagreement])
+
+
+def finished(
+    problem: Problem,
+    small: Sample,
+    fit: Fit,
+    finalists: Sequence[Finalist] = (),
+    notes: Sequence[Note] = (),
+) -> Outcome:
+    """A fit with its standing, its components in order unless labels or the user named them."""
     if finalists and small.told is None:
         fit = ordered(fit)
     bad = collapsed(fit, small)
-    told = rescued if start_given else []
-    notes = [*_column_notes(problem, small), *told, *_notes(fit, bad, small), *disagreement]
-    return Outcome(fit, tuple(finalists), bool(bad.any()), tuple(notes))
+    every = [*_column_notes(problem, small), *notes, *_notes(fit, bad, small)]
+    return Outcome(fit, tuple(finalists), bool(bad.any()), tuple(every))
 
 
 def seconds(problem: Problem, k: int) -> float:
     """About how long a fit takes on the plain kernels: some steps on a sample, some on all."""
     n, d = problem.source.n, problem.source.d
+    if problem.family.moments.shape == FACTOR:
+        return 0.0  # its products are the same on all kernels
     step = k * (d * d + 20) * 1e-9
     patterns = max(problem.source.map(lambda block: len(block.patterns)))
-    each = 5e-4 + (patterns > 1) * patterns * k * 2e-4
+    turns = 1e-4 * d * d if problem.family.form in COMMON_AXES else 0.0
+    each = 5e-4 + (patterns > 1) * patterns * k * 2e-4 + turns
     return 150 * (each + min(n, SIZE) * step) + 30 * n * step
 
 
@@ -135,7 +163,10 @@ def _reseeded(small: Sample, fit: Fit, bad: Array) -> Mixture:
     location = mixture.location.copy()
     location[bad] = np.nan_to_num(mixture.frame.read(block.rows[spots]), nan=0.0)
     flat, easy = problem.isotropic(location), problem.ordinary
-    start = easy.maximized(easy.at(flat).data, flat)
+    if problem.family.moments.shape == FACTOR:
+        start = from_shares(problem, block, flat.responsibilities(block.rows))
+    else:
+        start = easy.maximized(easy.at(flat).data, flat)
     weights = np.where(bad, 1.0 / k, mixture.weights)
     return mixture.changed(
         weights=weights / weights.sum(), location=location, structure=start.structure

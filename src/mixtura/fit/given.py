@@ -10,7 +10,7 @@ import numpy as np
 from mixtura import _checks
 from mixtura._errors import InputError
 from mixtura._types import Array
-from mixtura.covariance import structure
+from mixtura.covariance import Factor, structure
 from mixtura.fit import seeds
 from mixtura.fit.problem import Problem
 from mixtura.fit.sample import Sample, from_labels, from_shares, partitioned, sample
@@ -116,6 +116,11 @@ def _overridden(problem: Problem, start: Mixture, given: Start) -> Mixture:
         location = problem.frame.read(_shaped(given.means, (k, d), "means_init"))
     if given.precisions is not None:
         name = problem.family.name
+        if isinstance(problem.family, Factor):
+            raise InputError(
+                f"precisions_init does not fit {name} covariances: start from means_init, or give "
+                "labels or responsibilities as init_params"
+            )
         inverse = structure(given.precisions, name, k, d, "precisions_init")
         array = (
             inverse.precisions[0] if inverse.shape == 0 and inverse.shared else inverse.precisions

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
+from numbers import Real
+from typing import Any
 
 import numpy as np
 
+from mixtura._errors import InputError
 from mixtura._types import Array
 from mixtura.block import Block
 from mixtura.frame import Frame
@@ -21,6 +24,12 @@ START_DOF = 20.0
 
 START_SHARE = 0.05
 """Share of noise that a climb starts from unless another is given."""
+
+_FEW = 10_000
+"""Rows that the quartiles are taken from."""
+
+_QUARTILES_APART = 1.349
+"""How far the quartiles of a standard normal are apart."""
 
 _ALIKE = 1e-12
 """Variances along principal components, relative to the largest, below which they say nothing."""
@@ -81,6 +90,60 @@ class Outliers:
 
 
 NONE = Outliers()
+
+
+def asked(distribution: Any, dof: Any, noise: Any, trim: Any) -> Outliers:
+    """What a user's words say of outliers.
+
+    Raises
+    ------
+    InputError
+        An unknown distribution, degrees of freedom that are neither a word nor positive, shares
+        outside their range; says which and what to use.
+    """
+    if distribution not in ("gaussian", "t"):
+        raise InputError(f'distribution={distribution!r}: use "gaussian" or "t"')
+    if not isinstance(dof, Real) or isinstance(dof, bool):
+        if dof not in ("common", "own"):
+            raise InputError(f'dof={dof!r}: use "common", "own" or a number above 0')
+    elif not 0.0 < float(dof) < np.inf:
+        raise InputError(f"dof={dof!r} must be finite and above 0: 3 for heavy tails, 30 for light")
+    if isinstance(noise, (bool, np.bool_)):
+        noise = START_SHARE if noise else 0.0
+    share: Any
+    for name, share in (("noise", noise), ("trim", trim)):
+        if isinstance(share, bool) or not isinstance(share, Real) or not 0 <= float(share) < 1:
+            raise InputError(f"{name}={share!r} must be a share of the rows: at least 0, below 1")
+    law = (dof if isinstance(dof, str) else float(dof)) if distribution == "t" else None
+    return Outliers(law, float(noise), float(trim))
+
+
+def bulk(source: Source, deviation: Array) -> tuple[Array, Array]:
+    """Middles and deviations of the columns by quartiles, which outliers do not move, (d,) each.
+
+    Of some of the rows where there are many; a deviation that quartiles do not see, or see larger,
+    stays as it is.
+    """
+    block = source.take(
+        np.unique(np.linspace(0, source.n - 1, min(source.n, _FEW)).astype(np.intp))
+    )
+    middle, spread = np.zeros(source.d), np.array(deviation)
+    for index, column in enumerate(np.asarray(block.rows, dtype=np.float64).T):
+        low, middle[index], high = _quartiles(column, block.weight())
+        if high > low:
+            spread[index] = min(spread[index], (high - low) / _QUARTILES_APART)
+    return middle, spread
+
+
+def _quartiles(column: Array, weights: Array) -> Array:
+    """Weighted quartiles and median of the observed cells; zeros where there are none."""
+    seen = ~np.isnan(column) & (weights > 0)
+    order = np.argsort(column[seen], kind="stable")
+    running = np.cumsum(weights[seen][order])
+    if not len(running):
+        return np.zeros(3)
+    places = np.searchsorted(running, np.array([0.25, 0.5, 0.75]) * running[-1] * (1.0 - 1e-12))
+    return np.asarray(column[seen][order][places])
 
 
 def region(source: Source, frame: Frame) -> Noise:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -11,12 +11,13 @@ from mixtura import kernels
 from mixtura._errors import InputError
 from mixtura._types import Array
 from mixtura.block import Block
-from mixtura.covariance import FAMILIES, RATIO, Family, Guard
+from mixtura.covariance import FAMILIES, RATIO, Factor, Family, Guard
 from mixtura.expectation import LOSS_SINGLE, Assign, cancellation, expectation, ranked, soft
 from mixtura.fit.degrees import freed
-from mixtura.fit.outliers import NONE, Outliers
+from mixtura.fit.outliers import NONE, Outliers, bulk
+from mixtura.fit.principal import nearest
 from mixtura.frame import Frame
-from mixtura.kernels.layout import second_width
+from mixtura.kernels.layout import FACTOR, second_width
 from mixtura.maximization import log_prior, maximization
 from mixtura.mixture import Mixture
 from mixtura.prior import Conjugate, Flat, Prior, fraley_raftery
@@ -106,7 +107,7 @@ class Problem:
         A share of the bound on what cancels; over many terms and rows roundings average out.
         """
         single = any(self.source.map(lambda block: block.rows.dtype == np.float32))
-        if not single or kernels.active() is kernels.plain:
+        if not single or kernels.active() is kernels.plain or self.family.moments.rank:
             return 0.0
         return min(cancellation(mixture) * 2.0**29, LOSS_SINGLE) / (2.0 * self.source.d)
 
@@ -115,7 +116,7 @@ class Problem:
         found = maximization(data, mixture, self.family, self.prior, self.guard, self.equal_weights)
         return found if found.law.settled else freed(found, self.source, self.assign, self.cut)
 
-    @property
+    @cached_property
     def volume(self) -> float:
         """Nats a row from frame coordinates to the data's units: Σ_j log scale_j if observed."""
         return float(self.summary.observed / self.summary.weight @ np.log(self.frame.scale))
@@ -139,13 +140,15 @@ class Problem:
         return Mixture.of(np.full(k, 1.0 / k), location, structure, self.frame)
 
     def adopted(self, mixture: Mixture) -> Mixture:
-        """A mixture of the same family from elsewhere, in this problem's frame."""
-        if mixture.frame == self.frame:
+        """A mixture from elsewhere, in this problem's frame; a low-rank family makes it its own."""
+        if mixture.frame == self.frame and self.family.moments.shape != FACTOR:
             return mixture
-        noise = mixture.noise
+        noise, shape = mixture.noise, mixture.unframed().scaled(self.frame.scale)
+        if isinstance(self.family, Factor):
+            shape = nearest(self.family, shape, mixture.weights)
         return mixture.changed(
             location=self.frame.read(mixture.means),
-            structure=mixture.unframed().scaled(self.frame.scale),
+            structure=shape,
             frame=self.frame,
             feature_names=None,
             noise=None if noise is None else noise.reframed(mixture.frame, self.frame),
@@ -169,6 +172,7 @@ def state(
     max_ratio: float | None = None,
     assign: Assign = soft,
     names: tuple[str, ...] | None = None,
+    summary: Summary | None = None,
 ) -> Problem:
     """State the problem of fitting `family` to the rows of `source`.
 
@@ -185,6 +189,7 @@ def state(
         `mixtura.covariance.RATIO`.
     assign : soft or hard
     names : column names, for messages
+    summary : of the rows, where it is known already
 
     Raises
     ------
@@ -192,7 +197,7 @@ def state(
         A column without a single observed value; a ratio below one, or for another family.
     """
     _check_ratio(max_ratio, family)
-    summary = summarize(source)
+    summary = summarize(source) if summary is None else summary
     empty = np.flatnonzero(summary.observed == 0)
     if len(empty):
         named = [names[i] if names else int(i) for i in empty]
@@ -236,8 +241,21 @@ def with_prior(problem: Problem, prior: object, k: int) -> Problem:
 
 
 def with_outliers(problem: Problem, outliers: Outliers) -> Problem:
-    """The problem with heavy tails, noise or trimming."""
-    return replace(problem, outliers=outliers.over(problem.source, problem.frame))
+    """The problem with heavy tails, noise or trimming, framed by the bulk of the rows."""
+    if outliers.none:
+        return problem
+    middle, deviation = bulk(problem.source, problem.summary.deviation)
+    one_scale = problem.family.one_scale or problem.guard.ratio is not None
+    frame = Frame(middle, _scales(deviation, one_scale))
+    return replace(
+        problem,
+        frame=frame,
+        summary=replace(problem.summary, mean=middle, deviation=deviation),
+        guard=replace(
+            problem.guard, ridge=problem.guard.ridge * (frame.scale / problem.frame.scale) ** 2
+        ),
+        outliers=outliers.over(problem.source, frame),
+    )
 
 
 def summarize(source: Source) -> Summary:
@@ -294,14 +312,16 @@ def _scales(deviation: Array, one: bool) -> Array:
 
 
 def _total(problem: Problem) -> tuple[Array, Array]:
-    """Mean and covariance (n - 1) of all rows."""
-    d = problem.source.d
+    """Mean and covariance (n - 1) of all rows; only variances where a family needs no more."""
+    d, weight, summary = problem.source.d, problem.summary.weight, problem.summary
+    unbiased = weight / max(weight - 1.0, 1.0)
+    if problem.family.moments.shape == FACTOR:
+        return summary.mean, summary.deviation**2 * unbiased
     whole = replace(problem, family=FAMILIES["full"], prior=Flat(), assign=soft, outliers=NONE)
     one = whole.isotropic(np.zeros((1, d)))
     for _ in range(1 if not _gappy(problem.source) else 50):
         one = whole.maximized(whole.at(one).data, one)
-    weight = problem.summary.weight
-    return one.means[0], one.covariances[0] * (weight / max(weight - 1.0, 1.0))
+    return one.means[0], one.covariances[0] * unbiased
 
 
 def _gappy(source: Source) -> bool:
@@ -312,7 +332,7 @@ def _framed(prior: Conjugate, frame: Frame) -> Conjugate:
     """A prior given in the data's units, in frame coordinates."""
     scale, d = frame.scale, len(frame.scale)
     sizes = np.shape(prior.mean), np.shape(prior.matrix), np.shape(prior.variance)
-    if sizes[0] != (d,) or sizes[1] != (d, d) or sizes[2] not in ((), (d,)):
+    if sizes[0] != (d,) or sizes[1] not in ((d, d), (d,)) or sizes[2] not in ((), (d,)):
         raise InputError(
             f"the prior's mean, matrix and variance have shapes {sizes}; for {d} columns they are "
             f"({d},), ({d}, {d}) and () or ({d},)"
@@ -321,7 +341,7 @@ def _framed(prior: Conjugate, frame: Frame) -> Conjugate:
         prior.shrinkage,
         frame.read(prior.mean),
         prior.dof,
-        scale[:, None] * prior.matrix * scale,
+        (scale[:, None] if np.ndim(prior.matrix) == 2 else scale) * prior.matrix * scale,
         prior.variance * scale**2,
         prior.concentration,
     )

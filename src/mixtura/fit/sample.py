@@ -9,15 +9,20 @@ import numpy as np
 from mixtura import kernels
 from mixtura._types import Array, Indices
 from mixtura.block import Block
+from mixtura.covariance import Covariances, Factor, FactorCovariances
 from mixtura.covariance.guard import EXACT_FEATURES, Guard
+from mixtura.fit.principal import EXACT, eigen, principal_start
 from mixtura.fit.problem import Problem
-from mixtura.kernels.layout import FULL
+from mixtura.kernels.layout import FACTOR, FULL
 from mixtura.mixture import Mixture
 from mixtura.source import MemorySource
 from mixtura.statistics import Statistics
 
 SIZE = 2000
 """Rows in a sample, or more where the family has many parameters."""
+
+LEADING = 50
+"""Directions in which rows of many columns are whitened."""
 
 LLOYD = 8
 """Lloyd's steps of a start."""
@@ -52,26 +57,55 @@ class Sample:
     whole: bool
 
 
+@dataclass(frozen=True, eq=False)
+class Draw:
+    """The rows of a sample before any family looks at them; the fields are those of `Sample`."""
+
+    block: Block
+    spaces: tuple[Array, Array]
+    told: Array | None
+    whole: bool
+
+
 def sample(problem: Problem, k: int, rng: np.random.Generator) -> Sample:
     """Draw at most a few thousand rows; equal rows are merged and sorted.
 
     So a fit does not depend on the order of the rows, and a weight counts as so many repetitions.
     """
-    n, d = problem.source.n, problem.source.d
-    size = max(SIZE, 10 * k * d if problem.family.moments.shape == 0 else 10 * k)
+    return viewed(problem, draw(problem, k, rng))
+
+
+def sample_size(problem: Problem, k: int) -> int:
+    """How many rows are enough to try starts on."""
+    moments = problem.family.moments
+    return max(SIZE, 10 * k * (problem.source.d if moments.shape == FULL else 1 + moments.rank))
+
+
+def draw(problem: Problem, k: int, rng: np.random.Generator) -> Draw:
+    """The rows, in the coordinates of a problem."""
+    n, size = problem.source.n, sample_size(problem, k)
     if n > size:
         block = problem.source.take(np.sort(rng.choice(n, size=size, replace=False)))
     else:
         block = problem.source.take(slice(None))
-    block = _merged(block)
-    small = problem.on(MemorySource(block.rows, block.weight(), block.plausibility))
+    block = merged(block)
     z = np.nan_to_num(problem.frame.read(block.rows), nan=0.0)
-    weights = block.weight()
     told = None if block.plausibility is None else np.exp(block.plausibility)
-    whole = from_shares(small, Block(block.rows, weights), np.ones((len(z), 1)))
-    flat = int(on_floor(whole, problem.guard)[0])
-    spaces = np.asfortranarray(z), np.asfortranarray(_whitened(z, weights))
-    return Sample(small, spaces, weights, told, flat, n <= size)
+    spaces = np.asfortranarray(z), np.asfortranarray(_whitened(z, block.weight()))
+    return Draw(block, spaces, told, n <= size)
+
+
+def viewed(problem: Problem, drawn: Draw, flat: int | None = None) -> Sample:
+    """A draw as the family of a problem sees it; `flat` where it is known already."""
+    block = drawn.block
+    small = problem.on(MemorySource(block.rows, block.weight(), block.plausibility))
+    if flat is None:
+        rows = Block(block.rows, block.weight())
+        one = from_shares(small, rows, np.ones((len(block), 1)))
+        flat = int(on_floor(one, problem.guard)[0])
+        if problem.family.moments.shape == FACTOR and problem.source.d <= EXACT:
+            flat = _flat(drawn.spaces[0], block.weight(), problem.guard)
+    return Sample(small, drawn.spaces, block.weight(), drawn.told, flat, drawn.whole)
 
 
 def on_floor(mixture: Mixture, guard: Guard) -> Indices:
@@ -85,7 +119,27 @@ def on_floor(mixture: Mixture, guard: Guard) -> Indices:
     if structure.shape == FULL and structure.d > EXACT_FEATURES:
         pivots = structure.factors.diagonal(axis1=1, axis2=2) ** -2.0
         return np.asarray((pivots <= 100.0 * limit).sum(axis=1))
+    if isinstance(structure, FactorCovariances):
+        return structure.below(limit)
+    if (_least(structure) > limit).all():
+        return np.zeros(structure.k, dtype=np.intp)
     return np.asarray((structure.eigenvalues() <= limit).sum(axis=1))
+
+
+def _least(structure: Covariances) -> Array:
+    """A bound from below on the smallest eigenvalue of each covariance (k,).
+
+    The determinant over the largest product that the other eigenvalues can have given the trace.
+    """
+    trace, d = structure.variances_by_column.sum(axis=1), structure.d
+    return np.asarray(np.exp(structure.log_det - (d - 1) * np.log(trace / max(d - 1, 1))))
+
+
+def _flat(z: Array, weights: Array, guard: Guard) -> int:
+    """Directions of the rows' own covariance on the floor; a low-rank start never lies there."""
+    centred = (z - weights @ z / weights.sum()) * np.sqrt(weights / weights.sum())[:, None]
+    values = np.linalg.eigvalsh(centred.T @ centred)
+    return int((values <= max(4.0 * guard.floor, 1e-14 * z.shape[1] * values[-1])).sum())
 
 
 def partitioned(small: Sample, seeds: Array, space: int = 0, rounds: int = LLOYD) -> Indices:
@@ -116,6 +170,8 @@ def from_labels(small: Sample, labels: Indices, k: int) -> Mixture:
 
 def from_shares(problem: Problem, block: Block, shares: Array) -> Mixture:
     """The M-step of given responsibilities (n, k): a start inside its family by construction."""
+    if isinstance(problem.family, Factor):
+        return principal_start(problem, problem.family, block, _told(shares, block.plausibility))
     flat = problem.isotropic(np.zeros((shares.shape[1], problem.source.d)))
     if block.complete and block.plausibility is None:
         frame, moments = problem.frame, problem.family.moments
@@ -128,6 +184,12 @@ def from_shares(problem: Problem, block: Block, shares: Array) -> Mixture:
         source = MemorySource(block.rows, block.weights, _agreed(shares, block.plausibility))
         data = problem.ordinary.on(source).at(flat).data
     return problem.ordinary.maximized(smoothed(data, problem), flat)
+
+
+def _told(shares: Array, plausibility: Array | None) -> Array:
+    """Responsibilities under the rows' own labels where they have any."""
+    told = np.exp(_agreed(shares, plausibility))
+    return np.asarray(told / told.sum(axis=1, keepdims=True))
 
 
 def _agreed(shares: Array, plausibility: Array | None) -> Array:
@@ -167,7 +229,7 @@ def smoothed(data: Statistics, problem: Problem) -> Statistics:
     return data + about.about(data.pivot)
 
 
-def _merged(block: Block) -> Block:
+def merged(block: Block) -> Block:
     """Sorted rows; equal ones merged into one with the sum of their weights."""
     weights = block.weight()
     kept = np.flatnonzero(weights > 0)
@@ -175,7 +237,9 @@ def _merged(block: Block) -> Block:
     key = np.where(np.isnan(rows), np.finfo(rows.dtype).max, rows)
     if block.plausibility is not None:
         key = np.column_stack([key, block.plausibility[kept]])
-    order = np.lexsort(key.T[::-1])
+    order = np.argsort(key[:, 0], kind="stable")
+    if (np.diff(key[order, 0]) == 0.0).any():
+        order = np.lexsort(key.T[::-1])
     ordered = key[order]
     changes = np.any(ordered[1:] != ordered[:-1], axis=1)
     new = np.concatenate([np.ones(1, dtype=bool), changes])
@@ -186,8 +250,18 @@ def _merged(block: Block) -> Block:
 
 
 def _whitened(z: Array, weights: Array) -> Array:
+    """Rows whitened by their covariance, in its leading directions where there are many."""
     centred = z - weights @ z / weights.sum()
+    if z.shape[1] > EXACT:
+        return _whitened_leading(centred, weights)
     covariance = (centred * weights[:, None]).T @ centred / weights.sum()
     values, vectors = np.linalg.eigh(covariance)
     safe = np.where(values > 1e-10 * values[-1], values, np.inf)
     return centred @ (vectors / np.sqrt(safe))
+
+
+def _whitened_leading(centred: Array, weights: Array) -> Array:
+    shares = np.sqrt(weights / weights.sum())[:, None]
+    values, vectors = eigen(centred * shares, min(LEADING, *centred.shape))
+    kept = values > 1e-10 * values[0]
+    return centred @ (vectors[:, kept] / np.sqrt(values[kept]))

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,119 +16,24 @@ from mixtura import _checks, kernels
 from mixtura._errors import InputError, InputTypeError, MixturaError, MixturaWarning
 from mixtura._types import Array, Indices
 from mixtura.block import Block
-from mixtura.covariance import FAMILIES, Family, family
+from mixtura.covariance import FAMILIES, UNIVARIATE, Factor, Family, named
 from mixtura.expectation import hard, soft
+from mixtura.fit import verdict
+from mixtura.fit.averaging import FAR
+from mixtura.fit.criteria import Criterion, Formula, criterion
 from mixtura.fit.em import Fit, Stop
 from mixtura.fit.fitting import Note, fitted, renamed, seconds
 from mixtura.fit.given import Start, given_start
-from mixtura.fit.outliers import NONE, Outliers
-from mixtura.fit.problem import Problem, state, with_outliers, with_prior
+from mixtura.fit.ground import Ground
+from mixtura.fit.held_out import cross_validated
+from mixtura.fit.outliers import NONE, Outliers, asked
+from mixtura.fit.problem import Problem, Summary, state, with_outliers, with_prior
+from mixtura.fit.robust import distinct
+from mixtura.fit.second_chance import Cell, nested_apply, settled
+from mixtura.fit.selection import Candidate, Selection
 from mixtura.mixture import Mixture
 from mixtura.source import MemorySource
-
-CRITERIA = ("bic", "aic", "icl", "cv")
-FOLDS = 5
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One cell of the grid. All criteria are signed so that smaller is better.
-
-    Attributes
-    ----------
-    n_components : int
-    covariance_type : str
-    log_likelihood : float
-        Total over the rows, by weight.
-    n_parameters : int
-    bic, aic, icl : float
-        ``-2 log L + p log n``, ``-2 log L + 2 p``, and BIC plus twice the entropy of the
-        classification, ``-2 Σ log max_k r_ik`` (Biernacki et al. 2000).
-    score : float
-        The criterion asked for; for "cv" minus twice the held-out log-likelihood.
-    converged, degenerate : bool
-        A degenerate candidate has a component on the floor of the covariances; its likelihood
-        says nothing.
-    n_iter : int
-    failure : str or None
-        Why there is no fit.
-    """
-
-    n_components: int
-    covariance_type: str
-    log_likelihood: float = float("nan")
-    n_parameters: int = 0
-    bic: float = float("inf")
-    aic: float = float("inf")
-    icl: float = float("inf")
-    score: float = float("inf")
-    converged: bool = False
-    degenerate: bool = False
-    n_iter: int = 0
-    failure: str | None = None
-
-    @property
-    def rank(self) -> tuple[bool, bool, float]:
-        """Sound candidates first, then by score."""
-        return (self.failure is not None, self.degenerate, self.score)
-
-
-@dataclass(frozen=True, eq=False)
-class Selection:
-    """The grid of candidates and the fit of the best.
-
-    Attributes
-    ----------
-    candidates : tuple of Candidate, in the order of the grid
-    best : Candidate
-    fit : Fit
-        Of the best.
-    criterion : str
-    notes : tuple of Note
-        What the user should know of the best fit.
-    """
-
-    candidates: tuple[Candidate, ...]
-    best: Candidate
-    fit: Fit
-    criterion: str
-    notes: tuple[Note, ...] = ()
-
-    def ranked(self) -> tuple[Candidate, ...]:
-        """The candidates, best first."""
-        return tuple(sorted(self.candidates, key=lambda candidate: candidate.rank))
-
-    def __repr__(self) -> str:
-        lines = [self.sentence()]
-        for c in self.ranked()[:5]:
-            lines.append(
-                f"  {c.n_components:3d} {c.covariance_type:16s}"
-                f"{_NAMES[self.criterion]} {c.score:.2f}  +{c.score - self.best.score:.2f}"
-            )
-        return "\n".join(lines)
-
-    def sentence(self) -> str:
-        """The choice in words."""
-        best = self.best
-        noun = "component" if best.n_components == 1 else "components"
-        tried = {candidate.n_components for candidate in self.candidates}
-        text = (
-            f"{best.n_components} {noun} with {best.covariance_type} covariance "
-            f"{'has' if best.n_components == 1 else 'have'} the best {_NAMES[self.criterion]}"
-        )
-        others = [c for c in self.ranked() if c is not best and c.failure is None]
-        if others:
-            other = others[0]
-            text += (
-                f", ahead of {other.n_components} with {other.covariance_type} covariance "
-                f"by {other.score - best.score:.1f}"
-            )
-        if best.n_components == max(tried) and len(tried) > 1:
-            text += "; that is the most that was tried: try more"
-        return text + "."
-
-
-_NAMES = {"bic": "BIC", "aic": "AIC", "icl": "ICL", "cv": "cross-validated log-likelihood"}
+from mixtura.source.memory import one_blas_thread
 
 
 @dataclass(frozen=True)
@@ -135,7 +41,7 @@ class Task:
     """What all cells of a grid share."""
 
     source: MemorySource
-    criterion: str
+    criterion: str | Formula
     seed: int
     stop: Stop
     prior: Any = None
@@ -147,10 +53,24 @@ class Task:
     labels: Any = None
     start: Start = Start()
     outliers: Outliers = NONE
+    folds: int = 5
+    max_ratio: float | None = None
 
-    def problem(self, rule: Family, k: int, source: MemorySource) -> Problem:
-        """The problem of one cell."""
-        stated = state(source, rule, reg_covar=self.reg_covar, assign=self.assign, names=self.names)
+    def problem(
+        self, rule: Family, k: int, source: MemorySource, summary: Summary | None = None
+    ) -> Problem:
+        """The problem of one cell; a `summary` of the rows is made unless it is there."""
+        if not self.outliers.none and isinstance(self.start.how, str):
+            source, summary = distinct(source, k), None
+        stated = state(
+            source,
+            rule,
+            reg_covar=self.reg_covar,
+            max_ratio=self.max_ratio,
+            assign=self.assign,
+            names=self.names,
+            summary=summary,
+        )
         stated = with_outliers(replace(stated, equal_weights=self.equally(rule)), self.outliers)
         return with_prior(stated, self.prior, k)
 
@@ -177,10 +97,15 @@ def select(
     components: Any = range(1, 10),
     families: Any = "all",
     *,
-    criterion: str = "bic",
+    criterion: str | Formula = "bic",
+    folds: int = 5,
     sample_weight: Any = None,
     labels: Any = None,
     prior: Any = None,
+    distribution: str = "gaussian",
+    dof: Any = "common",
+    noise: Any = False,
+    trim: float = 0.0,
     tol: float = 1e-6,
     max_iter: int = 1000,
     random_state: int = 0,
@@ -196,13 +121,17 @@ def select(
     components : int or iterable of int, default=1..9
     families : str or sequence of str, default="all"
         Names of covariance families.
-    criterion : {"bic", "aic", "icl", "cv"}, default="bic"
-        Smaller is better; "cv" is minus twice the log-likelihood held out in 5 folds.
+    criterion : str or callable, default="bic"
+        Smaller is better. "bic", "aic", "icl", "sabic" (sample-size adjusted), "caic", "hqc"; "cv",
+        minus twice the log-likelihood held out; "slope", whose penalty is learnt from how the
+        likelihood grows over at least ten model sizes; or a function of a `Candidate`.
+    folds : int, default=5
+        For "cv": parts that are held out in turn.
     sample_weight : (n,) array_like, optional
     labels : (n,) or (n, k) array_like, optional
         Known components, -1 for unknown.
     prior : None, "fraley-raftery" or Conjugate
-    tol, max_iter
+    distribution, dof, noise, trim, tol, max_iter
         As in `GaussianMixture`.
     random_state : int, default=0
     n_jobs : int, optional
@@ -232,8 +161,10 @@ def select(
         prior,
         names=read.names,
         labels=labels,
+        outliers=asked(distribution, dof, noise, trim),
+        folds=_folds(folds),
     )
-    return grid(task, counts(components), rules(families), n_jobs, progress)
+    return grid(task, counts(components), rules(families, read.rows.shape[1]), n_jobs, progress)
 
 
 def grid(
@@ -243,45 +174,91 @@ def grid(
     n_jobs: int | None = None,
     progress: Callable[[int, int], object] | None = None,
 ) -> Selection:
-    """Fit every cell, side by side, and keep the best."""
-    if task.criterion not in CRITERIA:
-        raise InputError(f"criterion={task.criterion!r} is unknown: use one of {CRITERIA}")
-    cells = [(k, rule) for k in components for rule in families]
-    whole = task.problem(families[0], 1, task.source)
+    """Fit every cell, side by side, raise those below a nested one, score, and keep the best."""
+    rule = criterion(task.criterion)
+    cells = [(k, family) for k in components for family in families]
+    _check_sizes(rule, cells, task)
+    ground = Ground(task)
+    whole = ground.problem(families[0], 1)
     kernels.prepare(sum(seconds(whole, k) for k, _ in cells))
+    told = _counter(progress, len(cells))
+    with ThreadPoolExecutor(threads(n_jobs)) as pool, one_blas_thread():
+        found = settled(task, list(pool.map(lambda cell: told(_cell(task, ground, *cell)), cells)))
+        judgements = list(pool.map(partial(_judgement, task), found))
+        candidates = cross_validated(task, found, judgements, pool) if rule.held_out else judgements
+    return _selection(task, rule, found, candidates)
+
+
+def _selection(
+    task: Task, rule: Criterion, cells: Sequence[Cell], candidates: Sequence[Candidate]
+) -> Selection:
+    """Score the candidates and keep the fits that matter."""
+    fitted_ones = [i for i, cell in enumerate(cells) if cell.outcome is not None]
+    if not fitted_ones:
+        raise InputError(f"no fit succeeded; the first failure: {cells[0].failure}")
+    scores = rule.scores([candidates[i] for i in fitted_ones])
+    table = list(candidates)
+    for i, score in zip(fitted_ones, scores, strict=True):
+        table[i] = replace(table[i], score=score)
+    place = min(range(len(table)), key=lambda i: table[i].rank)
+    best, outcome = table[place], cells[place].outcome
+    assert outcome is not None
+    likely = min(c.bic for c in table if c.sound == best.sound)
+    fits = {
+        cell.key: renamed(cell.outcome.fit, task.names)
+        for cell, c in zip(cells, table, strict=True)
+        if cell.outcome is not None and c.sound == best.sound and c.bic <= likely + FAR
+    }
+    fit = renamed(outcome.fit, task.names)
+    chosen = Selection(tuple(table), best, fit, rule.name, (), fits)
+    said = (*outcome.notes, *_weight_notes(task, rule), *verdict.notes(chosen))
+    return replace(chosen, notes=said)
+
+
+def _counter(progress: Callable[[int, int], object] | None, total: int) -> Callable[[Cell], Cell]:
+    """Passes cells through, and tells how many have."""
     done, lock = [0], threading.Lock()
 
-    def one(cell: tuple[int, Family]) -> tuple[Candidate, Fit | None, tuple[Note, ...]]:
-        result = _cell(task, *cell)
+    def told(cell: Cell) -> Cell:
         with lock:
             done[0] += 1
             if progress is not None:
-                progress(done[0], len(cells))
-        return result
+                progress(done[0], total)
+        return cell
 
-    with ThreadPoolExecutor(threads(n_jobs)) as pool:
-        found = list(pool.map(one, cells))
-    candidate, fit, notes = min(found, key=lambda result: result[0].rank)
-    notes = (*notes, *_weight_notes(task))
-    if fit is None:
-        raise InputError(f"no fit succeeded; the first failure: {found[0][0].failure}")
-    table = tuple(result[0] for result in found)
-    return Selection(table, candidate, renamed(fit, task.names), task.criterion, notes)
+    return told
 
 
-def _weight_notes(task: Task) -> list[Note]:
+def _check_sizes(rule: Criterion, cells: Sequence[tuple[int, Family]], task: Task) -> None:
+    """Refuse a criterion for which there are too few models, before fitting them."""
+    d = task.source.d
+    sizes = {n_parameters(family, k, d, task.equally(family)) for k, family in cells}
+    if len(sizes) < rule.sizes:
+        raise InputError(
+            f"criterion={rule.name!r} needs models of at least {rule.sizes} sizes and has "
+            f"{len(sizes)}: compare more numbers of components or families"
+        )
+
+
+def _weight_notes(task: Task, rule: Criterion) -> list[Note]:
     """Weights that are shares instead of repetitions leave BIC without a penalty."""
     weights = task.source.whole.weights
-    if weights is None or task.criterion not in ("bic", "icl"):
+    if weights is None or not rule.by_rows:
         return []
     total, rows = float(weights.sum()), int(np.count_nonzero(weights))
     if total >= 0.1 * rows:
         return []
     text = (
-        f"the weights sum to {total:.3g} over {rows} rows: {_NAMES[task.criterion]} takes the sum "
+        f"the weights sum to {total:.3g} over {rows} rows: {rule.title} takes the sum "
         "as the number of rows; multiply the weights so that they count repetitions"
     )
     return [Note(MixturaWarning, text)]
+
+
+def _folds(folds: Any) -> int:
+    if not isinstance(folds, (int, np.integer)) or isinstance(folds, bool) or folds < 2:
+        raise InputError(f"folds={folds!r}: use a whole number, at least 2")
+    return int(folds)
 
 
 def counts(components: Any) -> list[int]:
@@ -303,13 +280,16 @@ def counts(components: Any) -> list[int]:
     return sorted({int(k) for k in listed})
 
 
-def rules(families: Any) -> list[Family]:
-    """Families from "all", a name, or names."""
-    if isinstance(families, str):
-        return list(FAMILIES.values()) if families == "all" else [family(families)]
+def rules(families: Any, d: int | None = None) -> list[Family]:
+    """Families from "all", a name, or names; for one column, "all" are the two that differ."""
+    if isinstance(families, (str, Factor)) and families != "all":
+        return named(families, d)
     if families is None or not hasattr(families, "__iter__") or not list(families):
         raise InputTypeError(f'covariance_type={families!r}: use a name, names or "all"')
-    return [family(name) for name in families]
+    names = list(FAMILIES) if isinstance(families, str) else list(families)
+    if d == 1 and names == list(FAMILIES):
+        names = list(UNIVARIATE)
+    return [rule for name in names for rule in named(name, d)]
 
 
 def threads(n_jobs: int | None) -> int:
@@ -324,42 +304,47 @@ def threads(n_jobs: int | None) -> int:
     return n_jobs if n_jobs > 0 else max(int(cores or 1) + 1 + n_jobs, 1)
 
 
-def _cell(task: Task, k: int, rule: Family) -> tuple[Candidate, Fit | None, tuple[Note, ...]]:
+def _cell(task: Task, ground: Ground, k: int, rule: Family) -> Cell:
     try:
-        problem = task.problem(rule, k, task.told(k))
+        problem = ground.problem(rule, k)
+        field = ground.field(problem, k)
         start = given_start(problem, k, task.start, task.rng(k))
-        outcome = fitted(problem, k, task.rng(k), start=start, stop=task.stop, fields=task.fields)
-        candidate = judged(task, problem, outcome.fit, rule, outcome.degenerate)
+        stop = replace(task.stop, flat=field.small.flat)
+        outcome = fitted(
+            problem, k, task.rng(k), start=start, stop=stop, fields=task.fields, field=field
+        )
     except MixturaError as error:
-        return Candidate(k, rule.name, failure=str(error)), None, ()
-    return candidate, outcome.fit, outcome.notes
+        return Cell(k, rule, failure=str(error))
+    return Cell(k, rule, problem, field, outcome)
+
+
+def _judgement(task: Task, cell: Cell) -> Candidate:
+    if cell.problem is None or cell.outcome is None:
+        return Candidate(cell.k, cell.rule.name, failure=cell.failure)
+    return judged(task, cell.problem, cell.outcome.fit, cell.rule, cell.outcome.degenerate)
 
 
 def judged(task: Task, problem: Problem, fit: Fit, rule: Family, degenerate: bool) -> Candidate:
-    """The criteria of a fit."""
+    """A fit's likelihood and what criteria are made of."""
     k, d = fit.mixture.location.shape
     likelihood, sharpness, n = totals(fit.mixture, problem)
     p = n_parameters(rule, k, d, task.equally(rule), task.outliers)
     bic = -2.0 * likelihood + p * float(np.log(n))
-    scores = {
-        "bic": bic,
-        "aic": -2.0 * likelihood + 2.0 * p,
-        "icl": bic - 2.0 * sharpness,
-    }
-    if task.criterion == "cv":
-        scores["cv"] = -2.0 * held_out(task, k, rule)
+    families, components = nested_apply(task)
     return Candidate(
         k,
         rule.name,
         likelihood,
         p,
-        scores["bic"],
-        scores["aic"],
-        scores["icl"],
-        scores[task.criterion],
-        fit.converged,
-        degenerate,
-        fit.n_iter,
+        bic,
+        -2.0 * likelihood + 2.0 * p,
+        bic - 2.0 * sharpness,
+        converged=fit.converged,
+        degenerate=degenerate,
+        n_iter=fit.n_iter,
+        n_rows=n,
+        remaining=max(fit.remaining, 0.0) * n,
+        nests="both" if components else "families" if families else "",
     )
 
 
@@ -389,19 +374,3 @@ def value_and_sharpness(joint: Array) -> Array:
     top = joint.max(axis=1)
     norm = top + np.log(np.exp(joint - top[:, None]).sum(axis=1))
     return np.column_stack([norm, top - norm])
-
-
-def held_out(task: Task, k: int, rule: Family) -> float:
-    """Cross-validated log-likelihood: the sum over folds of what the other folds predict."""
-    n = task.source.n
-    fold = np.random.default_rng(task.seed).permutation(n) % FOLDS
-    total = 0.0
-    for part in range(min(FOLDS, n)):
-        train = task.told(k, np.flatnonzero(fold != part))
-        problem = task.problem(rule, k, train)
-        start = given_start(problem, k, replace(task.start, how=task.start.name()), task.rng(k))
-        mixture = fitted(problem, k, task.rng(k), start=start, stop=task.stop).fit.mixture
-        test = task.source.take(np.flatnonzero(fold == part))
-        rows = MemorySource(test.rows, test.weights)
-        total += totals(mixture, problem.on(rows))[0]
-    return total

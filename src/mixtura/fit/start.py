@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
+from itertools import count, islice
+from threading import Lock
 
 import numpy as np
 
@@ -13,12 +14,17 @@ from mixtura._types import Array, Indices, Mask
 from mixtura.fit import seeds
 from mixtura.fit.em import Fit, Stop, race, race_from_labels, run
 from mixtura.fit.hierarchical import agglomerated
+from mixtura.fit.principal import EXACT
 from mixtura.fit.sample import Sample, from_labels, named, on_floor, partitioned
-from mixtura.kernels.layout import FULL
+from mixtura.fit.subspaces import MOST, by_angle
+from mixtura.kernels.layout import FACTOR, FULL
 from mixtura.mixture import Mixture
 
 Seeder = Callable[[Array, Array, int, np.random.Generator], Array]
 """Rows (m, d), weights (m,), k -> k seeds (k, d)."""
+
+Entrant = tuple[str, Indices]
+"""The name of a start and the partition (m,) of the sample that it climbs from."""
 
 _FIRST, _LONG, _SHORT = 4, 10, 4
 """The first few entrants climb long enough to tell whether they agree, the others a little."""
@@ -71,24 +77,30 @@ class Finalist:
 
 
 def tournament(
-    small: Sample, k: int, rng: np.random.Generator, stop: Stop = Stop(), fields: int = 1
+    small: Sample,
+    k: int,
+    rng: np.random.Generator,
+    stop: Stop = Stop(),
+    fields: int = 1,
+    given: Iterable[Entrant] | None = None,
 ) -> list[Finalist]:
     """Let starts climb a few steps on the sample, keep the better half, and repeat; best first.
 
     Halving after short runs is emEM (Biernacki et al. 2003); seeds are drawn by squared distance
-    (Arthur & Vassilvitskii 2007), farthest point first, at random, and by a tree of
-    Gaussian clusters. Where the
-    first starts agree on an optimum, the rest need not run, unless more `fields` are asked for.
+    (Arthur & Vassilvitskii 2007), farthest point first, at random, and by a tree of Gaussian
+    clusters. Where the first starts agree on an optimum, the rest need not run, unless more
+    `fields` are asked for. Partitions may be `given`, from `entrants`, where fits share them.
     """
     field = _affordable(small, k)
     rounds = 2 * fields if k >= _MANY and field == len(_FIELD) else fields
-    entrants = islice(_entrants(small, k, rng, rounds), field * rounds)
+    entered = entrants(small, k, rng, rounds) if given is None else given
+    entering = islice(entered, field * rounds)
     long, short = (min(steps, stop.max_iter) for steps in (_LONG, _SHORT))
-    first = list(islice(entrants, _FIRST))
+    first = list(islice(entering, _FIRST))
     standing = _begun(small, k, first, long if field == len(_FIELD) else short)
     if fields == 1 and _agreed(standing):
         return better_half(standing)
-    standing = better_half([*standing, *_begun(small, k, list(entrants), short)])
+    standing = better_half([*standing, *_begun(small, k, list(entering), short)])
     for steps in _ROUNDS if field == len(_FIELD) else ():
         steps = min(steps, stop.max_iter - max(one.fit.n_iter for one in standing))
         if len(standing) > 1 and steps > 0:
@@ -99,30 +111,38 @@ def tournament(
 def _affordable(small: Sample, k: int) -> int:
     """How many entrants to let climb: fewer where a step is dear, so that starts stay cheap."""
     m, d = small.spaces[0].shape
-    numbers = d * d if small.problem.family.moments.shape == FULL else d
+    moments = small.problem.family.moments
+    numbers = d * d if moments.shape == FULL else d * (1 + moments.rank)
     step = 1.3e-10 * m * k * (numbers + 20)  # seconds, at some thirty GFlop/s
     return int(np.clip(_BUDGET / (10 * step), 3 if step < 0.1 else 1, len(_FIELD)))
 
 
-def _begun(
-    small: Sample, k: int, entrants: list[tuple[str, Indices]], steps: int
-) -> list[Finalist]:
-    """Climb some steps from the M-steps of partitions."""
-    if not entrants:
+def _begun(small: Sample, k: int, entering: list[Entrant], steps: int) -> list[Finalist]:
+    """Climb some steps from the M-steps of partitions; equal ones climb once and count each.
+
+    Those that are at the edge to begin with drop out, if enough do not.
+    """
+    if not entering:
         return []
-    problem, stop = small.problem, Stop(1e-7, steps)
-    fits = race_from_labels(problem, np.stack([labels for _, labels in entrants]), k, stop)
-    return [
-        Finalist(name, fit or run(problem, from_labels(small, labels, k), stop), small)
-        for (name, labels), fit in zip(entrants, fits, strict=True)
-    ]
+    problem, stop = small.problem, Stop(1e-7, steps, flat=small.flat)
+    distinct = {labels.tobytes(): labels for _, labels in entering}
+    fits = race_from_labels(problem, np.stack([*distinct.values()]), k, stop)
+    enough = sum(fit is not None for fit in fits) > max(1, len(fits) // 2)
+    climbed = {
+        key: fit or run(problem, from_labels(small, labels, k), stop)
+        for (key, labels), fit in zip(distinct.items(), fits, strict=True)
+        if fit is not None or not enough
+    }
+    named = [(name, climbed.get(labels.tobytes())) for name, labels in entering]
+    return [Finalist(name, fit, small) for name, fit in named if fit is not None]
 
 
 def _onward(small: Sample, standing: list[Finalist], steps: int) -> list[Finalist]:
     """Climb some steps more where there is anything left to gain."""
     there = [one for one in standing if one.fit.converged]
     moving = [one for one in standing if not one.fit.converged]
-    fits = race(small.problem, [one.fit.mixture for one in moving], Stop(1e-7, steps))
+    starts = [one.fit.mixture for one in moving]
+    fits = race(small.problem, starts, Stop(1e-7, steps, flat=small.flat), spare=True)
     for one, fit in zip(moving, fits, strict=True):
         there.append(Finalist(one.name, fit.after(one.fit), small))
     return there
@@ -188,9 +208,7 @@ def collapsed(fit: Fit, small: Sample) -> Mask:
     return np.asarray((on_floor(fit.mixture, small.problem.guard) > small.flat) | (rows < 1e-6))
 
 
-def _entrants(
-    small: Sample, k: int, rng: np.random.Generator, fields: int
-) -> Iterator[tuple[str, Indices]]:
+def entrants(small: Sample, k: int, rng: np.random.Generator, fields: int = 1) -> Iterator[Entrant]:
     """Starts by name, each a partition of the sample."""
     if k == 1:
         yield "mean", np.zeros(len(small.weights), dtype=np.intp)
@@ -198,15 +216,46 @@ def _entrants(
     if small.told is not None:
         places = seeds.labelled(small.spaces[0], small.weights, small.told, rng)
         yield "labels", partitioned(small, places)
+    if small.problem.family.moments.shape == FACTOR and k < len(small.weights) <= MOST:
+        angles = by_angle(small.spaces[0], small.weights, k, rng)
+        yield "angles", _canonical(named(small, angles, k), small)
     for _ in range(fields):
         for name, seeder, space in _FIELD:
             if seeder is None:
-                yield name, hierarchical_labels(small, k, rng, _LEAVES)
+                yield name, _canonical(hierarchical_labels(small, k, rng, _LEAVES), small)
                 continue
             places = seeder(small.spaces[space], small.weights, k, rng)
-            yield name, partitioned(small, places, space)
+            yield name, _canonical(partitioned(small, places, space), small)
+
+
+def _canonical(labels: Indices, small: Sample) -> Indices:
+    """Clusters numbered as they appear, where no labels name them: equal partitions look equal."""
+    if small.told is not None:
+        return labels
+    first = np.full(int(labels.max()) + 1, len(labels))
+    np.minimum.at(first, labels, np.arange(len(labels)))
+    return np.asarray(np.argsort(np.argsort(first, kind="stable"))[labels])
 
 
 def hierarchical_labels(small: Sample, k: int, rng: np.random.Generator, most: int) -> Indices:
     """Labels (m,) from a tree of `most` rows at most, named as the rows' own labels tell."""
-    return named(small, agglomerated(small.spaces[0], small.weights, k, rng, most), k)
+    many = small.spaces[0].shape[1] > EXACT
+    rows = small.spaces[1] if many else small.spaces[0]
+    return named(small, agglomerated(rows, small.weights, k, rng, most), k)
+
+
+class Partitions:
+    """Starts that several tournaments share, each made when first asked for and then kept."""
+
+    def __init__(self, made: Iterator[Entrant]) -> None:
+        self._made, self._kept, self._lock = made, list[Entrant](), Lock()
+
+    def __iter__(self) -> Iterator[Entrant]:
+        for index in count():
+            with self._lock:
+                if index == len(self._kept):
+                    following = next(self._made, None)
+                    if following is None:
+                        return
+                    self._kept.append(following)
+            yield self._kept[index]

@@ -9,6 +9,7 @@ import numpy as np
 
 from mixtura._types import Array
 from mixtura.conditioning import shares
+from mixtura.covariance import FactorCovariances
 from mixtura.fit.problem import Problem
 from mixtura.mixture import Mixture
 from mixtura.statistics import Statistics
@@ -92,6 +93,8 @@ def _weights(mixture: Mixture) -> Fact:
 
 def _inverse(mixture: Mixture) -> Fact:
     structure = mixture.structure
+    if isinstance(structure, FactorCovariances):
+        return _inverse_by_factors(structure)
     if structure.shape == 0:
         product = structure.dense() @ structure.precisions
     else:
@@ -104,6 +107,20 @@ def _inverse(mixture: Mixture) -> Fact:
         "covariance times precision is the identity", off, f"off by at most {bound:.2g}",
         off <= max(bound, 1e-12),
         "densities and distances use the inverse of the covariances reported",
+    )  # fmt: skip
+
+
+def _inverse_by_factors(structure: FactorCovariances) -> Fact:
+    """``Σ (Σ⁻¹ Λ) = Λ``, without a dense matrix."""
+    solved, loadings = structure.regressions, structure.loadings
+    back = loadings @ (loadings.swapaxes(1, 2) @ solved) + structure.noise[:, :, None] * solved
+    off = float(np.abs(back - loadings).max() / max(float(np.abs(loadings).max()), 1e-300))
+    spread = float((structure.variances_by_column / structure.noise).max())
+    bound = 1e-14 * structure.d * spread
+    return Fact(
+        "covariance times precision is the identity", off, f"off by at most {bound:.2g}",
+        off <= max(bound, 1e-12),
+        "on the loadings: densities and distances use the inverse of the covariances reported",
     )  # fmt: skip
 
 
@@ -173,11 +190,13 @@ def _responsibilities(problem: Problem, mixture: Mixture) -> Fact:
 
 
 def _sizes(mixture: Mixture, counts: Array) -> Fact:
-    d = mixture.n_features
+    structure = mixture.structure
+    d = structure.rank if isinstance(structure, FactorCovariances) else mixture.n_features
+    what = "rank" if isinstance(structure, FactorCovariances) else "d"
     smallest, which = float(counts.min()), int(counts.argmin())
     return Fact(
-        "components are large enough", smallest, f"at least d + 1 = {d + 1} rows each",
+        "components are large enough", smallest, f"at least {what} + 1 = {d + 1} rows each",
         smallest >= d + 1,
-        f"component {which} is the smallest; with fewer rows than d + 1 its own covariance "
+        f"component {which} is the smallest; with fewer rows than {what} + 1 its own covariance "
         "could not be estimated",
     )  # fmt: skip

@@ -34,6 +34,7 @@ from numpy.lib import format as npy
 from mixtura._errors import InputError, ModelFileError
 from mixtura._types import Array
 from mixtura.covariance import LAYOUTS, Covariances, structure
+from mixtura.covariance.factor_rule import NAMES
 from mixtura.frame import Frame
 from mixtura.io.atomic import written_whole
 from mixtura.io.law_members import LAW_ARRAYS, law_members, read_law, read_noise
@@ -98,7 +99,7 @@ def load(path: str | os.PathLike[str]) -> Mixture:
     """
     with _opened(path) as archive:
         told, name, k, d, names = _description(archive)
-        shapes = ((k,), (k, d), STRUCTURES[name](k, d), (d,), (d,))
+        shapes = ((k,), (k, d), _shape(name, k, d), (d,), (d,))
         weights, location, numbers, pivot, scale = (
             _array(archive, key, shape) for key, shape in zip(ARRAYS, shapes, strict=True)
         )
@@ -127,7 +128,7 @@ def structure_name(covariances: Covariances) -> str:
     >>> structure_name(structure(np.eye(2), "EEE", 3, 2))
     'tied'
     """
-    if covariances.name in STRUCTURES:
+    if covariances.name in STRUCTURES or _is_factor(covariances.name):
         return covariances.name
     raise InputError(
         f"{type(covariances).__name__} cannot be written to a model file: "
@@ -269,12 +270,25 @@ def _description(
         )
     k, d = _count(told, "components"), _count(told, "features")
     name = told.get("covariance")
-    if not isinstance(name, str) or name not in STRUCTURES:
+    if not isinstance(name, str) or not (name in STRUCTURES or _is_factor(name)):
         raise ModelFileError(
             f"model.json: the covariance structure {_short(name)} is unknown; "
-            f"known are {', '.join(STRUCTURES)}"
+            f"known are {', '.join(STRUCTURES)}, and {', '.join(NAMES)} with a rank"
         )
     return told, name, k, d, _feature_names(told.get("feature_names"), d)
+
+
+def _is_factor(name: str) -> bool:
+    """Whether it names factor analyzers of one rank."""
+    kind, _, rank = name.partition(":")
+    return kind in NAMES and len(rank) < 10 and rank.isascii() and rank.isdecimal() and rank > "0"
+
+
+def _shape(name: str, k: int, d: int) -> tuple[int, ...]:
+    """The declared shape of the covariances' numbers."""
+    if name in STRUCTURES:
+        return STRUCTURES[name](k, d)
+    return (k, d, 1 + int(name.partition(":")[2]))
 
 
 def _count(told: dict[str, Any], what: str) -> int:

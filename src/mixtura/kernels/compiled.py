@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mixtura.kernels.compiled_climb import CARE, CONVERGED, EXHAUSTED
 from mixtura.kernels.compiled_climb import race as _race
-from mixtura.kernels.compiled_forms import holding
+from mixtura.kernels.compiled_forms import address, constrain, first_axes
 from mixtura.kernels.compiled_hierarchy import agglomerate as _agglomerate
 from mixtura.kernels.compiled_math import exp_constants
 from mixtura.kernels.compiled_observed import observed_sums
@@ -27,10 +27,8 @@ from mixtura.kernels.compiled_seeds import spread as _spread
 from mixtura.kernels.compiled_sweep import OPTIONS, pairs, sweep, tiling
 from mixtura.kernels.compiled_whiten import BAND, whitened_joint, whitened_sums
 from mixtura.kernels.compiled_wide import bands, wide_sweep
-from mixtura.kernels.forms import EEV, EVE, EVV, FREE, VEV, VVE
+from mixtura.kernels.forms import FREE
 from mixtura.kernels.layout import DIAGONAL, FULL, LINEAR, SPHERICAL, second_width, width
-from mixtura.kernels.plain_forms import Bounds
-from mixtura.kernels.plain_forms import constrain as _bounded
 
 __all__ = [
     "CARE",
@@ -228,26 +226,6 @@ def agglomerate(rows: Array, weights: Array, ridge: float, model: int) -> tuple[
     return merges, costs
 
 
-def constrain(
-    averages: Array,
-    dof: Array,
-    form: int,
-    bounds: Bounds = Bounds(),
-    *,
-    axes: Array | None = None,
-    volumes: Array | None = None,
-) -> tuple[Array, Array | None]:
-    """As `plain.constrain`, which takes over where a bound holds."""
-    k, d = averages.shape[:2]
-    shape = FULL if averages.ndim == 3 else DIAGONAL
-    begin = _axes(form, k, d, [axes])[0]
-    values, packed = np.empty((k, d)), np.empty((k, second_width(shape, d)))
-    given = _packed(averages, shape), _frozen(dof), int(form), begin, values, packed
-    if np.isinf(bounds.ratio) and _call(holding, *given) and values.min() >= bounds.floor:
-        return _unpacked(packed, shape, d), begin[0] if form in (EVE, VVE) else None
-    return _bounded(averages, dof, form, bounds, axes=axes, volumes=volumes)
-
-
 class Climb(NamedTuple):
     """The end of a compiled EM run, in frame coordinates.
 
@@ -361,13 +339,13 @@ def race(
     coefficients = width(inner, d)
     given = tuple(
         _frozen(part)
-        for part in (*starts[:2], _packed(starts[2], shape), _axes(form, k, d, axes, field))
+        for part in (*starts[:2], _packed(starts[2], shape), first_axes(form, k, d, axes, field))
     )
     points = _points(given, coefficients, pair.shape[1])
     work = np.empty((k, coefficients), rows.dtype)
     data = _frozen(pivot), _frozen(scale), _frozen(row_weights), pair, constants, mass, total, *tile
     ridge = _frozen(np.zeros(d) if ridge is None else ridge)
-    model = int(shape), bool(pooled), bool(hard), ridge, int(form)
+    model = int(shape), bool(pooled), bool(hard), ridge, int(form), address(form)
     if prior is None:
         prior = np.zeros((k, width(shape, d))), np.zeros(k), np.zeros(k)
     loss = (1e-4 if single else 1e-9) if loss is None else loss
@@ -449,7 +427,13 @@ def _native(rows: Array) -> Array:
 
 def _frozen(values: Array, dtype: Any = np.float64) -> Array:
     """Contiguous and read-only, whatever it was: each combination would be compiled anew."""
-    out = np.require(values, dtype, ["C", "A"]).view()
+    flags = values.flags
+    if values.dtype is not np.dtype(dtype) or not (flags.c_contiguous and flags.aligned):
+        values = np.require(values, dtype, ["C", "A"])
+        flags = values.flags
+    if not flags.writeable:
+        return values
+    out = values.view()
     out.setflags(write=False)
     return out
 
@@ -501,16 +485,6 @@ def _points(starts: tuple[Array, ...], coefficients: int, padded: int) -> tuple[
     k = starts[1].shape[1]
     *slots, axes = (np.zeros((4, *part.shape[1:])) for part in starts)
     return *slots, np.zeros((4, k, coefficients)), np.zeros((4, k, padded)), np.zeros(4), axes
-
-
-def _axes(form: int, k: int, d: int, given: Sequence[Array | None], field: int = 1) -> Array:
-    """Axes to begin from (E, k or 1, d, d), NaN where unknown; as small as can be if unused."""
-    sizes = (k, d, d) if form in (EEV, VEV, EVV) else (1, d, d) if form in (EVE, VVE) else (1, 1, 1)
-    axes = np.full((field, *sizes), np.nan)
-    for begin, known in zip(axes, given, strict=False):
-        if known is not None and form in (EVE, VVE):
-            begin[0] = known
-    return axes
 
 
 def _unpacked(packed: Array, shape: int, d: int) -> Array:

@@ -9,10 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from mixtura.kernels.compiled_forms import hold
 from mixtura.kernels.compiled_solve import linearize, maximize
 from mixtura.kernels.compiled_sweep import OPTIONS, sums_of_labels, sweep
-from mixtura.kernels.compiled_vectors import keep_apart
+from mixtura.kernels.compiled_vectors import call_at, keep_apart
 from mixtura.kernels.forms import FREE
 
 __all__ = ["CARE", "CONVERGED", "EXHAUSTED", "race"]
@@ -30,17 +29,18 @@ def _step(origin, slot, rows, points, data, model, prior, limits):  # type: igno
     keep_apart()
     weights, means, covariances, theta, sums, values, axes = points
     pivot, scale, row_weights, pair, constants, mass, total, b, q, step, single = data
-    shape, pooled, hard, ridge, form = model
+    shape, pooled, hard, ridge, form, hold = model
     w, m, v = weights[slot], means[slot], covariances[slot]
     if origin >= 0 and not maximize(sums[origin], total, prior, shape, pooled, ridge, w, m, v):
         return False
     if origin >= 0 and form != _FREE:
-        dof, eigenvalues = np.empty(len(w)), np.empty(m.shape)
-        for c in range(len(w)):
+        k, d = m.shape
+        dof, eigenvalues = np.empty(k), np.empty((k, d))
+        for c in range(k):
             dof[c] = sums[origin, c, theta.shape[2] - 1] + prior[1][c]
-        if origin != slot:
-            axes[slot] = axes[origin]
-        if not hold(v, dof, form, axes[slot], eigenvalues):
+        _carry_axes(axes, origin, slot)
+        given, sizes = (v, dof, axes[slot], eigenvalues), (k, d, v.shape[1], axes.shape[1], form)
+        if not call_at(hold, given, sizes):
             return False
     common = np.zeros(len(total))
     log_prior = linearize(w, m, v, prior, shape, pooled, limits, theta[slot], common)
@@ -58,6 +58,17 @@ def _step(origin, slot, rows, points, data, model, prior, limits):  # type: igno
         value += common[f] * total[f]
     values[slot] = (value + log_prior) / mass
     return np.isfinite(values[slot])
+
+
+@njit(**OPTIONS)
+def _carry_axes(axes, source, target):  # type: ignore[no-untyped-def]
+    """Copy the axes of one slot to another; without a source, mark them as unknown."""
+    keep_apart()
+    _, m, d, _ = axes.shape
+    for c in range(m):
+        for i in range(d):
+            for j in range(d):
+                axes[target, c, i, j] = axes[source, c, i, j] if source >= 0 else np.nan
 
 
 @njit(**OPTIONS)
@@ -124,7 +135,7 @@ def _climb(  # type: ignore[no-untyped-def]
     if len(labels):
         origin = slots[3]
         given = points[4]
-        points[6][origin] = np.nan
+        _carry_axes(points[6], np.intp(-1), origin)
         pivot, scale, row_weights, pair, _, _, _, b, q, step, _ = data
         given[origin] = 0.0
         sums_of_labels(rows, pivot, scale, row_weights, labels, pair, given[origin], b, q, step)
@@ -150,7 +161,7 @@ def _climb(  # type: ignore[no-untyped-def]
             entries += 1
         if target == 2:
             length, rate = _extrapolate(sums, slots, longest)
-            points[6][slots[3]] = points[6][slots[2]]
+            _carry_axes(points[6], slots[2], slots[3])
             before, middle, now = values[slots[0]], values[slots[1]], values[slots[2]]
             left = _gain_left(before, middle, now, rate, noise * max(abs(now), 1.0))
             if accelerate:  # what a whole round with its leap gained tells most

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
+from collections.abc import Sequence
+from functools import cache
+from threading import Lock
+from typing import Any
+
 import numpy as np
-from numba import njit
+from numba import carray, cfunc, njit, types
+from numpy.typing import NDArray
 
 from mixtura.kernels.compiled_orient import (
     along,
@@ -11,29 +18,94 @@ from mixtura.kernels.compiled_orient import (
     composed,
     diagonalize,
     equal_volumes,
+    total,
 )
 from mixtura.kernels.compiled_sweep import OPTIONS
 from mixtura.kernels.compiled_vectors import keep_apart
-from mixtura.kernels.forms import EEV, EVE, EVI, EVV, VEE, VEI, VVE
-from mixtura.kernels.plain_forms import ROUNDS, SETTLED
+from mixtura.kernels.forms import COMMON_AXES, EEV, EVE, EVI, EVV, FREE, VEE, VEI, VEV, VVE
+from mixtura.kernels.layout import triangle
+from mixtura.kernels.plain_forms import ROUNDS, SETTLED, Bounds
+from mixtura.kernels.plain_forms import constrain as constrain_within
 
-__all__ = ["hold", "holding"]
+__all__ = ["address", "constrain", "first_axes"]
+
+Array = NDArray[Any]
 
 _VEI, _EVI, _VEE, _EVE, _VVE, _EEV, _EVV = VEI, EVI, VEE, EVE, VVE, EEV, EVV
 _ROUNDS, _SETTLED = ROUNDS, SETTLED
 
+_NUMBERS = types.CPointer(types.float64)
+_SIGNATURE = types.int64(*[_NUMBERS] * 4, *[types.int64] * 5)
+_POINTER = ctypes.POINTER(ctypes.c_double)
+_compiling = Lock()
+
+
+def constrain(
+    averages: Array,
+    dof: Array,
+    form: int,
+    bounds: Bounds = Bounds(),
+    *,
+    axes: Array | None = None,
+    volumes: Array | None = None,
+) -> tuple[Array, Array | None]:
+    """As `plain.constrain`, which takes over where a bound holds."""
+    k, d = averages.shape[:2]
+    rows, columns = triangle(d)
+    packed = np.array(averages[:, rows, columns] if averages.ndim == 3 else averages, order="C")
+    begin, values = first_axes(form, k, d, [axes])[0], np.empty((k, d))
+    arrays = packed, np.array(dof, np.float64), begin, values
+    pointers = [part.ctypes.data_as(_POINTER) for part in arrays]
+    sound = np.isinf(bounds.ratio) and _compiled().ctypes(
+        *pointers, k, d, packed.shape[1], len(begin), int(form)
+    )
+    if not sound or not values.min() >= bounds.floor:
+        return constrain_within(averages, dof, form, bounds, axes=axes, volumes=volumes)
+    if averages.ndim == 2:
+        return packed, None
+    out = np.empty_like(averages)
+    out[:, rows, columns] = out[:, columns, rows] = packed
+    return out, begin[0] if form in COMMON_AXES else None
+
+
+def first_axes(form: int, k: int, d: int, given: Sequence[Array | None], field: int = 1) -> Array:
+    """Axes to begin from (E, k or 1, d, d), NaN where unknown; as small as can be if unused."""
+    own = form in (EEV, VEV, EVV)
+    sizes = (k if own else 1, d, d) if own or form in COMMON_AXES else (1, 1, 1)
+    axes = np.full((field, *sizes), np.nan)
+    for begin, known in zip(axes, given, strict=False):
+        if known is not None and form in COMMON_AXES:
+            begin[0] = known
+    return axes
+
+
+def address(form: int) -> int:
+    """Where climbs find the function that holds averages to the form; 0 if nothing is held."""
+    return 0 if form == FREE else int(_compiled().address)
+
+
+@cache
+def _compiled() -> Any:
+    """`_hold_at` as a function in C, compiled when a form is first asked for.
+
+    Climbs call it by its address: linked into them, it would be compiled again with each.
+    """
+    with _compiling:
+        try:
+            return cfunc(_SIGNATURE, cache=True)(_hold_at)
+        except RuntimeError:  # no folder may be written to: compile in every process
+            return cfunc(_SIGNATURE)(_hold_at)
+
+
+def _hold_at(packed, dof, axes, values, k, d, s, m, form):  # type: ignore[no-untyped-def]
+    """`_hold` for a caller in C: pointers, and the sizes of the arrays; 0 for False."""
+    p, v = carray(packed, (k, s)), carray(dof, (k,))
+    sound = _hold(p, v, form, carray(axes, (m, d, d)), carray(values, (k, d)))
+    return 1 if sound else 0
+
 
 @njit(**OPTIONS)
-def holding(averages, dof, form, axes, values, packed):  # type: ignore[no-untyped-def]
-    """`hold` a copy of the averages (k, s), in `packed`."""
-    for c in range(averages.shape[0]):
-        for f in range(averages.shape[1]):
-            packed[c, f] = averages[c, f]
-    return hold(packed, dof, form, axes, values)
-
-
-@njit(**OPTIONS)
-def hold(packed, dof, form, axes, values):  # type: ignore[no-untyped-def]
+def _hold(packed, dof, form, axes, values):  # type: ignore[no-untyped-def]
     """Hold averages (k, s), packed as second moments, to a form in place.
 
     `axes` (k or 1, d, d) are where to begin, unless they begin with NaN, and where it ends;
@@ -41,7 +113,7 @@ def hold(packed, dof, form, axes, values):  # type: ignore[no-untyped-def]
     """
     keep_apart()
     k, d = values.shape
-    if form == _VEI or form == _EVI:
+    if form in (_VEI, _EVI):
         for c in range(k):
             for j in range(d):
                 values[c, j] = packed[c, j]
@@ -55,7 +127,7 @@ def hold(packed, dof, form, axes, values):  # type: ignore[no-untyped-def]
         _unpack(packed[c], full[c])
     if form == _VEE:
         return _proportional(packed, full, dof, values)
-    if form == _EVE or form == _VVE:
+    if form in (_EVE, _VVE):
         if not axes_in_common(full, dof, form == _EVE, axes[0], values):
             return False
         for c in range(k):
@@ -78,7 +150,7 @@ def _own_axes(packed, full, dof, form, axes, values):  # type: ignore[no-untyped
     """EEV, VEV and EVV: every component along the axes of its average."""
     keep_apart()
     k, d = values.shape
-    turned, total = np.empty((d, d)), dof.sum()
+    turned, all_dof = np.empty((d, d)), total(dof)
     for c in range(k):
         if np.isnan(axes[c, 0, 0]):
             for i in range(d):
@@ -93,7 +165,7 @@ def _own_axes(packed, full, dof, form, axes, values):  # type: ignore[no-untyped
         for j in range(d):
             shape = 0.0
             for c in range(k):
-                shape += dof[c] * values[c, j] / total
+                shape += dof[c] / all_dof * values[c, j]
             for c in range(k):
                 values[c, j] = shape
     elif form == _EVV:
@@ -110,16 +182,16 @@ def _equal_shapes(values, dof):  # type: ignore[no-untyped-def]
     """Make eigenvalues (k, d) proportional from row to row, in place; False if one is zero."""
     keep_apart()
     k, d = values.shape
-    volumes, shape, total = np.empty(k), np.empty(d), dof.sum()
+    volumes, shape, all_dof = np.empty(k), np.empty(d), total(dof)
     for c in range(k):
-        volumes[c] = values[c].sum() / d
+        volumes[c] = total(values[c]) / d
         if not volumes[c] > 0.0:
             return False
     for _ in range(_ROUNDS + 1):
         for j in range(d):
             shape[j] = 0.0
             for c in range(k):
-                shape[j] += dof[c] / total * values[c, j] / volumes[c]
+                shape[j] += dof[c] / all_dof * values[c, j] / volumes[c]
             if not shape[j] > 0.0:
                 return False
         settled = True
@@ -144,10 +216,12 @@ def _proportional(packed, full, dof, values):  # type: ignore[no-untyped-def]
     """Make matrices proportional (VEE); False if together they are singular."""
     keep_apart()
     k, d = values.shape
-    volumes, total = np.empty(k), dof.sum()
+    volumes, all_dof = np.empty(k), total(dof)
     shape, inverse = np.empty((d, d)), np.empty((d, d))
     for c in range(k):
-        volumes[c] = np.trace(full[c]) / d
+        volumes[c] = 0.0
+        for i in range(d):
+            volumes[c] += full[c, i, i] / d
         if not volumes[c] > 0.0:
             return False
     for _ in range(_ROUNDS):
@@ -155,7 +229,7 @@ def _proportional(packed, full, dof, values):  # type: ignore[no-untyped-def]
             for j in range(d):
                 shape[i, j] = 0.0
                 for c in range(k):
-                    shape[i, j] += dof[c] / total / volumes[c] * full[c, i, j]
+                    shape[i, j] += dof[c] / all_dof / volumes[c] * full[c, i, j]
         if not _inverted(shape, inverse):
             return False
         settled = True
@@ -170,11 +244,14 @@ def _proportional(packed, full, dof, values):  # type: ignore[no-untyped-def]
             volumes[c] = volume
         if settled:
             break
-    least = 1.0 / np.sqrt((inverse * inverse).sum())
+    square = 0.0
+    for i in range(d):
+        for j in range(d):
+            square += inverse[i, j] ** 2
     for c in range(k):
         f = 0
         for i in range(d):
-            values[c, i] = volumes[c] * least
+            values[c, i] = volumes[c] / np.sqrt(square)
             for j in range(i, d):
                 packed[c, f] = volumes[c] * shape[i, j]
                 f += 1
@@ -205,8 +282,8 @@ def _inverted(matrix, inverse):  # type: ignore[no-untyped-def]
         white[i, i] = 1.0 / lower[i, i]
     for i in range(d):
         for j in range(i, d):
-            total = 0.0
+            product = 0.0
             for r in range(j, d):
-                total += white[r, i] * white[r, j]
-            inverse[i, j] = inverse[j, i] = total
+                product += white[r, i] * white[r, j]
+            inverse[i, j] = inverse[j, i] = product
     return True

@@ -10,11 +10,12 @@ from numba import njit
 
 from mixtura.kernels.compiled_sweep import OPTIONS
 from mixtura.kernels.compiled_vectors import keep_apart
-from mixtura.kernels.plain_forms import GAIN, SWEEPS
+from mixtura.kernels.plain_forms import GAIN, SWEEPS, TURNS
 
-__all__ = ["along", "axes_in_common", "composed", "diagonalize", "equal_volumes"]
+__all__ = ["along", "axes_in_common", "composed", "diagonalize", "equal_volumes", "total"]
 
-_GAIN, _SWEEPS, _TURNS = GAIN, SWEEPS, 40
+_GAIN, _SWEEPS, _TURNS = GAIN, SWEEPS, TURNS
+_JACOBI = 40  # sweeps at most; from five to ten are usual
 
 
 @njit(**OPTIONS)
@@ -25,7 +26,7 @@ def diagonalize(matrix, axes):  # type: ignore[no-untyped-def]
     """
     keep_apart()
     d = len(matrix)
-    for _ in range(_TURNS):
+    for _ in range(_JACOBI):
         done = True
         for p in range(d - 1):
             for q in range(p + 1, d):
@@ -55,6 +56,7 @@ def diagonalize(matrix, axes):  # type: ignore[no-untyped-def]
 @njit(**OPTIONS)
 def turn(matrix, axes, p, q, cosine, sine):  # type: ignore[no-untyped-def]
     """Rotate the axes p and q: ``p' = cos p + sin q``, ``q' = cos q - sin p``."""
+    keep_apart()
     d = len(matrix)
     for i in range(d):
         a, b = matrix[i, p], matrix[i, q]
@@ -107,7 +109,7 @@ def equal_volumes(values, dof):  # type: ignore[no-untyped-def]
     """Give eigenvalues (k, d) the same product in every row, in place; False if one is zero."""
     keep_apart()
     k, d = values.shape
-    volume, total = 0.0, 0.0
+    volume, all_dof = 0.0, total(dof)
     sizes = np.empty(k)
     for c in range(k):
         logs = 0.0
@@ -116,17 +118,26 @@ def equal_volumes(values, dof):  # type: ignore[no-untyped-def]
                 return False
             logs += np.log(values[c, j])
         sizes[c] = np.exp(logs / d)
-        volume += dof[c] * sizes[c]
-        total += dof[c]
+        volume += dof[c] / all_dof * sizes[c]
     for c in range(k):
         for j in range(d):
-            values[c, j] *= volume / total / sizes[c]
+            values[c, j] *= volume / sizes[c]
     return True
+
+
+@njit(**OPTIONS)
+def total(numbers):  # type: ignore[no-untyped-def]
+    """The sum of a vector."""
+    out = 0.0
+    for number in numbers:
+        out += number
+    return out
 
 
 @njit(**OPTIONS)
 def _held(turned, dof, equal, values):  # type: ignore[no-untyped-def]
     """The best eigenvalues (k, d) along given axes; False if one is zero."""
+    keep_apart()
     k, d = values.shape
     for c in range(k):
         for j in range(d):
@@ -142,7 +153,7 @@ def _begin(averages, dof, equal, axes, values):  # type: ignore[no-untyped-def]
     keep_apart()
     k, d = values.shape
     matrix, candidate, turned = np.empty((d, d)), np.empty((d, d)), np.empty((k, d, d))
-    least, total = np.inf, dof.sum()
+    least, all_dof = np.inf, total(dof)
     for c in range(k + 1):
         for i in range(d):
             for j in range(d):
@@ -150,7 +161,7 @@ def _begin(averages, dof, equal, axes, values):  # type: ignore[no-untyped-def]
                 matrix[i, j] = averages[c, i, j] if c < k else 0.0
                 if c == k:
                     for m in range(k):
-                        matrix[i, j] += dof[m] / total * averages[m, i, j]
+                        matrix[i, j] += dof[m] / all_dof * averages[m, i, j]
         diagonalize(matrix, candidate)
         for m in range(k):
             along(averages[m], candidate, turned[m])
@@ -171,12 +182,13 @@ def _begin(averages, dof, equal, axes, values):  # type: ignore[no-untyped-def]
 @njit(**OPTIONS)
 def _best_turn(turned, dof, values, p, q, least):  # type: ignore[no-untyped-def]
     """Cosine and sine of the best rotation of two axes given the eigenvalues; 1, 0 if no gain."""
+    keep_apart()
     x, y = 0.0, 0.0
     for c in range(len(values)):
         pull = dof[c] / values[c, p] - dof[c] / values[c, q]
         x += pull * (turned[c, p, p] - turned[c, q, q]) / 2.0
         y += pull * turned[c, p, q]
-    length = np.hypot(x, y)
+    length = np.sqrt(x * x + y * y)
     gain = y * y / (length - x) if x < 0.0 else length + x
     if not gain > least:
         return 1.0, 0.0
@@ -199,8 +211,8 @@ def axes_in_common(averages, dof, equal, axes, values):  # type: ignore[no-untyp
         along(averages[c], axes, turned[c])
     if not _held(turned, dof, equal, values):
         return False
-    least, even = _GAIN * dof.sum(), d + d % 2
-    for _ in range(_SWEEPS):
+    least, even = _GAIN * total(dof), d + d % 2
+    for _ in range(max(_SWEEPS, _TURNS // d)):
         moved = False
         for turning in range(even - 1):
             any_moved = False

@@ -10,7 +10,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["VECTOR_BYTES", "Vectors", "keep_apart"]
+__all__ = ["VECTOR_BYTES", "Vectors", "call_at", "keep_apart"]
 
 VECTOR_BYTES = 64 if get_host_cpu_features().get("avx512f") else 32
 
@@ -94,3 +94,24 @@ def keep_apart(typing: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(), codegen
+
+
+@intrinsic
+def call_at(typing: Any, address: Any, arrays: Any, sizes: Any) -> Any:
+    """Call the C function at an address with pointers to contiguous arrays, then whole numbers.
+
+    It returns a whole number.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        whole = ir.IntType(64)
+        pointers = [
+            context.make_array(kind)(context, builder, value).data
+            for kind, value in zip(arrays, cgutils.unpack_tuple(builder, args[1]), strict=True)
+        ]
+        numbers = cgutils.unpack_tuple(builder, args[2])
+        given = [*pointers, *numbers]
+        kind = ir.FunctionType(whole, [value.type for value in given])
+        return builder.call(builder.inttoptr(args[0], kind.as_pointer()), given)
+
+    return types.int64(address, arrays, sizes), codegen

@@ -7,7 +7,7 @@ Govaert 1995). The letters of a name say of volume, shape and orientation whethe
 
 from __future__ import annotations
 
-__all__ = ["EEV", "EVE", "EVI", "EVV", "FREE", "VEE", "VEI", "VEV", "VVE"]
+__all__ = ["COMMON_AXES", "EEV", "EVE", "EVI", "EVV", "FREE", "VEE", "VEI", "VEV", "VVE"]
 
 FREE = 0
 VEI = 1
@@ -18,3 +18,6 @@ VVE = 5
 EEV = 6
 VEV = 7
 EVV = 8
+
+COMMON_AXES = (EVE, VVE)
+"""Forms with one orientation for varying shapes: their M-step climbs over orientations."""

@@ -9,6 +9,9 @@ DIAGONAL    ``z_i ** 2``
 SPHERICAL   ``sum_i z_i ** 2``
 LINEAR      nothing: the quadratic part is common to all components
 =========== ===========================================================
+
+FACTOR is no statistic of a row alone: ``z_i ** 2`` and ``z (zᵀB)``, projected on the r directions B
+of a low-rank covariance (`mixtura.kernels.low_rank`).
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from numpy.typing import NDArray
 
 __all__ = [
     "DIAGONAL",
+    "FACTOR",
     "FULL",
     "LINEAR",
     "SPHERICAL",
@@ -34,6 +38,7 @@ FULL = 0
 DIAGONAL = 1
 SPHERICAL = 2
 LINEAR = 3
+FACTOR = 4
 
 
 def second_width(shape: int, d: int) -> int:

@@ -30,6 +30,7 @@ __all__ = [
 
 Array = NDArray[Any]
 
+_FEW = 1 << 15  # numbers of which a second copy costs less than a loop
 _TILE_NUMBERS = 1 << 18  # float64 numbers in the largest array of a tile: 2 MiB
 
 
@@ -272,7 +273,9 @@ def cancellation(means: Array, precisions: Array, deviations: Array, unit: float
     True
     """
     reach = np.abs(means) + 3.0 * deviations
-    if precisions.ndim == 3:
+    if precisions.ndim == 3 and precisions.size <= _FEW:
+        terms = ((np.abs(precisions) @ reach[:, :, None])[:, :, 0] * reach).sum(axis=1)
+    elif precisions.ndim == 3:
         # one by one: no second copy of them all
         each = np.broadcast_to(precisions, (len(reach), *precisions.shape[1:]))
         pairs = zip(each, reach, strict=True)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-from mixtura.kernels.forms import EEV, EVE, EVI, EVV, VEE, VEI, VEV, VVE
+from mixtura.kernels.forms import COMMON_AXES, EEV, EVI, EVV, VEE, VEI, VEV, VVE
 
 __all__ = ["Bounds", "constrain", "truncated"]
 
@@ -24,13 +24,16 @@ Array = NDArray[Any]
 ROUNDS = 500
 """Rounds of alternation at most; some twenty are usual."""
 
-SWEEPS, SWEEPS_AT_BOUND = 200, 20
-"""Sweeps over all pairs of axes at most; where bounds hold, each is dear and few matter."""
+TURNS, SWEEPS = 1000, 20
+"""Rounds of turns at most, and sweeps over all pairs of axes at least; ten to thirty are usual.
+
+Where bounds hold, each round is dear, and as many sweeps as the least must do: a climb comes back.
+"""
 
 SETTLED = 1e-13
 """Relative change of the volumes at which an alternation ends."""
 
-GAIN = 1e-15
+GAIN = 1e-13
 """Nats a row (unit of ν) below which a rotation is not worth making."""
 
 
@@ -81,7 +84,7 @@ def constrain(
     array([[1.25      , 5.        ],
            [7.5       , 0.83333333]])
     """
-    if form in (EVE, VVE):
+    if form in COMMON_AXES:
         return _oriented(averages, dof, form, bounds, axes)
     return _SOLVES[form](averages, dof, bounds, volumes), None
 
@@ -261,7 +264,7 @@ def _oriented(
     turned = axes.T @ averages @ axes
     values = best(_diagonals(turned), dof, bounds)
     bound = bool((values <= 1.5 * bounds.floor).any()) or np.isfinite(bounds.ratio)
-    for _ in range(SWEEPS_AT_BOUND if bound else SWEEPS):
+    for _ in range(SWEEPS if bound else max(SWEEPS, TURNS // d)):
         moved = False
         for left, right in _schedule(d):
             turns = _turns(turned, dof[:, None] / values, left, right, GAIN * dof.sum())

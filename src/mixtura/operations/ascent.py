@@ -8,7 +8,6 @@ import numpy as np
 
 from mixtura._types import Array
 from mixtura.covariance.full import FullCovariances
-from mixtura.law import log_norms
 from mixtura.mixture import Mixture
 
 _STEPS = 5_000
@@ -23,17 +22,20 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True, eq=False)
 class Local:
-    """The log-density at points (n, d), in frame coordinates, to second order.
+    """The log-density of the components at points (n, d), in frame coordinates, to second order.
+
+    With ``u_k`` the law's weight of a row at distance δ_k and ``p_k = P_k (μ_k - z)``; u = 1 for
+    Gaussian components.
 
     Attributes
     ----------
     log_density : (n,)
     gradient : (n, d)
-        ``g = Σ r_k u_k``, ``u_k = P_k (μ_k - z)``.
+        ``g = Σ r_k u_k p_k``.
     hessian : (n, d, d)
-        ``Σ r_k (u_k u_kᵀ - P_k) - g gᵀ``.
+        ``Σ r_k ((u_k² - 2 ∂u_k/∂δ_k²) p_k p_kᵀ - u_k P_k) - g gᵀ``.
     metric : (n, d, d)
-        ``M = Σ r_k P_k``: the local precision. ``z + M⁻¹ g`` is the mean-shift step.
+        ``M = Σ r_k u_k P_k``: the local precision. ``z + M⁻¹ g`` is the mean-shift step.
     """
 
     log_density: Array
@@ -43,7 +45,7 @@ class Local:
 
 
 class Hill:
-    """The density of a mixture, ready to be climbed."""
+    """The components of a mixture, ready to be climbed; noise is flat and moves no mode."""
 
     def __init__(self, mixture: Mixture) -> None:
         some = mixture.weights > 0
@@ -51,24 +53,27 @@ class Hill:
         self.means = mixture.location[some]
         self.precisions = structure.precisions
         self.factors = structure.factors
-        norms = log_norms(structure.log_det, mixture.n_features)
-        self.peaks = mixture.log_weights[some] + norms
+        self.log_det = structure.log_det
+        self.log_weights = mixture.log_weights[some]
+        self.law = mixture.law.take(some)
 
     def local(self, z: Array) -> Local:
         """The density at points (n, d)."""
         n, d = z.shape
         off = np.stack([mean - z for mean in self.means], axis=1)  # (n, k, d)
         white = np.matmul(off.swapaxes(0, 1), self.factors)  # (k, n, d)
-        joint = (self.peaks[:, None] - 0.5 * (white * white).sum(axis=2)).T
+        squared = (white * white).sum(axis=2).T
+        joint = self.log_weights + self.law.log_densities(squared, self.log_det, d)
         top = joint.max(axis=1, keepdims=True)
         shares = np.exp(joint - top)
         total = shares.sum(axis=1, keepdims=True)
         shares /= total
         pulls = np.matmul(white, self.factors.swapaxes(1, 2)).swapaxes(0, 1)  # (n, k, d)
-        weighted = shares[:, :, None] * pulls
-        gradient = weighted.sum(axis=1)
-        metric = (shares @ self.precisions.reshape(-1, d * d)).reshape(n, d, d)
-        hessian = weighted.swapaxes(1, 2) @ pulls - metric
+        u, falls = self.law.row_weights(squared, d), self.law.weight_falls(squared, d)
+        gradient = ((shares * u)[:, :, None] * pulls).sum(axis=1)
+        metric = ((shares * u) @ self.precisions.reshape(-1, d * d)).reshape(n, d, d)
+        bends = (shares * (u * u + falls))[:, :, None] * pulls
+        hessian = bends.swapaxes(1, 2) @ pulls - metric
         hessian -= gradient[:, :, None] * gradient[:, None, :]
         return Local((top + np.log(total))[:, 0], gradient, hessian, metric)
 

@@ -50,6 +50,10 @@ class BoundedMixture:
     mixture: Mixture
     transformation: Transformation
 
+    def __post_init__(self) -> None:
+        if not self.mixture.plain:
+            raise InputError("bounded columns need Gaussian components, and no noise")
+
     @property
     def n_features(self) -> int:
         """d."""

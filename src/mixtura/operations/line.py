@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
-from scipy.special import log_ndtr, ndtr, ndtri_exp
+from scipy.special import ndtri_exp
 
 from mixtura._errors import InputError
 from mixtura._types import Array
 from mixtura.frame import Frame
+from mixtura.law import Gaussian, Law
 from mixtura.mixture import Mixture
+from mixtura.noise import Noise
 
-_LOG_ROOT_TWO_PI = 0.5 * float(np.log(2.0 * np.pi))
 _HALVINGS = 1100  # from the largest to the smallest double; all but a few dozen are rarely needed
 _NEAR = np.linspace(-8.0, 8.0, 129)
 _WIDE = np.concatenate([np.linspace(-40.0, -8.5, 64), _NEAR, np.linspace(8.5, 40.0, 64)])
@@ -29,12 +31,16 @@ class Line:
     weights, means, deviations : (k,)
         The weights sum to one.
     frame : Frame
+    law : Law
+    noise : Noise or None
     """
 
     weights: Array
     means: Array
     deviations: Array
     frame: Frame
+    law: Law
+    noise: Noise | None
 
     @classmethod
     def of(cls, mixture: Mixture) -> Line:
@@ -52,9 +58,15 @@ class Line:
             )
         some = mixture.weights > 0
         weights = mixture.weights[some]
-        deviations = np.sqrt(mixture.structure.variances_by_column[some, 0])
+        deviations = np.asarray(np.sqrt(mixture.structure.variances_by_column[some, 0]))
         means = mixture.location[some, 0]
-        return cls(weights / weights.sum(), means, np.asarray(deviations), mixture.frame)
+        law = mixture.law.take(some)
+        return cls(weights / weights.sum(), means, deviations, mixture.frame, law, mixture.noise)
+
+    @property
+    def plain(self) -> bool:
+        """Whether all components are Gaussian and there is no noise."""
+        return isinstance(self.law, Gaussian) and self.noise is None
 
     def read(self, x: Array) -> Array:
         """x in the data's units -> z."""
@@ -65,27 +77,30 @@ class Line:
         return np.asarray(self.frame.unread(z[..., None])[..., 0])
 
     def lower(self, z: Array) -> Array:
-        """P(Z <= z) = Σ π_k Φ((z - μ_k) / σ_k)."""
-        return self._sum(z, ndtr)
+        """P(Z <= z) = Σ π_k F_k((z - μ_k) / σ_k); noise is spread evenly over its box."""
+        return self._with_noise(self._sum(z, 1.0), self._even(z))
 
     def upper(self, z: Array) -> Array:
-        """P(Z > z) = Σ π_k Φ((μ_k - z) / σ_k)."""
-        return self._sum(z, lambda t: ndtr(-t))
+        """P(Z > z) = Σ π_k F_k((μ_k - z) / σ_k)."""
+        return self._with_noise(self._sum(z, -1.0), 1.0 - self._even(z))
 
     def log_lower(self, z: Array) -> Array:
         """log P(Z <= z), exact where that underflows."""
-        far = self._log_sum(z, log_ndtr, self._log_weights)
+        far = self._log_with_noise(self._log_sum(z, 1.0), self._even(z))
         return np.where(far < -0.7, far, np.log1p(-np.minimum(self.upper(z), 0.6)))
 
     def log_upper(self, z: Array) -> Array:
         """log P(Z > z), exact where that underflows."""
-        far = self._log_sum(z, lambda t: log_ndtr(-t), self._log_weights)
+        far = self._log_with_noise(self._log_sum(z, -1.0), 1.0 - self._even(z))
         return np.where(far < -0.7, far, np.log1p(-np.minimum(self.lower(z), 0.6)))
 
     def log_density(self, z: Array) -> Array:
-        """log f(z)."""
-        peaks = self._log_weights - np.log(self.deviations) - _LOG_ROOT_TWO_PI
-        return self._log_sum(z, lambda t: -0.5 * t * t, peaks)
+        """log f(z); noise is within its box alone, as its distribution function is."""
+        total = np.asarray(np.logaddexp.reduce(self._logs(z)[0], axis=-1))
+        if self.noise is None:
+            return total
+        low, high = self.noise.low[0], self.noise.high[0]
+        return self._log_with_noise(total, ((low <= z) & (z <= high)) / (high - low))
 
     def normal_score(self, z: Array) -> Array:
         """Φ⁻¹(P(Z <= z)), from the thinner tail: (z - μ) / σ for a single component."""
@@ -93,12 +108,20 @@ class Line:
         return np.where(below < above, ndtri_exp(below), -ndtri_exp(above))
 
     def slope(self, z: Array) -> Array:
-        """f'(z) up to a positive factor: ``Σ r_k (μ_k - z) / σ_k²``."""
-        return self._mean(z, lambda t, s: -t / s)
+        """f'(z) up to a positive factor: ``Σ r_k u_k (μ_k - z) / σ_k²``."""
+        shares, t = self._shares(z)
+        pull = self.law.row_weights(t * t, 1) * t / self.deviations
+        return np.asarray(-(shares * pull).sum(axis=-1))
 
     def curvature(self, z: Array) -> Array:
-        """f''(z) up to a positive factor: ``Σ r_k (t_k² - 1) / σ_k²``, t_k = (z - μ_k) / σ_k."""
-        return self._mean(z, lambda t, s: (t * t - 1.0) / (s * s))
+        """f''(z) up to a positive factor: ``Σ r_k ((u_k² - 2 u_k') t_k² - u_k) / σ_k²``.
+
+        With t_k = (z - μ_k) / σ_k and u_k' the derivative by t_k²; u = 1 for a Gaussian.
+        """
+        shares, t = self._shares(z)
+        u, falls = self.law.row_weights(t * t, 1), self.law.weight_falls(t * t, 1)
+        bend = ((u * u + falls) * t * t - u) / self.deviations**2
+        return np.asarray((shares * bend).sum(axis=-1))
 
     @cached_property
     def turns(self) -> Array:
@@ -109,8 +132,7 @@ class Line:
         """
         grid = np.unique(self.means[:, None] + self.deviations[:, None] * _WIDE)
         grid = np.unique(np.concatenate([grid, self.means, zeros(self.curvature, grid)]))
-        turns = zeros(self.slope, grid)
-        return turns if len(turns) % 2 else np.append(turns, grid[-1:])
+        return zeros(self.slope, grid)
 
     @property
     def modes(self) -> Array:
@@ -121,33 +143,58 @@ class Line:
     def _log_weights(self) -> Array:
         return np.asarray(np.log(self.weights))
 
-    def _sum(self, z: Array, term: Callable[[Array], Array]) -> Array:
+    def _sum(self, z: Array, sign: float) -> Array:
         total = np.zeros_like(z)
-        for weight, mean, deviation in zip(self.weights, self.means, self.deviations, strict=True):
-            total += weight * term((z - mean) / deviation)
+        for k, weight in enumerate(self.weights):
+            t = sign * (z - self.means[k]) / self.deviations[k]
+            total += weight * self.law.tail(t, k)
         return np.minimum(total, 1.0)
 
-    def _log_sum(self, z: Array, term: Callable[[Array], Array], logs: Array) -> Array:
+    def _log_sum(self, z: Array, sign: float) -> Array:
         total = np.full_like(z, -np.inf)
-        for log, mean, deviation in zip(logs, self.means, self.deviations, strict=True):
-            total = np.logaddexp(total, log + term((z - mean) / deviation))
+        for k, log in enumerate(self._log_weights):
+            t = sign * (z - self.means[k]) / self.deviations[k]
+            total = np.logaddexp(total, log + self.law.log_tail(t, k))
         return total
 
-    def _mean(self, z: Array, term: Callable[[Array, Array], Array]) -> Array:
-        """``Σ r_k term(t_k, σ_k)`` by the responsibilities r at z."""
+    def _even(self, z: Array) -> Array:
+        """Distribution function of the noise."""
+        if self.noise is None:
+            return np.zeros_like(z)
+        low, high = self.noise.low[0], self.noise.high[0]
+        return np.asarray(np.clip((z - low) / (high - low), 0.0, 1.0))
+
+    def _with_noise(self, value: Array, even: Array) -> Array:
+        share = 0.0 if self.noise is None else self.noise.share
+        return np.asarray((1.0 - share) * value + share * even) if share else value
+
+    def _log_with_noise(self, logs: Array, even: Any) -> Array:
+        share = 0.0 if self.noise is None else self.noise.share
+        if not share:
+            return logs
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.logaddexp(np.log1p(-share) + logs, np.log(share * even)))
+
+    def _logs(self, z: Array) -> tuple[Array, Array]:
+        """log π_k f_k(z), (..., k), and (z - μ_k) / σ_k."""
         t = (z[..., None] - self.means) / self.deviations
-        logs = self._log_weights - np.log(self.deviations) - 0.5 * t * t
+        with np.errstate(over="ignore"):
+            logs = self.law.log_densities(t * t, 2.0 * np.log(self.deviations), 1)
+        return self._log_weights + logs, t
+
+    def _shares(self, z: Array) -> tuple[Array, Array]:
+        """Responsibilities (..., k) at z, and (z - μ_k) / σ_k."""
+        logs, t = self._logs(z)
         shares = np.exp(logs - logs.max(axis=-1, keepdims=True))
-        return np.asarray((shares * term(t, self.deviations)).sum(axis=-1))
+        return shares / shares.sum(axis=-1, keepdims=True), t
 
 
 def zeros(function: Callable[[Array], Array], grid: Array) -> Array:
     """Where a function changes its sign between neighbours of a grid, by bisection."""
     signs = np.sign(function(grid))
-    exact = grid[signs == 0]
-    here = np.flatnonzero(signs[:-1] * signs[1:] < 0)
-    found = bisected(function, grid[here], grid[here + 1], signs[here])
-    return np.sort(np.concatenate([exact, found]))
+    grid, signs = grid[signs != 0], signs[signs != 0]
+    here = np.flatnonzero(signs[:-1] != signs[1:])
+    return bisected(function, grid[here], grid[here + 1], signs[here])
 
 
 def bisected(function: Callable[[Array], Array], low: Array, high: Array, sign: Array) -> Array:

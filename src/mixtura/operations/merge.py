@@ -59,8 +59,7 @@ class Merging:
     Examples
     --------
     >>> import numpy as np
-    >>> from mixtura import Mixture
-    >>> from mixtura.operations.merge import merge
+    >>> from mixtura import Mixture, merge
     >>> means = [[0, 0], [1, 0], [9, 0], [0, 9]]
     >>> mixture = Mixture([0.3, 0.3, 0.2, 0.2], means, [np.eye(2)] * 4)
     >>> merging = merge(mixture, mixture.sample(500, 0))

@@ -101,8 +101,7 @@ def modes(mixture: Mixture) -> Modes:
 
     Examples
     --------
-    >>> from mixtura import Mixture
-    >>> from mixtura.operations.modes import modes
+    >>> from mixtura import Mixture, modes
     >>> modes(Mixture([0.5, 0.5], [[0.0], [3.0]], [[[1.0]], [[1.0]]])).points.round(4)
     array([[0.0368],
            [2.9632]])
@@ -140,8 +139,7 @@ def modal_clusters(mixture: Mixture, X: Any) -> ModalClusters:
 
     Examples
     --------
-    >>> from mixtura import Mixture
-    >>> from mixtura.operations.modes import modal_clusters
+    >>> from mixtura import Mixture, modal_clusters
     >>> mixture = Mixture([0.4, 0.4, 0.2], [[0.0], [1.0], [9.0]], [[[1.0]]] * 3)
     >>> modal_clusters(mixture, [[-1.0], [2.0], [8.0]]).labels
     array([0, 0, 1])
@@ -160,14 +158,12 @@ def modal_clusters(mixture: Mixture, X: Any) -> ModalClusters:
 
 def _named(mixture: Mixture, hill: Hill, points: Array, own: Array) -> Modes:
     """Modes in frame coordinates, in falling order of density."""
-    heights = hill.local(points).log_density
+    heights = mixture.logpdf(mixture.frame.unread(points))
     order = np.argsort(-heights, kind="stable")
     points = points[order]
     _, labels = _distinct(hill, np.vstack([points, own]), first=len(points))
-    volume = mixture.frame.log_volume
-    return Modes(
-        mixture, mixture.frame.unread(points), heights[order] + volume, labels[len(points) :]
-    )
+    found = mixture.frame.unread(points)
+    return Modes(mixture, found, heights[order], labels[len(points) :])
 
 
 def _distinct(hill: Hill, ends: Array, first: int = 0) -> tuple[Array, Array]:

@@ -36,7 +36,7 @@ class Region:
     probability_error : float
         Standard error of the probability held; 0 where the threshold is exact.
     intervals : (m, 2) or None
-        Of one feature, in rising order; the region of more features has no such list.
+        Of one feature without noise, in rising order; otherwise there is no such list.
     """
 
     mixture: Mixture
@@ -84,7 +84,7 @@ def highest_density_region(
     probability : float
         Above 0, below 1.
     draws : int, default=100_000
-        Used with several features and several components.
+        Used with several features and several components, and with noise.
     rng : numpy.random.Generator, int or None, default=0
 
     Returns
@@ -103,8 +103,7 @@ def highest_density_region(
 
     Examples
     --------
-    >>> from mixtura import Mixture
-    >>> from mixtura.operations.region import highest_density_region
+    >>> from mixtura import Mixture, highest_density_region
     >>> mixture = Mixture([0.5, 0.5], [[0.0], [9.0]], [[[1.0]], [[1.0]]])
     >>> highest_density_region(mixture, 0.95).intervals.round(2)
     array([[-1.96,  1.96],
@@ -113,9 +112,9 @@ def highest_density_region(
     p = float(_checks.numbers(probability, "probability"))
     if not 0 < p < 1:
         raise InputError(f"probability={p}: a number above 0 and below 1 is needed")
-    if mixture.n_features == 1:
+    if mixture.n_features == 1 and mixture.noise is None:
         return _of_line(mixture, p)
-    if np.count_nonzero(mixture.weights) == 1:
+    if np.count_nonzero(mixture.weights) == 1 and mixture.plain:
         return _of_one(mixture, p)
     return _drawn(mixture, p, draws, rng)
 
@@ -146,10 +145,9 @@ def intervals(line: Line, log_threshold: float) -> Array:
     """(m, 2) where the log-density is at least a threshold, in frame coordinates."""
     turns = line.turns
     logs = line.log_density(turns)
-    peak = -np.log(line.deviations) - 0.5 * np.log(2.0 * np.pi) - log_threshold
-    reach = line.deviations * np.sqrt(2.0 * np.maximum(peak, 0.0)) * (1 + 1e-9)
-    first, last = (line.means - reach).min(), (line.means + reach).max()
-    corners = np.concatenate([[min(first, turns[0])], turns, [max(last, turns[-1])]])
+    first = _beyond(line, log_threshold, float(turns[0]), -1.0)
+    last = _beyond(line, log_threshold, float(turns[-1]), 1.0)
+    corners = np.concatenate([[first], turns, [last]])
     above = np.concatenate([[False], logs >= log_threshold, [False]])
     cross = np.flatnonzero(above[:-1] != above[1:])
     sign = np.where(above[cross], 1.0, -1.0)
@@ -158,6 +156,14 @@ def intervals(line: Line, log_threshold: float) -> Array:
         return np.where(line.log_density(z) >= log_threshold, 1.0, -1.0)
 
     return bisected(over, corners[cross], corners[cross + 1], sign).reshape(-1, 2)
+
+
+def _beyond(line: Line, log_threshold: float, z: float, sign: float) -> float:
+    """A point on one side of the last turn where the density is below the threshold."""
+    width = float(line.deviations.max())
+    while line.log_density(np.array(z)) >= log_threshold:
+        z, width = z + sign * width, 2.0 * width
+    return z
 
 
 def _missed(line: Line, edges: Array) -> float:

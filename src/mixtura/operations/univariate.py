@@ -14,12 +14,15 @@ from mixtura.mixture import Mixture
 from mixtura.operations.line import Line
 
 _STEPS = 200
+_LEAPS = 340
 _ROUNDING = 4.0 * float(np.finfo(float).eps)
 _LOG_ROOT_TWO_PI = 0.5 * float(np.log(2.0 * np.pi))
 
 
 def cdf(mixture: Mixture, X: Any) -> Array:
     """Probability P(x' <= x) of a value at most each of the given, ``Σ π_k Φ((x - μ_k) / σ_k)``.
+
+    Components of another law take its distribution function, noise is spread over its box.
 
     Parameters
     ----------
@@ -110,6 +113,8 @@ def solved(line: Line, score: Array) -> Array:
     with np.errstate(invalid="ignore"):
         ends = line.means[:, None] + line.deviations[:, None] * scores
     low, high = ends.min(axis=0), ends.max(axis=0)
+    if not line.plain:
+        low, high = _widened(line, low, scores, -1.0), _widened(line, high, scores, 1.0)
     z = np.where(np.isfinite(scores), np.clip(line.weights @ ends, low, high), scores)
     open_ = np.flatnonzero((low < high) & np.isfinite(scores))
     last = np.full(len(scores), np.inf)
@@ -133,6 +138,20 @@ def solved(line: Line, score: Array) -> Array:
         z[open_] = then
         open_ = open_[~done & (then != here)]
     return z.reshape(np.shape(score))
+
+
+def _widened(line: Line, ends: Array, scores: Array, sign: float) -> Array:
+    """Ends moved out until they hold the quantiles of tails heavier than the Gaussian's."""
+    ends, width = ends.copy(), float(line.deviations.max())
+    short = np.flatnonzero(np.isfinite(scores))
+    for _ in range(_LEAPS):
+        lack = sign * (scores[short] - line.normal_score(ends[short]))
+        short = short[lack > 0]
+        if not len(short):
+            break
+        ends[short] += sign * width
+        width *= 8.0
+    return ends
 
 
 def _gap(line: Line, z: Array, score: Array) -> tuple[Array, Array]:

@@ -11,6 +11,7 @@ try:
 except ImportError as error:
     raise MissingDependency.of("matplotlib", extra="plot") from error
 
+from mixtura.plot.calibration import PITDisplay, QQDisplay
 from mixtura.plot.cluster import ClusterDisplay
 from mixtura.plot.density import DensityDisplay
 from mixtura.plot.directions import DirectionsDisplay
@@ -28,7 +29,9 @@ __all__ = [
     "DirectionsDisplay",
     "HistogramDisplay",
     "MergeDisplay",
+    "PITDisplay",
     "PairsDisplay",
+    "QQDisplay",
     "SelectionDisplay",
     "TraceDisplay",
     "UncertaintyDisplay",

@@ -93,7 +93,7 @@ class SelectionDisplay:
         """
         ax = open_axes(ax)
         for index, family in enumerate(self._families()):
-            self._draw_family(ax, family, COLORS[index % 9], SHAPES[index % 9])
+            self._draw_family(ax, family, COLORS[index % 9], _shape(index))
         self._draw_best(ax)
         self._frame(ax)
         if legend:
@@ -199,7 +199,7 @@ class SelectionDisplay:
 
     def _handles(self, color: str) -> list[Line2D]:
         handles = [
-            Line2D([], [], color=COLORS[i % 9], marker=SHAPES[i % 9], markersize=5, linewidth=1.3,
+            Line2D([], [], color=COLORS[i % 9], marker=_shape(i), markersize=5, linewidth=1.3,
                    label=family)
             for i, family in enumerate(self._families().values())
         ]  # fmt: skip
@@ -255,3 +255,8 @@ def _coincide(one: dict[int, float], other: dict[int, float]) -> bool:
         return False
     pairs = np.array([[one[k], other[k]] for k in one])
     return bool(np.allclose(pairs[:, 0], pairs[:, 1], rtol=1e-5, atol=1e-2))
+
+
+def _shape(index: int) -> str:
+    """The mark of a family: with its color, different for each of 81."""
+    return SHAPES[(index + index // 9) % 9]
