@@ -430,7 +430,7 @@ def test_what_else_is_refused(iris):
     X, y = iris
     with pytest.raises(InputTypeError, match="max_iter"):
         MixtureClassifier(max_iter=1.5).fit(X, y)
-    with pytest.raises(InputError, match="row 3.*semi_supervised"):
+    with pytest.raises(InputError, match=r"row 3.*semi_supervised"):
         MixtureClassifier().fit(X, np.where(np.arange(150) == 3, np.nan, y))
     with pytest.raises(InputError, match="no row has a class"):
         MixtureClassifier(semi_supervised=True).fit(X, np.full(150, -1))
