@@ -239,6 +239,9 @@ class Counted:
         scale = (ours.second - about) * self.scales
         return replace(ours, dof=np.full(k, self.rows / k), second=about + scale)
 
+    def added(self, data):
+        return data + self.statistics(data.moments, data.pivot)
+
 
 @pytest.mark.parametrize("model", ["EEI", "VEI", "EVI", "EEV", "VEV"])
 @pytest.mark.parametrize("data", ["faithful", "iris"])

@@ -448,6 +448,7 @@ def test_what_else_is_refused(iris):
     assert vars(model) == before  # a failed fit leaves everything as it was
 
 
+@pytest.mark.filterwarnings("ignore::mixtura.MixturaWarning")
 def test_a_warning_names_the_class(iris):
     X, y = iris[0][:103], iris[1][:103]  # three rows of the last species
     with pytest.warns(DegenerateWarning, match="class '2'"):
