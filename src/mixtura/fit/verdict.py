@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 NEAR = 2.0
 """Difference of a criterion below which models are as good as each other."""
 
+UNFINISHED = 0.01
+"""Nats over all rows that the best may have left to gain without remark."""
+
 RANGE = 3
 """Numbers of components from which those tried are a range with edges."""
 
@@ -61,22 +64,27 @@ def reasons(selection: Selection) -> list[str]:
 
 
 def notes(selection: Selection) -> list[Note]:
-    """The cautions, as warnings."""
-    return [Note(MixturaWarning, text) for text in cautions(selection)]
+    """The cautions, as warnings; so is the end of the range, where there is a range."""
+    best, said = selection.best, cautions(selection)
+    tried = sorted({c.n_components for c in selection.candidates})
+    if len(tried) >= RANGE and _edge(selection):
+        what = "most" if best.n_components == tried[-1] else "fewest"
+        edge = f"{best} was chosen at the edge of the range: it has the {what} components tried"
+        said = [edge, *said]
+    return [Note(MixturaWarning, text) for text in said]
 
 
 def cautions(selection: Selection) -> list[str]:
     """What could have decided the choice without deserving to."""
-    best, candidates = selection.best, selection.candidates
+    best = selection.best
     said = []
-    tried = sorted({c.n_components for c in candidates})
-    if len(tried) >= RANGE and _edge(selection):
-        what = "most" if best.n_components == tried[-1] else "least"
-        said.append(f"{best} was chosen at the edge of the range, with the {what} components tried")
     if best.degenerate:
         said.append(f"every candidate is degenerate, {best} too: add a prior, or reg_covar")
-    elif not best.converged:
-        said.append(f"the best, {best}, has not converged: raise max_iter or tol")
+    elif not best.converged and best.remaining > UNFINISHED:
+        said.append(
+            f"the best, {best}, has not converged: about {best.remaining:.2g} nats remain to be "
+            "gained; raise max_iter or tol"
+        )
     said += _set_aside(selection) + _unfinished(selection) + _fallen(selection)
     return said
 

@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from mixtura._errors import InputError
+from mixtura.fit.criteria import title
 from mixtura.plot.canvas import caption, counted, ink, label_axes, legend_beside, open_axes
 from mixtura.plot.palette import COLORS
 
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from mixtura.fit.select import Candidate, Selection
 
 SHAPES = ("o", "s", "D", "^", "v", "P", "X", "<", ">")
-NAMES = {"bic": "BIC", "aic": "AIC", "icl": "ICL", "cv": "−2 × cross-validated log-likelihood"}
+CV = "−2 × held-out log-likelihood"
+APART = 0.07  # of one component, between families whose error bars would overlap
 ZOOM = 2.5  # the view ends this many times as far from the best as half of the models
 HEADROOM = 0.6  # of the span of the sound candidates, kept for unsound ones below
 
@@ -26,9 +28,11 @@ HEADROOM = 0.6  # of the span of the sound candidates, kept for unsound ones bel
 class SelectionDisplay:
     """Criterion curves over the number of components, one per covariance family.
 
-    The best candidate wears a ring. Degenerate candidates are hollow; failed ones, which have
-    no value, are hollow marks at the upper edge, on the side of the bad. Where some models are
-    far worse than most, their lines run out of the view, and the caption says so.
+    The best candidate wears a ring, and a dotted line where it stands at the end of the range.
+    Degenerate candidates are hollow; failed ones, which have no value, are hollow marks at the
+    upper edge, on the side of the bad. Where some models are far worse than most, their lines run
+    out of the view, and the caption says so. For cross-validation, bars span one standard error of
+    the difference from the best, row by row.
 
     Parameters
     ----------
@@ -131,14 +135,16 @@ class SelectionDisplay:
             key=lambda c: c.n_components,
         )
         sound = [c for c in members if self._sound(c)]
-        places = [c.n_components for c in sound], [c.score for c in sound]
+        off = self._offset(family)
+        places = [c.n_components + off for c in sound], [c.score for c in sound]
         ax.plot(*places, color=color, linewidth=1.3, zorder=2)
         ax.scatter(*places, s=26, marker=shape, color=color, linewidths=0, zorder=3)
+        self._draw_errors(ax, sound, off, color)
         unsound = [c for c in members if not self._sound(c)]
         bottom, top = self._limits()
         inset = 0.015 * (top - bottom)
         ax.scatter(
-            [c.n_components for c in unsound],
+            [c.n_components + off for c in unsound],
             [float(np.clip(_height(c), bottom + inset, top - inset)) for c in unsound],
             s=30,
             marker=shape,
@@ -149,8 +155,39 @@ class SelectionDisplay:
             zorder=3,
         )
 
+    def _offset(self, family: str) -> float:
+        """How far to the side a family is drawn, so that error bars stand beside each other."""
+        if not any(np.isfinite(c.score_error) for c in self.candidates):
+            return 0.0
+        names = list(self._families())
+        if family not in names:
+            return 0.0
+        return APART * (names.index(family) - (len(names) - 1) / 2)
+
+    def _draw_errors(self, ax: Axes, sound: Sequence[Candidate], off: float, color: str) -> None:
+        """One standard error either way of the difference from the best, where it is known."""
+        known = [c for c in sound if np.isfinite(c.score_error) and c.score_error > 0]
+        ax.vlines(
+            [c.n_components + off for c in known],
+            [c.score - c.score_error for c in known],
+            [c.score + c.score_error for c in known],
+            color=color,
+            linewidth=0.9,
+            alpha=0.6,
+            zorder=2,
+        )
+
+    def _at_edge(self) -> bool:
+        """Whether the best has the most components tried, or the least and more than one."""
+        tried = sorted({c.n_components for c in self.candidates})
+        k = self.best.n_components
+        return len(tried) > 1 and (k == tried[-1] or k == tried[0] > 1)
+
     def _draw_best(self, ax: Axes) -> None:
-        place = (self.best.n_components, self.best.score)
+        k = self.best.n_components
+        place = (k + self._offset(self.best.covariance_type), self.best.score)
+        if self._at_edge():
+            ax.axvline(k, color=ink(ax), linewidth=0.8, linestyle=":", zorder=1)
         ax.scatter(*place, s=130, facecolors="none", edgecolors=ink(ax), linewidths=1.3, zorder=5)
         ax.annotate(
             f"{self.best.covariance_type}, {self.best.n_components}",
@@ -194,7 +231,7 @@ class SelectionDisplay:
         ax.set_ylim(*self._limits())
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12))
         ax.margins(x=0.04)
-        name = NAMES.get(self.criterion.lower(), self.criterion)
+        name = CV if self.criterion == "cv" else title(self.criterion.lower())
         label_axes(ax, "number of components", f"{name} (smaller is better)")
 
     def _handles(self, color: str) -> list[Line2D]:
@@ -228,6 +265,10 @@ class SelectionDisplay:
         rivals = sorted(c.score for c in sound if c is not self.best and c not in twins)
         if rivals:
             said.append(f"the next best is {rivals[0] - self.best.score:.1f} behind")
+        if any(np.isfinite(c.score_error) for c in sound):
+            said.append("bars are one standard error of the difference from the best")
+        if self._at_edge():
+            said.append("the best is at the edge of the range")
         top = self._limits()[1]
         if max(c.score for c in sound) > top:
             said.append(f"lines run on above {top:.4g}")
