@@ -33,6 +33,9 @@ Where bounds hold, each round is dear, and as many sweeps as the least must do: 
 SETTLED = 1e-13
 """Relative change of the volumes at which an alternation ends."""
 
+ROUNDING = 8 * float(np.finfo(float).eps)
+"""Smallest eigenvalue beside the largest, for each feature, that factors do not lose."""
+
 GAIN = 1e-13
 """Nats a row (unit of ν) below which a rotation is not worth making."""
 
@@ -192,7 +195,11 @@ def _filled(values: Array, dof: Array, floor: float) -> Array:
 
 
 def composed(values: Array, axes: Array) -> Array:
-    """``D diag(e) Dᵀ`` for eigenvalues (k, d) and axes (k, d, d) or (d, d)."""
+    """``D diag(e) Dᵀ`` for eigenvalues (k, d) and axes (k, d, d) or (d, d).
+
+    Eigenvalues below what rounding makes of a zero beside the largest are raised to that.
+    """
+    values = np.maximum(values, ROUNDING * values.shape[1] * values.max(axis=1, keepdims=True))
     out = (axes * values[:, None, :]) @ axes.swapaxes(-1, -2)
     return np.asarray((out + out.swapaxes(1, 2)) / 2)
 
