@@ -455,8 +455,31 @@ def test_a_warning_names_the_class(iris):
         MixtureClassifier(5, covariance_type="spherical", random_state=0).fit(X, y)
 
 
+def test_more_parameters_than_rows_are_not_tried(iris):
+    """Three full covariances for the 25 rows of a class win by BIC, and foretell badly."""
+    X, y = iris
+    options = {"covariance_type": ["full", "diag"], "random_state": 0}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = MixtureClassifier([1, 2, 3], **options).fit(X[::2], y[::2])
+        asked = MixtureClassifier(3, covariance_type="full", random_state=0).fit(X[::2], y[::2])
+        free = MixtureClassifier([1, 2, 3], prior="fraley-raftery", **options).fit(X[::2], y[::2])
+        doubled = MixtureClassifier([1, 2, 3], **options)
+        doubled.fit(X[::2], y[::2], sample_weight=np.full(75, 2.0))
+    for table, best in zip(model.fit_.tables, model.fit_.best, strict=True):
+        # full with 1, 2, 3 components: 14, 29, 44; diag: 8, 17, 26.
+        refused = {(c.n_components, c.covariance_type) for c in table if c.failure}
+        assert refused == {(2, "full"), (3, "full"), (3, "diag")}
+        assert best.n_parameters <= 25 and len(table) == 6
+        assert all("for 25 rows" in c.failure for c in table if c.failure)
+    assert model.score(X[1::2], y[1::2]) > asked.score(X[1::2], y[1::2])
+    assert asked.fit_.best[0].n_parameters == 44  # what is asked for alone is fitted
+    assert not any(c.failure for table in free.fit_.tables for c in table)
+    assert [c.failure is None for c in doubled.fit_.tables[0]].count(True) == 6  # 50 rows
+
+
 def test_few_rows_a_class_with_a_prior(iris):
-    """Without a prior, three components of full covariance for 25 rows foretell badly."""
+    """A prior lets larger models compete without spurious maxima."""
     X, y = iris
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -86,9 +86,10 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
 
     Notes
     -----
-    Where several components or families are compared and a class has few rows, BIC may prefer a
-    spurious maximum: ``prior="fraley-raftery"`` or ``criterion="cv"`` guards against that, and
-    `cross_validate` tells.
+    Where several components or families are compared by BIC, AIC or ICL without a prior, those
+    with more parameters than the class has rows are not tried: their likelihoods have spurious
+    maxima. ``fit_.tables`` names them. ``prior="fraley-raftery"`` and ``criterion="cv"`` lift the
+    bound; `cross_validate` tells whether a choice pays.
 
     With rows that have no label, the first guess comes from one covariance common to all classes;
     then the choice and the climb take turns (structural EM: Friedman 1998).

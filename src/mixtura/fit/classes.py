@@ -24,7 +24,7 @@ from mixtura.fit.em import gain_left
 from mixtura.fit.fitting import Note, fitted, renamed
 from mixtura.fit.problem import Problem
 from mixtura.fit.sample import from_shares
-from mixtura.fit.select import Candidate, Selection, grid, n_parameters
+from mixtura.fit.select import Candidate, Selection, Task, grid, n_parameters
 from mixtura.maximization import log_prior
 from mixtura.mixture import Mixture
 from mixtura.source import MemorySource
@@ -216,7 +216,7 @@ def _chosen(plan: Plan, index: int, mass: Array) -> Selection:
         raise InputError(f"class {name!r} has no rows to be fitted to")
     able = sorted({min(k, len(rows)) for k in wanted})
     try:
-        found = grid(task, able, plan.families[index], 1)
+        found = _best_of(task, able, plan.families[index], float(mass[:, index].sum()))
     except InputError as error:
         raise InputError(f"class {name!r}: {error}") from None
     notes = [replace(note, text=f"class {name!r}: {note.text}") for note in found.notes]
@@ -224,6 +224,38 @@ def _chosen(plan: Plan, index: int, mass: Array) -> Selection:
         text = f"class {name!r} has {len(rows)} rows: no more components than that were tried"
         notes.append(Note(DegenerateWarning, text))
     return replace(found, notes=tuple(notes))
+
+
+def _best_of(
+    task: Task, components: Sequence[int], families: Sequence[Family], rows: float
+) -> Selection:
+    """The best cell of a grid among those with no more parameters than there are rows.
+
+    Beyond, the likelihood has spurious maxima that the penalties of BIC, AIC and ICL, which are
+    for many rows, do not outweigh. A prior or cross-validation needs no such bound; nor is there
+    one where nothing is to be chosen. If no cell keeps it, the smallest is fitted.
+    """
+    d = task.source.d
+    sizes = {(k, one.name): n_parameters(one, k, d) for k in components for one in families}
+    guarded = task.prior is not None or task.criterion == "cv" or len(sizes) == 1
+    most = np.inf if guarded else max(rows, min(sizes.values()))
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for k in components:
+        kept = tuple(one.name for one in families if sizes[k, one.name] <= most)
+        groups.setdefault(kept, []).append(k)
+    found = [
+        grid(task, numbers, [family(name) for name in kept], 1)
+        for kept, numbers in groups.items()
+        if kept
+    ]
+    best = min(found, key=lambda one: one.best.rank)
+    refused = [
+        Candidate(k, name, n_parameters=p, failure=f"{p} parameters for {rows:g} rows")
+        for (k, name), p in sizes.items()
+        if p > most
+    ]
+    tried = [candidate for one in found for candidate in one.candidates]
+    return replace(best, candidates=(*tried, *refused))
 
 
 def climb(
