@@ -16,22 +16,26 @@ __all__ = ["along", "axes_in_common", "composed", "diagonalize", "equal_volumes"
 
 _GAIN, _SWEEPS, _TURNS = GAIN, SWEEPS, TURNS
 _JACOBI = 40  # sweeps at most; from five to ten are usual
+_NOTHING = 2.0 * float(np.finfo(float).eps)
 
 
 @njit(**OPTIONS)
 def diagonalize(matrix, axes):  # type: ignore[no-untyped-def]
     """Turn a symmetric matrix to diagonal form in place, values rising; and `axes` along with it.
 
-    Jacobi's rotations: cheap where the matrix is nearly diagonal, and exact for graded ones.
+    Jacobi's rotations: cheap where the matrix is nearly diagonal, and none where it is to
+    rounding, so that a climb that stands still does so to the last bit.
     """
     keep_apart()
-    d = len(matrix)
+    d, largest = len(matrix), 0.0
+    for p in range(d):
+        largest = max(largest, abs(matrix[p, p]))
     for _ in range(_JACOBI):
         done = True
         for p in range(d - 1):
             for q in range(p + 1, d):
                 b = matrix[p, q]
-                if abs(b) <= 1e-17 * (abs(matrix[p, p]) + abs(matrix[q, q])):
+                if abs(b) <= _NOTHING * d * largest:
                     continue
                 done = False
                 slope = (matrix[q, q] - matrix[p, p]) / (2.0 * b)
