@@ -8,10 +8,10 @@ demo: .venv/demo
 	$(BIN)/python -m mixtura fit examples/data/faithful.csv --output demo-output
 
 test: .venv/test
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n 2 -m "not slow"
 
 test-all: .venv/test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 check: .venv/check
 	$(BIN)/ruff check .

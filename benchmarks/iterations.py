@@ -4,9 +4,9 @@ For each size (n, d, k), family and number of threads, every library climbs from
 parameters for a small and for a larger number of iterations, never stopping early; the difference
 of the two times over the difference of the iterations is the time of one iteration, without what
 a fit needs before and after. Libraries take turns, round after round (ours, theirs, ours,
-theirs, ...), and the median over the rounds counts. `peers.py` shows what exactly is called; ours is
-`mixtura.fit.em.run` with ``tol=0`` and without acceleration on the compiled kernels, which is the
-loop of every fit.
+theirs, ...), and the median over the rounds counts. `peers.py` shows what exactly is called; ours
+is `mixtura.fit.em.run` with ``tol=0`` and without acceleration on the compiled kernels, which is
+the loop of every fit.
 
 "GEMM" is the share of the speed of a 2000 x 2000 float64 matrix product on one thread (times the
 number of threads), counting 2 n k d (d + 1) operations an iteration. Columns of other libraries

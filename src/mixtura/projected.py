@@ -15,6 +15,7 @@ from mixtura._types import Array
 from mixtura.block import Block
 from mixtura.covariance import FactorCovariances
 from mixtura.kernels import low_rank
+from mixtura.kernels.low_rank_gaps import Gaps
 from mixtura.mixture import Mixture
 from mixtura.scoring import joint_with, under_labels
 from mixtura.statistics import Moments, Statistics
@@ -75,7 +76,7 @@ class Measured:
     """
 
     block: Block
-    rows: Array | low_rank.Gaps
+    rows: Array | Gaps
     squared: Array
     log_det: Array
     scores: Array
@@ -83,8 +84,8 @@ class Measured:
 
     def moments(self, shares: Array, scaled: Array, terms: low_rank.Terms) -> tuple[Array, Array]:
         """First and second moments for shares (b, k), and these times the law's weights."""
-        if isinstance(self.rows, low_rank.Gaps):
-            return self.rows.sums(shares, scaled, self.scores, terms)
+        if isinstance(self.rows, Gaps):
+            return self.rows.sums(shares, scaled, self.scores)
         gather = low_rank.sums_centred if self.centred else low_rank.sums
         return gather(self.rows, scaled, self.scores, terms)
 
@@ -161,8 +162,8 @@ def measured(mixture: Mixture, block: Block) -> Iterator[Measured]:
         log_det = np.broadcast_to(structure.log_det, squared.shape)
         yield Measured(part, z, squared, log_det, scores, centred)
     for part in torn:
-        gaps = low_rank.Gaps(mixture.frame.read(part.rows), *part.masks)
-        squared, log_det, scores = gaps.distances(terms)
+        gaps = Gaps(mixture.frame.read(part.rows), *part.masks, terms, centred)
+        squared, log_det, scores = gaps.distances()
         yield Measured(part, gaps, squared, log_det, scores, centred)
 
 

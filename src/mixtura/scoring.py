@@ -13,7 +13,8 @@ from mixtura.block import Block
 from mixtura.conditioning import shares
 from mixtura.covariance import FactorCovariances
 from mixtura.frame import Frame
-from mixtura.kernels.low_rank import Gaps, tiled
+from mixtura.kernels.low_rank import tiled
+from mixtura.kernels.low_rank_gaps import Gaps
 from mixtura.parts import Parts
 
 _FAR = 1e140
@@ -100,9 +101,9 @@ def distances_with_gaps(mixture: Parts, block: Block) -> tuple[Array, Array]:
     """
     structure = mixture.structure
     assert isinstance(structure, FactorCovariances)
-    gaps = Gaps(mixture.frame.read(block.rows), *block.masks)
+    gaps = Gaps(mixture.frame.read(block.rows), *block.masks, structure.terms(mixture.location))
     with np.errstate(over="ignore", invalid="ignore"):
-        squared, log_det, _ = gaps.distances(structure.terms(mixture.location))
+        squared, log_det, _ = gaps.distances()
     for row in np.flatnonzero(~np.isfinite(squared.min(axis=1))):
         squared[row] = squared_distances(mixture, block.rows[[row]], ~np.isnan(block.rows[row]))[0]
     return squared, log_det

@@ -38,6 +38,7 @@ def test_standard_errors_of_old_faithful_to_six_digits(faithful, fit, method):
     np.testing.assert_allclose(fit.weights_[0], 0.3558729, atol=0.51e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["nonparametric", "weighted", "parametric", "jackknife"])
 def test_bootstraps_of_old_faithful(faithful, fit, method):
     pytest.importorskip("numba")
@@ -68,6 +69,7 @@ def test_likelihood_ratios_from_stored_partitions():
     assert values[0] == pytest.approx(theirs[0], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_bootstrap_test_of_the_diabetes_data():
     """The package's vignette prints 369.985, 121.107 and 19.901 with p = .001, .001 and .283."""
     np.testing.assert_allclose(STORED["lrt_statistic"], [369.985, 121.107, 19.901], atol=5e-4)

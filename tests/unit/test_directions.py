@@ -23,9 +23,7 @@ def test_they_solve_the_generalised_eigenproblem(mixture, weight):
     between = sum(p * np.outer(m - centre, m - centre) for p, m in zip(pi, mu, strict=True))
     within = np.einsum("k,kij->ij", pi, sigma)
     inverse = np.linalg.inv(whole)
-    shapes = sum(
-        p * (s - within) @ inverse @ (s - within) for p, s in zip(pi, sigma, strict=True)
-    )
+    shapes = sum(p * (s - within) @ inverse @ (s - within) for p, s in zip(pi, sigma, strict=True))
     kernel = 2 * weight * between @ inverse @ between + 2 * (1 - weight) * shapes
     values = eigh(kernel, whole)[0][::-1]
     found = separating_directions(mixture, weight=weight)

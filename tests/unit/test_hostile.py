@@ -270,7 +270,16 @@ def test_empty_component_by_means_init(family, far):
     assert (inside | (model.weights_ < 1e-8)).all()
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+SLOW_ON_MANY_COLUMNS = {"VVE", "EVE", "EVV"}  # rotations of all pairs of axes
+
+
+@pytest.mark.parametrize(
+    "family",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name in SLOW_ON_MANY_COLUMNS else name
+        for name in FAMILIES
+    ],
+)
 def test_relu_like_data(family):
     """pycave #20, small: many exact zeros, d close to n."""
     X = np.maximum(np.random.default_rng(0).normal(size=(120, 60)) - 0.5, 0.0)

@@ -111,7 +111,7 @@ def test_structure_outside_the_list_is_not_written(tmp_path):
     mixture = mixture_of("diag")
 
     class Odd:
-        shared = False
+        name = "odd"
 
     odd = Mixture.of(mixture.weights, mixture.location, Odd(), mixture.frame)
     with pytest.raises(InputError, match="Odd cannot be written"):

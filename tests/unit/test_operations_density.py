@@ -203,6 +203,7 @@ KNOWN = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:.*edge of the range")
 @pytest.mark.parametrize("name", KNOWN)
 def test_bounds_bring_the_density_closer(name):
     """Divergence to the truth over new draws: a fraction of what it is without bounds."""

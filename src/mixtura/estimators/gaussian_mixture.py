@@ -62,7 +62,8 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         Tournaments' worth of starts that compete; above one, none is spared because others agree.
     init_params : str, callable or array_like, default="auto"
         "auto" lets k-means++, farthest-point, random and hierarchical starts compete; "kmeans",
-        "k-means++", "random" and "random_from_data" take that start alone, as in scikit-learn. A
+        "k-means++", "random" and "random_from_data" take that start alone, as in scikit-learn, and
+        "hierarchical" a tree of Gaussian clusters (`mixtura.hierarchical`). A
         callable ``f(X, n_components, random_state)`` or an array gives labels (n,) or
         responsibilities (n, k).
     weights_init, means_init, precisions_init : array_like, optional

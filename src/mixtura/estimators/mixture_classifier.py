@@ -84,6 +84,15 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
     n_features_in_, feature_names_in_
         As in scikit-learn.
 
+    Notes
+    -----
+    Where several components or families are compared and a class has few rows, BIC may prefer a
+    spurious maximum: ``prior="fraley-raftery"`` or ``criterion="cv"`` guards against that, and
+    `cross_validate` tells.
+
+    With rows that have no label, the first guess comes from one covariance common to all classes;
+    then the choice and the climb take turns (structural EM: Friedman 1998).
+
     Examples
     --------
     >>> from sklearn.datasets import load_iris

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize_scalar
 
+from mixtura import kernels
 from mixtura._types import Array
 from mixtura.covariance import Family, family
 from mixtura.fit.em import Fit, Stop, run
-from mixtura.fit.fitting import Note, renamed
+from mixtura.fit.fitting import Note, renamed, seconds
 from mixtura.fit.sample import from_shares
 from mixtura.fit.select import Task, grid
 from mixtura.operations.bounded import BoundedMixture
@@ -127,12 +128,22 @@ def fitted(plan: Plan, start: Transformation, power: Array | None = None) -> Den
     free = int(start.bounded.sum())
     if not free:
         return _chosen(plan, start, 0)
+    kernels.prepare((len(STARTS) + 2) * _seconds(plan, start))
     at = [start.with_power(np.full(len(start.power), power)) for power in STARTS]
     rough = replace(plan, stop=Stop(max(plan.stop.tol, _ROUGH), min(plan.stop.max_iter, 100)))
     tried = [_chosen(rough, transformation, free) for transformation in at]
     best = _tuned(plan, min(tried, key=lambda one: one.score))
     again = _chosen(plan, best.density.transformation, free)
-    return best if again.score > best.score - _GAIN else _tuned(plan, again)
+    if again.score < best.score - _GAIN:
+        return _tuned(plan, again)
+    return replace(best, notes=again.notes)  # those of the rough grids are of fits cut short
+
+
+def _seconds(plan: Plan, transformation: Transformation) -> float:
+    """About how long one grid takes on the plain kernels."""
+    task = plan.task(transformation)
+    whole = task.problem(plan.families[0], 1, task.source)
+    return len(plan.families) * sum(seconds(whole, k) for k in plan.components)
 
 
 def _chosen(plan: Plan, transformation: Transformation, free: int) -> DensityFit:

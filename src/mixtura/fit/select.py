@@ -180,7 +180,7 @@ def grid(
     cells = [(k, family) for k in components for family in families]
     _check_sizes(rule, cells, task)
     ground = Ground(task)
-    whole = ground.problem(families[0], 1)
+    whole = task.problem(families[0], 1, task.source)
     kernels.prepare(sum(seconds(whole, k) for k, _ in cells))
     told = _counter(progress, len(cells))
     with ThreadPoolExecutor(threads(n_jobs)) as pool, one_blas_thread():

@@ -73,7 +73,7 @@ def estimated(sizes: Array, likelihood: Array) -> Slope:
 
     >>> sizes = np.arange(1.0, 16.0)
     >>> found = estimated(sizes, 0.5 * sizes - 40.0 * np.maximum(4.0 - sizes, 0.0))
-    >>> found.kappa, found.sizes[found.chosen(found.kappa)]
+    >>> found.kappa, float(found.sizes[found.chosen(found.kappa)])
     (0.5, 4.0)
     """
     distinct = np.unique(sizes)

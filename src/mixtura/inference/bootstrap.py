@@ -18,6 +18,9 @@ from mixtura.inference.subject import Subject, refits_stop, subject
 from mixtura.inference.tables import parameter_table
 from mixtura.mixture import Mixture
 
+MOST = 4.0
+"""GB that the covariances of all replicates may take."""
+
 
 @dataclass(frozen=True, eq=False)
 class Bootstrap:
@@ -205,6 +208,7 @@ def bootstrap(
     count = n_replicates if counts is None else len(counts)
     if count < 2:
         raise InputError(f"{count} replicates tell nothing of a spread: ask for at least 2")
+    _check_size(about.mixture, count)
     batches = prepare(about.problem, about.mixture.n_components, count)
 
     def chunk(rng: np.random.Generator, first: int, size: int) -> Refits:
@@ -214,6 +218,16 @@ def bootstrap(
     parts = in_chunks(chunk, count, about.source.n * about.source.d, rng, threads(n_jobs))
     ones = np.ones(count)
     return _kept(about, Refits.joined(parts), method, ones if counts is None else counts)
+
+
+def _check_size(mixture: Mixture, count: int) -> None:
+    k, d = mixture.location.shape
+    size = 8e-9 * count * k * d * d
+    if size > MOST:
+        raise InputError(
+            f"{count} replicates of {k} covariances of {d} columns would take {size:.0f} GB: "
+            f"ask for at most {int(MOST / size * count)}"
+        )
 
 
 def _percentiles(values: Array, level: float) -> Array:

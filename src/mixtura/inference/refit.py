@@ -228,11 +228,12 @@ def _numbers(mixture: Mixture) -> Array:
 def _one_by_one(subject: Subject, drawn: Drawn) -> Refits:
     problem, mixture = subject.problem, subject.mixture
     before = on_floor(mixture, problem.guard)
+    stop = replace(subject.stop, flat=int(before.max()))
     parts = []
     for index in range(len(drawn)):
         source = drawn.source(index)
         own = on(problem, source)
-        fit = run(own, mixture, subject.stop)
+        fit = run(own, mixture, stop)
         end = fit.mixture
         empty = fit.counts < 1e-8 * fit.counts.sum()
         sound = not (empty | (on_floor(end, problem.guard) > before)).any()

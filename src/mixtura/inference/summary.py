@@ -170,7 +170,7 @@ def _of_selection(model: Selection, X: Any, sample_weight: Any, errors: str | No
     best = Table("The best", tuple(map(tuple, parameter_rows(model.fit.mixture, None))))
     tables = Table(f"{min(10, len(model.candidates))} of {len(model.candidates)} candidates, by "
                    f"{model.criterion}", tuple(rows)), best  # fmt: skip
-    return Summary("Selection of a Gaussian mixture", (), tables, (model.sentence(), SIGN))
+    return Summary("Selection of a Gaussian mixture", (), tables, (model.verdict(), SIGN))
 
 
 @_summary.register

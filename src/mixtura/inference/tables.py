@@ -11,6 +11,9 @@ from mixtura.mixture import Mixture
 _SHOWN = 12
 """Components and columns that are printed at most."""
 
+_WHOLE = 6
+"""Columns of which covariances are printed; of more, variances alone."""
+
 
 def column_names(mixture: Mixture) -> tuple[str, ...]:
     """The names of the columns, x0, x1, ... where they have none."""
@@ -41,8 +44,7 @@ def parameter_rows(mixture: Mixture, errors: Any = None) -> list[list[str]]:
         return f"{value:.5g}" if error is None else f"{value:.5g} ({error:.2g})"
 
     shown = range(min(mixture.n_components, _SHOWN))
-    names = column_names(mixture)
-    most = range(min(len(names), _SHOWN))
+    names, part = column_names(mixture), _narrow(mixture)
     rows = [["component", *(str(c) for c in shown)]]
 
     def line(label: str, values: Array, spread: Any) -> None:
@@ -50,30 +52,25 @@ def parameter_rows(mixture: Mixture, errors: Any = None) -> list[list[str]]:
         rows.append([label, *(cell(values[c], own[c]) for c in shown)])
 
     line("weight", mixture.weights, errors and errors.weights)
-    for i in most:
-        line(f"mean {names[i]}", mixture.means[:, i], errors and errors.means[:, i])
-    for i in most:
-        for j in most:
-            if i <= j:
-                label = f"variance {names[i]}" if i == j else f"covariance {names[i]}, {names[j]}"
-                spread = errors and errors.covariances[:, i, j]
-                line(label, mixture.covariances[:, i, j], spread)
+    for i in range(part.n_features):
+        line(f"mean {names[i]}", part.means[:, i], errors and errors.means[:, i])
+    for i, j in _entries(mixture):
+        label = f"variance {names[i]}" if i == j else f"covariance {names[i]}, {names[j]}"
+        line(label, part.covariances[:, i, j], errors and errors.covariances[:, i, j])
     return rows
 
 
 def interval_table(mixture: Mixture, weights: Array, means: Array, covariances: Array) -> str:
     """Low and high of each parameter of each component."""
-    names = column_names(mixture)
+    names, part = column_names(mixture), _narrow(mixture)
     rows = [["parameter", "estimate", "low", "high"]]
     for c in range(min(mixture.n_components, _SHOWN)):
         rows.append(_bounded(f"weight[{c}]", mixture.weights[c], weights[c]))
-        for i in range(min(len(names), _SHOWN)):
-            rows.append(_bounded(f"mean[{c},{names[i]}]", mixture.means[c, i], means[c, i]))
-        for i in range(min(len(names), _SHOWN)):
-            for j in range(i, min(len(names), _SHOWN)):
-                label = f"covariance[{c},{names[i]},{names[j]}]"
-                value = mixture.covariances[c, i, j]
-                rows.append(_bounded(label, value, covariances[c, i, j]))
+        for i in range(part.n_features):
+            rows.append(_bounded(f"mean[{c},{names[i]}]", part.means[c, i], means[c, i]))
+        for i, j in _entries(mixture):
+            label = f"covariance[{c},{names[i]},{names[j]}]"
+            rows.append(_bounded(label, part.covariances[c, i, j], covariances[c, i, j]))
     return aligned(rows) + _more(mixture)
 
 
@@ -82,5 +79,20 @@ def _bounded(label: str, value: float, bounds: Array) -> list[str]:
 
 
 def _more(mixture: Mixture) -> str:
-    more = mixture.n_components - _SHOWN
-    return f"\n… and {more} more components" if more > 0 else ""
+    components, columns = mixture.n_components - _SHOWN, mixture.n_features - _SHOWN
+    text = f"\n… and {components} more components" if components > 0 else ""
+    return text + (f"\n… and {columns} more columns" if columns > 0 else "")
+
+
+def _entries(mixture: Mixture) -> list[tuple[int, int]]:
+    """The entries of the covariances that are printed."""
+    d = min(mixture.n_features, _SHOWN)
+    ends = range(d)
+    return [
+        (i, j) for i in ends for j in ends if i == j or (i < j and mixture.n_features <= _WHOLE)
+    ]
+
+
+def _narrow(mixture: Mixture) -> Mixture:
+    """The mixture of the columns that are printed."""
+    return mixture if mixture.n_features <= _SHOWN else mixture.marginal(range(_SHOWN))

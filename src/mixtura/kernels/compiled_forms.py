@@ -24,7 +24,7 @@ from mixtura.kernels.compiled_sweep import OPTIONS
 from mixtura.kernels.compiled_vectors import keep_apart
 from mixtura.kernels.forms import COMMON_AXES, EEV, EVE, EVI, EVV, FREE, VEE, VEI, VEV, VVE
 from mixtura.kernels.layout import triangle
-from mixtura.kernels.plain_forms import ROUNDS, SETTLED, Bounds
+from mixtura.kernels.plain_forms import ROUNDING, ROUNDS, SETTLED, Bounds
 from mixtura.kernels.plain_forms import constrain as constrain_within
 
 __all__ = ["address", "constrain", "first_axes"]
@@ -59,7 +59,8 @@ def constrain(
     sound = np.isinf(bounds.ratio) and _compiled().ctypes(
         *pointers, k, d, packed.shape[1], len(begin), int(form)
     )
-    if not sound or not values.min() >= bounds.floor:
+    lowest = np.maximum(bounds.floor, ROUNDING * d * values.max(axis=1, keepdims=True))
+    if not sound or not (values >= lowest).all():
         return constrain_within(averages, dof, form, bounds, axes=axes, volumes=volumes)
     if averages.ndim == 2:
         return packed, None

@@ -5,7 +5,7 @@ precision: with ``Ψ^(-½) Λ = U diag(s) Vᵀ`` the directions are ``H = Ψ^(-�
 the scores of a row ``h = (z - μ) H`` are the expected factors, and ``Λ u = G h`` for ``G = Ψ H``.
 Woodbury's identity reads ``Σ⁻¹ = Ψ⁻¹ - H Hᵀ``; H is as well conditioned as can be, whatever Λ and
 Ψ. The scores' prior precision is ``1/(1 + s²)``. A row costs O(k d r), all in products, so these
-serve whatever kernels are active. Rows with gaps use the observed rows of G and Ψ alone.
+serve whatever kernels are active. Rows with gaps are in `low_rank_gaps`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Gaps", "Terms", "distances", "distances_centred", "sums", "sums_centred", "tiled"]
+__all__ = ["Terms", "distances", "distances_centred", "sums", "sums_centred", "tiled"]
 
 Array = NDArray[Any]
 
@@ -130,94 +130,3 @@ def sums_centred(z: Array, shares: Array, scores: Array, terms: Terms) -> tuple[
         off *= off
         second[index, :, 0] = share @ off
     return first, second
-
-
-class Gaps(NamedTuple):
-    """Rows with gaps: the patterns of what is observed, and which row has which.
-
-    Attributes
-    ----------
-    z : (b, d)
-        Anything, for instance NaN, where unobserved.
-    seen : (p, d)
-        1 where the pattern observes, else 0.
-    which : (b,)
-    """
-
-    z: Array
-    seen: Array
-    which: Array
-
-    def off(self, mean: Array) -> Array:
-        """``z - μ`` (b, d), zero where unobserved."""
-        return np.where(self.seen[self.which] > 0, self.z - mean, 0.0)
-
-    def distances(self, terms: Terms) -> tuple[Array, Array, Array]:
-        """Squared distances (b, k), log-determinants (b, k), expected scores (b, k, r)."""
-        k, _, rank = terms.spread.shape
-        squared, volumes = np.empty((len(self.z), k)), np.empty((len(self.z), k))
-        scores = np.empty((len(self.z), k, rank))
-        for index, spread in enumerate(terms.spread):
-            doubt, log_det = self.doubt(terms, index)
-            off = self.off(terms.means[index])
-            pulled = off @ terms.directions[index]
-            found = np.einsum("brs,bs->br", doubt[self.which], pulled)
-            off -= (found @ spread.T) * self.seen[self.which]
-            squared[:, index] = (off * off) @ (1.0 / terms.noise[index])
-            squared[:, index] += found**2 @ terms.prior[index]
-            volumes[:, index], scores[:, index] = log_det[self.which], found
-        return squared, volumes, scores
-
-    def doubt(self, terms: Terms, index: int) -> tuple[Array, Array]:
-        """Covariance ``N⁻¹`` (p, r, r) of the scores, ``N = diag(prior) + G_oᵀ Ψ_o⁻¹ G_o``; and
-        ``log |Σ_oo|`` (p,).
-        """
-        prior, noise = terms.prior[index], terms.noise[index]
-        information = self._over(self.seen, terms.directions[index], terms.spread[index])
-        lower = np.linalg.cholesky(information + np.diag(prior))
-        inverse = np.linalg.inv(lower)
-        log_det = 2.0 * np.log(lower.diagonal(axis1=1, axis2=2)).sum(axis=1) - np.log(prior).sum()
-        return inverse.swapaxes(1, 2) @ inverse, log_det + self.seen @ np.log(noise)
-
-    def sums(
-        self, shares: Array, scaled: Array, scores: Array, terms: Terms
-    ) -> tuple[Array, Array]:
-        """``Σ s E[z - μ]`` and ``[Σ s E[(z - μ)²], Σ s E[(z - μ)(z - μ)ᵀ] H]`` given what is seen.
-
-        Rows count by `scaled` s, their conditional covariances by `shares`, as in Student's t a
-        row's weight divides these. A missing coordinate enters by ``G_m h``; its conditional
-        covariance ``G_m N⁻¹ G_mᵀ + Ψ_m`` is added through sums over the patterns (d, r, r).
-        """
-        k, d, rank = terms.spread.shape
-        first, second = np.empty((k, d)), np.empty((k, d, 1 + rank))
-        hidden = 1.0 - self.seen
-        for index, spread in enumerate(terms.spread):
-            share, directions = scaled[:, index], terms.directions[index]
-            full = self.off(terms.means[index])
-            full += (scores[:, index] @ spread.T) * hidden[self.which]
-            first[index] = share @ full
-            second[index, :, 1:] = full.T @ (share[:, None] * (full @ directions))
-            second[index, :, 0] = share @ (full * full)
-            by_pattern = np.bincount(self.which, shares[:, index], len(self.seen))
-            doubt, _ = self.doubt(terms, index)
-            lost = by_pattern @ hidden * terms.noise[index]
-            within = self._back(hidden, by_pattern, doubt)
-            second[index, :, 0] += np.einsum("dr,drs,ds->d", spread, within, spread) + lost
-            across = self._back(hidden, by_pattern, doubt @ self._over(hidden, spread, directions))
-            second[index, :, 1:] += lost[:, None] * directions
-            second[index, :, 1:] += np.einsum("dr,drs->ds", spread, across)
-        return first, second
-
-    @staticmethod
-    def _over(masks: Array, left: Array, right: Array) -> Array:
-        """``Σ_j mask_pj left_j right_jᵀ``, (p, r, r)."""
-        d, rank = left.shape
-        products = (left[:, :, None] * right[:, None, :]).reshape(d, rank * rank)
-        return (masks @ products).reshape(len(masks), rank, rank)
-
-    @staticmethod
-    def _back(masks: Array, weights: Array, matrices: Array) -> Array:
-        """``Σ_p mask_pj weight_p matrix_p``, (d, r, r)."""
-        rank = matrices.shape[1]
-        table = weights[:, None] * matrices.reshape(len(weights), rank * rank)
-        return (masks.T @ table).reshape(masks.shape[1], rank, rank)

@@ -33,6 +33,9 @@ Where bounds hold, each round is dear, and as many sweeps as the least must do: 
 SETTLED = 1e-13
 """Relative change of the volumes at which an alternation ends."""
 
+ROUNDING = 8 * float(np.finfo(float).eps)
+"""Smallest eigenvalue beside the largest, for each feature, that factors do not lose."""
+
 GAIN = 1e-13
 """Nats a row (unit of ν) below which a rotation is not worth making."""
 
@@ -114,23 +117,25 @@ def _best_lower_bound(values: Array, dof: Array, ratio: float) -> float:
     weight = np.broadcast_to(dof[:, None], values.shape).reshape(-1)
     order = np.argsort(flat)
     flat, weight = flat[order], weight[order]
+    scaled = flat / ratio
     mass = np.concatenate([[0.0], np.cumsum(weight)])
     total = np.concatenate([[0.0], np.cumsum(weight * flat)])
-    knots = np.sort(np.concatenate([flat, flat / ratio]))
-    low = np.searchsorted(flat, knots, "left")
-    high = np.searchsorted(flat, ratio * knots, "right")
+
+    def parts(below: Array, above: Array) -> tuple[Array, Array]:
+        """Weight of what is cut off at both ends, and the sum of where m would leave it."""
+        cut = mass[below] + mass[-1] - mass[above]
+        return cut, total[below] + (total[-1] - total[above]) / ratio
+
+    knots = np.sort(np.concatenate([flat, scaled]))
+    cut, wanted = parts(np.searchsorted(flat, knots), np.searchsorted(scaled, knots, "right"))
     # m times the slope in log m; it rises, so its zero lies after the last knot where it is < 0.
-    slope = mass[low] * knots - total[low]
-    slope += (mass[-1] - mass[high]) * knots - (total[-1] - total[high]) / ratio
-    last = int(np.flatnonzero(slope < 0)[-1]) if (slope < 0).any() else -1
-    if last < 0:
+    falling = np.flatnonzero(cut * knots < wanted)
+    if not len(falling):
         return float(knots[0])
-    below = np.searchsorted(flat, knots[last], "right")
-    above = np.searchsorted(flat, ratio * knots[last], "right")
-    share = mass[below] + mass[-1] - mass[above]
-    if share <= 0.0:
-        return float(knots[last])
-    return float((total[below] + (total[-1] - total[above]) / ratio) / share)
+    last = knots[falling[-1]]
+    places = np.searchsorted(flat, last, "right"), np.searchsorted(scaled, last, "right")
+    cut, wanted = parts(*places)
+    return float(wanted / cut) if cut > 0.0 else float(last)
 
 
 def _pooled(values: Array, dof: Array) -> Array:
@@ -190,7 +195,11 @@ def _filled(values: Array, dof: Array, floor: float) -> Array:
 
 
 def composed(values: Array, axes: Array) -> Array:
-    """``D diag(e) Dᵀ`` for eigenvalues (k, d) and axes (k, d, d) or (d, d)."""
+    """``D diag(e) Dᵀ`` for eigenvalues (k, d) and axes (k, d, d) or (d, d).
+
+    Eigenvalues below what rounding makes of a zero beside the largest are raised to that.
+    """
+    values = np.maximum(values, ROUNDING * values.shape[1] * values.max(axis=1, keepdims=True))
     out = (axes * values[:, None, :]) @ axes.swapaxes(-1, -2)
     return np.asarray((out + out.swapaxes(1, 2)) / 2)
 

@@ -52,8 +52,10 @@ class Modes:
 
     def __repr__(self) -> str:
         lines = [self.sentence()]
+        dust = 1e-12 * np.abs(self.points).max()
+        shown = np.where(np.abs(self.points) > dust, self.points, 0.0)
         for index in range(min(len(self), 12)):
-            at = ", ".join(f"{value:.4g}" for value in self.points[index][:6])
+            at = ", ".join(f"{value:.4g}" for value in shown[index][:6])
             more = ", …" if self.points.shape[1] > 6 else ""
             lines.append(f"  {index}: log-density {self.log_densities[index]:.4g} at ({at}{more})")
         return "\n".join(lines)
