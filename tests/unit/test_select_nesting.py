@@ -41,7 +41,7 @@ def test_the_fourteen_families_nest_as_their_letters_say():
 
 
 def test_unknown_structures_nest_in_nothing():
-    assert not nesting.contains("full", "factor-2") and not nesting.contains("UUU", "EII")
+    assert not nesting.contains("full", "odd") and not nesting.contains("odd", "EII")
 
 
 def test_a_containing_family_has_no_fewer_parameters():
@@ -101,13 +101,13 @@ def test_splits_keep_mass_and_mean(family):
 
 @pytest.fixture(scope="module")
 def grid(iris):
-    """Six numbers of components and all families on iris: 84 fits."""
-    return select(iris[0], range(1, 7), "all")
+    """Four numbers of components and all families on iris: 56 fits."""
+    return select(iris[0], range(1, 5), "all")
 
 
 def test_likelihoods_rise_with_freedom_and_with_components(grid):
     sound = [c for c in grid.candidates if c.sound]
-    assert len(sound) > 70
+    assert len(sound) > 50
     assert list(nesting.shortfalls(sound)) == []
     slack = 150 * 1e-5  # ten times the tolerance of a fit, in nats over all rows
     for inner, outer in itertools.product(sound, sound):

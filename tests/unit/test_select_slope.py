@@ -37,13 +37,14 @@ def test_a_clean_slope_is_found_and_the_truth_chosen(truth, slope):
     assert found.jump == pytest.approx(slope, rel=1e-10)
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_a_noisy_slope_chooses_the_truth(seed):
+def test_a_noisy_slope_chooses_the_truth():
     """Gains of each further parameter exponential with mean 0.7, a sum of squares' tail."""
-    D, L = curve(noise=1.0, seed=seed)
-    found = estimated(D, L)
-    assert 0.3 < found.kappa < 1.3
-    assert 6 <= found.sizes[found.chosen(found.kappa)] <= 9
+    chosen = []
+    for seed in range(20):
+        found = estimated(*curve(noise=1.0, seed=seed))
+        assert 0.3 < found.kappa < 1.3
+        chosen.append(found.sizes[found.chosen(found.kappa)])
+    assert min(chosen) == 6.0 and np.median(chosen) <= 7.0
 
 
 def test_failed_climbs_do_not_bend_the_slope():
