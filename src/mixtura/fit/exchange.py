@@ -28,6 +28,9 @@ STEPS = 10
 BORROWED, JOINED = 8, 6
 """Partitions tried from other families, and pairs of components joined."""
 
+TRIED = 2
+"""Climbs that are gone on with."""
+
 LEAVES = 600
 """Rows at most of a model-based tree, which costs their square."""
 
@@ -89,39 +92,38 @@ def improved(
     stop: Stop,
 ) -> Cell:
     """The cell, from the best of its neighbours' partitions if that leads higher."""
-    if cell.problem is None or cell.field is None or cell.outcome is None:
+    if cell.problem is None or cell.field is None or cell.outcome is None or cell.k == 1:
         return cell
-    if not cell.outcome.finalists or cell.k == 1:
+    if not cell.outcome.finalists:
         return cell
     small = cell.field.small
     starts = _starts(cell, cells, known, cuts.get(cell.field.rows))
     if not starts:
         return cell
     ends = race_from_labels(small.problem, np.stack(starts), cell.k, Stop(1e-7, STEPS))
-    best = _best([fit for fit in ends if fit is not None], cell)
-    if best is None:
-        return cell
-    fit = smooth(cell.problem, best.mixture, replace(stop, flat=small.flat))
-    if fit is None or collapsed(fit, small).any():
-        return cell
-    found = replace(cell, outcome=finished(cell.problem, small, fit, cell.outcome.finalists))
-    return found if found.value > cell.value else cell
+    for begun in _hopeful([fit for fit in ends if fit is not None], cell):
+        fit = smooth(cell.problem, begun.mixture, replace(stop, flat=small.flat))
+        if fit is not None and not collapsed(fit, small).any():
+            done = finished(cell.problem, small, fit, cell.outcome.finalists)
+            found = replace(cell, outcome=done)
+            cell = found if found.value > cell.value else cell
+    return cell
 
 
-def _best(ends: Sequence[Fit], cell: Cell) -> Fit | None:
-    """The likeliest climb so far, if it is sound and may end above the cell's own."""
+def _hopeful(ends: Sequence[Fit], cell: Cell) -> list[Fit]:
+    """The likeliest sound climbs so far that may end above the cell's own."""
     assert cell.problem is not None and cell.field is not None and cell.outcome is not None
-    small = cell.field.small
-    own = cell.outcome.fit
+    small, own = cell.field.small, cell.outcome.fit
     weight = cell.problem.summary.weight
+    found: list[Fit] = []
     for fit in sorted(ends, key=lambda one: -one.value):
-        if collapsed(fit, small).any():
-            continue
-        if not small.whole or not np.isfinite(cell.value):
-            return fit
         reach = HOPE / weight + (10.0 * fit.remaining if np.isfinite(fit.remaining) else 0.01)
-        return fit if fit.value + reach > own.value and not _at(fit, own) else None
-    return None
+        known = small.whole and np.isfinite(cell.value)
+        if len(found) == TRIED or (known and fit.value + reach <= own.value):
+            break
+        if not (known and _at(fit, own)) and not collapsed(fit, small).any():
+            found.append(fit)
+    return found
 
 
 def _at(fit: Fit, own: Fit) -> bool:
