@@ -9,6 +9,7 @@ import pytest
 pytest.importorskip("matplotlib")
 
 import matplotlib
+from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.path import Path as Outline
@@ -298,6 +299,20 @@ def test_selection_marks_the_best_and_empties_what_cannot_be_chosen():
     low, high = display.ax_.get_ylim()
     assert low < 90 and high > 130
     assert all(low < y < high for c in hollow for _, y in c.get_offsets())
+
+
+def test_selection_shows_standard_errors_and_the_edge(rows):
+    found = select(rows, [1, 2], ["full", "diag"], criterion="cv")
+    display = SelectionDisplay.from_selection(found)
+    bars = [c for c in display.ax_.collections if isinstance(c, LineCollection)]
+    spans = sorted(s[1][1] - s[0][1] for bar in bars for s in bar.get_segments())
+    errors = sorted(2 * c.score_error for c in found.candidates if c.score_error > 0)
+    np.testing.assert_allclose(spans, errors, rtol=1e-12)
+    assert "one standard error" in said(display)
+    edge = select(rows, [1, 2], "full").best.n_components == 2
+    assert ("edge of the range" in said(display)) is (found.best.n_components == 2)
+    plain = SelectionDisplay.from_selection(select(rows, [1, 2], "full"))
+    assert ("edge of the range" in said(plain)) is edge
 
 
 def test_selection_draws_families_that_coincide_as_one(rows):

@@ -73,7 +73,9 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         Start from the last fit.
     verbose, verbose_interval : int
         Print the objective every so many steps.
-    criterion : {"bic", "aic", "icl", "cv"}, default="bic"
+    criterion : str or callable, default="bic"
+        "bic", "aic", "icl", "cv", "sabic", "caic", "hqc", "slope", or a function of a `Candidate`;
+        see `mixtura.select`.
     prior : None, "fraley-raftery" or Conjugate, default=None
     assignment : {"soft", "hard"}, default="soft"
         "hard" is classification EM; with "equal-spherical" covariances it is k-means.
@@ -160,7 +162,7 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         warm_start: bool = False,
         verbose: int = 0,
         verbose_interval: int = 10,
-        criterion: str = "bic",
+        criterion: Any = "bic",
         prior: Any = None,
         assignment: str = "soft",
         equal_weights: Any = "auto",

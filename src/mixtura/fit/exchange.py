@@ -7,7 +7,7 @@ component more can tell, and starts from seeds cannot.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from itertools import combinations, islice
@@ -18,6 +18,7 @@ import numpy as np
 from mixtura._types import Indices
 from mixtura.fit.em import Fit, Stop, race_from_labels, smooth
 from mixtura.fit.fitting import finished
+from mixtura.fit.hierarchical import Tree, tree
 from mixtura.fit.second_chance import Cell
 from mixtura.fit.start import canonical, collapsed, partition
 
@@ -26,6 +27,12 @@ STEPS = 10
 
 BORROWED, JOINED = 8, 6
 """Partitions tried from other families, and pairs of components joined."""
+
+TRIED = 2
+"""Climbs that are gone on with."""
+
+LEAVES = 600
+"""Rows at most of a model-based tree, which costs their square."""
 
 HOPE = 0.5
 """Nats over all rows, and as many times the gain it expects itself, that one may lie behind."""
@@ -42,7 +49,25 @@ class Known(NamedTuple):
 def exchanged(cells: Sequence[Cell], stop: Stop, pool: Executor) -> list[Cell]:
     """The cells, each from the best of its neighbours' partitions where that leads higher."""
     known, done = partitions(cells), {cell.key: cell for cell in cells}
-    return list(pool.map(lambda cell: improved(cell, done, known, stop), cells))
+    cuts = trees(cells)
+    return list(pool.map(lambda cell: improved(cell, done, known, cuts, stop), cells))
+
+
+def trees(cells: Iterable[Cell]) -> dict[Hashable, Tree]:
+    """A model-based tree over the rows of each sample that is small enough, with rows as leaves.
+
+    Cut at any number of clusters it is one more neighbour; mclust starts from such a tree.
+    """
+    found: dict[Hashable, Tree] = {}
+    for cell in cells:
+        if cell.field is None or cell.outcome is None or cell.field.rows in found:
+            continue
+        small = cell.field.small
+        rows = np.ascontiguousarray(small.spaces[1])
+        if cell.outcome.finalists and cell.k > 1 and small.told is None and len(rows) <= LEAVES:
+            merges, costs = tree(rows, small.weights, "VVV")
+            found[cell.field.rows] = Tree("VVV", merges, costs, np.arange(len(rows)))
+    return found
 
 
 def partitions(cells: Iterable[Cell]) -> dict[tuple[int, str], Known]:
@@ -63,42 +88,42 @@ def improved(
     cell: Cell,
     cells: Mapping[tuple[int, str], Cell],
     known: Mapping[tuple[int, str], Known],
+    cuts: Mapping[Hashable, Tree],
     stop: Stop,
 ) -> Cell:
     """The cell, from the best of its neighbours' partitions if that leads higher."""
-    if cell.problem is None or cell.field is None or cell.outcome is None:
+    if cell.problem is None or cell.field is None or cell.outcome is None or cell.k == 1:
         return cell
-    if not cell.outcome.finalists or cell.k == 1:
+    if not cell.outcome.finalists:
         return cell
     small = cell.field.small
-    starts = _starts(cell, cells, known)
+    starts = _starts(cell, cells, known, cuts.get(cell.field.rows))
     if not starts:
         return cell
     ends = race_from_labels(small.problem, np.stack(starts), cell.k, Stop(1e-7, STEPS))
-    best = _best([fit for fit in ends if fit is not None], cell)
-    if best is None:
-        return cell
-    fit = smooth(cell.problem, best.mixture, replace(stop, flat=small.flat))
-    if fit is None or collapsed(fit, small).any():
-        return cell
-    found = replace(cell, outcome=finished(cell.problem, small, fit, cell.outcome.finalists))
-    return found if found.value > cell.value else cell
+    for begun in _hopeful([fit for fit in ends if fit is not None], cell):
+        fit = smooth(cell.problem, begun.mixture, replace(stop, flat=small.flat))
+        if fit is not None and not collapsed(fit, small).any():
+            done = finished(cell.problem, small, fit, cell.outcome.finalists)
+            found = replace(cell, outcome=done)
+            cell = found if found.value > cell.value else cell
+    return cell
 
 
-def _best(ends: Sequence[Fit], cell: Cell) -> Fit | None:
-    """The likeliest climb so far, if it is sound and may end above the cell's own."""
+def _hopeful(ends: Sequence[Fit], cell: Cell) -> list[Fit]:
+    """The likeliest sound climbs so far that may end above the cell's own."""
     assert cell.problem is not None and cell.field is not None and cell.outcome is not None
-    small = cell.field.small
-    own = cell.outcome.fit
+    small, own = cell.field.small, cell.outcome.fit
     weight = cell.problem.summary.weight
+    found: list[Fit] = []
     for fit in sorted(ends, key=lambda one: -one.value):
-        if collapsed(fit, small).any():
-            continue
-        if not small.whole or not np.isfinite(cell.value):
-            return fit
         reach = HOPE / weight + (10.0 * fit.remaining if np.isfinite(fit.remaining) else 0.01)
-        return fit if fit.value + reach > own.value and not _at(fit, own) else None
-    return None
+        known = small.whole and np.isfinite(cell.value)
+        if len(found) == TRIED or (known and fit.value + reach <= own.value):
+            break
+        if not (known and _at(fit, own)) and not collapsed(fit, small).any():
+            found.append(fit)
+    return found
 
 
 def _at(fit: Fit, own: Fit) -> bool:
@@ -107,7 +132,10 @@ def _at(fit: Fit, own: Fit) -> bool:
 
 
 def _starts(
-    cell: Cell, cells: Mapping[tuple[int, str], Cell], known: Mapping[tuple[int, str], Known]
+    cell: Cell,
+    cells: Mapping[tuple[int, str], Cell],
+    known: Mapping[tuple[int, str], Known],
+    cut: Tree | None,
 ) -> list[Indices]:
     """Distinct partitions of the same rows into k clusters, not the cell's own."""
     assert cell.field is not None
@@ -121,6 +149,9 @@ def _starts(
     if more in same:
         joined = (canonical(one, small) for one in _joined(cells[more], known[more].labels))
         borrowed |= {one.tobytes(): one for one in joined if one.tobytes() != own}
+    if cut is not None and cell.k <= cut.n_leaves:
+        grown = canonical(cut.cut(cell.k), small)
+        borrowed |= {grown.tobytes(): grown} if grown.tobytes() != own else {}
     return [*borrowed.values()]
 
 

@@ -85,8 +85,11 @@ def settled(task: Task, cells: Sequence[Cell]) -> list[Cell]:
 
 
 def _raised(task: Task, cell: Cell, done: Mapping[tuple[int, str], Cell]) -> Cell:
-    """The cell, climbed again from the likeliest nested fit while that is likelier."""
-    if cell.problem is None or cell.outcome is None or cell.field is None:
+    """The cell, climbed again from the likeliest nested fit while that is likelier.
+
+    Starts that the user asked for are kept.
+    """
+    if cell.problem is None or cell.outcome is None or not cell.outcome.finalists:
         return cell
     slack = max(cell.problem.summary.weight * task.stop.tol, 1e-9)
     for inner in sorted(_nested(task, cell, done), key=lambda other: -other.value)[:TRIES]:

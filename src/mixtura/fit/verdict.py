@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 NEAR = 2.0
 """Difference of a criterion below which models are as good as each other."""
 
+AFAR = 10.0
+"""Difference of a criterion beyond which a model that lost its way would hardly be chosen."""
+
 UNFINISHED = 0.01
 """Nats over all rows that the best may have left to gain without remark."""
 
@@ -126,7 +129,7 @@ def _fallen(selection: Selection) -> list[str]:
     best = selection.best
     said = []
     for candidate, inner, lost in nesting.shortfalls(selection.candidates):
-        if candidate.score - 2.0 * lost < best.score:
+        if candidate.score - 2.0 * lost < best.score + AFAR:
             said.append(
                 f"{candidate} is {lost:.2g} nats less likely than {inner}, which it contains: its "
                 "best fit was not found, and might be chosen; raise n_init"

@@ -167,6 +167,8 @@ class SelectionDisplay:
     def _draw_errors(self, ax: Axes, sound: Sequence[Candidate], off: float, color: str) -> None:
         """One standard error either way of the difference from the best, where it is known."""
         known = [c for c in sound if np.isfinite(c.score_error) and c.score_error > 0]
+        if not known:
+            return
         ax.vlines(
             [c.n_components + off for c in known],
             [c.score - c.score_error for c in known],
