@@ -18,6 +18,7 @@ from mixtura.fit.em import Stop, run
 from mixtura.fit.outliers import asked
 from mixtura.fit.problem import state, with_outliers, with_prior
 from mixtura.kernels import low_rank
+from mixtura.kernels.low_rank_gaps import Gaps
 from mixtura.source import MemorySource
 from oracle import expectation as oracle_expectation
 from oracle import log_joint, plausibility_of
@@ -377,6 +378,22 @@ def test_products_about_zero_and_about_the_means_agree(seed, offset):
     )
     for ours, theirs in pairs:
         np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-6)
+
+
+@given(seed=seeds(), share=st.sampled_from([0.05, 0.3, 0.8]))
+def test_gaps_by_products_and_about_the_means_agree(seed, share):
+    """Sparse masks, dense ones, and patterns that hide so much that N is summed anew."""
+    mixture, rng = draw("factor", seed, d=12), np.random.default_rng(seed)
+    rows_ = np.where(rng.random((30, 12)) < share, np.nan, mixture.sample(30, seed))
+    shares = rng.random((30, 3))
+    terms = mixture.structure.terms(mixture.means)
+    one, other = (Gaps(rows_, *Block(rows_).masks, terms, centred) for centred in (True, False))
+    for ours, theirs in zip(one.distances(), other.distances(), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-8, atol=1e-8)
+    scores = one.distances()[2]
+    pairs = zip(one.sums(shares, shares, scores), other.sums(shares, shares, scores), strict=True)
+    for ours, theirs in pairs:
+        np.testing.assert_allclose(ours, theirs, rtol=1e-8, atol=1e-8)
 
 
 def test_almost_no_noise_loses_no_digits():
