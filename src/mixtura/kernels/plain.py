@@ -114,7 +114,8 @@ def accumulate_centred(
     means : (k, d)
         In frame coordinates.
     factors : (k, d, d), (k, d) or (k,)
-        Whiteners by shape: ``y = (z - mean_k) @ factors[k]``, or times it.
+        Whiteners by shape: ``y = (z - mean_k) @ factors[k]``, or times it. Matrices are upper
+        triangles, as ``L⁻ᵀ`` of a Cholesky factor L.
 
     Returns
     -------
