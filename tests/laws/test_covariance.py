@@ -96,7 +96,7 @@ def test_the_guard_bounds_eigenvalues_and_leaves_the_rest(seed, floor):
     np.linalg.cholesky(guarded)
     np.testing.assert_allclose(guarded[1], matrices[1], atol=1e-14)
     np.testing.assert_allclose(np.linalg.eigvalsh(guarded)[0, 2:], [0.5, 2.0], rtol=1e-10)
-    untouched, lower = Guard(np.zeros(4), floor).matrices(matrices[1:], np.ones(1))
+    untouched, lower = Guard(np.zeros(4)).matrices(matrices[1:], np.ones(1))
     np.testing.assert_allclose(lower @ lower.swapaxes(1, 2), untouched, atol=1e-15)
     assert (
         Guard(np.zeros(3), floor).variances(np.array([[0.0, -1.0, 5.0]]), np.ones(1)) >= floor
