@@ -49,7 +49,7 @@ class Comparison:
     >>> found.best
     'a'
     >>> found.difference("a", "b")
-    0.087 ± 0.013 (paired items)
+    0.115 ± 0.013 (paired items)
     """
 
     names: tuple[str, ...]
@@ -149,9 +149,10 @@ def compare(
 
     Differences are paired: what makes an item hard for all models does not count. Standard errors
     are over items, or over groups of items that are not independent of each other (rows of one
-    person, sentences of one text): ``SE² = G/(G-1) Σ_g (Σ_{i in g} (d_i - d̄))² / n²``. The probability of being
-    best is by the Bayesian bootstrap over items or groups. Stacking weights maximise the log score of
-    the models' mixture: a model that is seldom the best may weigh much where it alone is right.
+    person, sentences of one text), ``SE² = G/(G-1) Σ_g (Σ_{i in g} (d_i - d̄))² / n²``. The
+    probability of being best is by the Bayesian bootstrap over items or groups. Stacking weights
+    maximise the log score of the models' mixture: a model that is seldom the best weighs much where
+    it alone is right.
 
     Parameters
     ----------

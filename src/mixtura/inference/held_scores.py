@@ -26,8 +26,8 @@ def held_scores(models: Any, X: Any, y: Any) -> tuple[tuple[str, ...], Array]:
     lengths = {name: len(column) for name, column in zip(names, columns, strict=True)}
     if len(set(lengths.values())) > 1:
         raise InputError(
-            f"the models scored different numbers of items, {lengths}: score all on the same items, "
-            "in the same order"
+            f"the models scored different numbers of items, {lengths}: score all on the same "
+            "items, in the same order"
         )
     scores = np.column_stack(columns)
     if len(scores) < 2:
@@ -49,8 +49,8 @@ def _named(models: Any) -> tuple[tuple[str, ...], list[Any]]:
         names = table.names or tuple(f"model {i}" for i in range(len(given)))
     if len(given) < 2:
         raise InputError(
-            f"{len(given)} model{'s' * (len(given) != 1)}: at least two are compared; give a mapping "
-            "of names to models or to arrays of log scores"
+            f"{len(given)} model{'s' * (len(given) != 1)}: at least two are compared; give a "
+            "mapping of names to models or to arrays of log scores"
         )
     return names, given
 
@@ -74,8 +74,8 @@ def _by_model(name: str, model: Any, X: Any, y: Any) -> Any:
         if hasattr(model, "__len__") or hasattr(model, "__array__"):
             return None
         raise InputTypeError(
-            f"{name!r} is a {type(model).__name__} without {' or '.join(methods)}: give a model that "
-            "has it, a function of X, or an array of log scores"
+            f"{name!r} is a {type(model).__name__} without {' or '.join(methods)}: give a model "
+            "that has it, a function of X, or an array of log scores"
         )
     if X is None:
         raise InputError(f"{name!r} is a model: give the items that it is to score as X")
@@ -90,7 +90,10 @@ def _of_classes(name: str, model: Any, log_proba: Any, y: Any) -> Array:
     codes = np.minimum(np.searchsorted(classes, truth), len(classes) - 1)
     lost = np.flatnonzero(classes[codes] != truth)
     if len(lost):
-        raise InputError(f"{name!r} knows no class {truth[lost[0]]!r}; its classes: {list(classes)}")
+        raise InputError(
+            f"{name!r} knows no class {truth[lost[0]]!r}; its classes: {list(classes)}. "
+            "Leave such items out for every model"
+        )
     return np.asarray(log_proba)[np.arange(len(truth)), codes]
 
 
@@ -98,8 +101,8 @@ def _finite(name: str, column: Array) -> None:
     missing, endless = np.flatnonzero(np.isnan(column)), np.flatnonzero(np.isinf(column))
     if len(missing):
         raise InputError(
-            f"{name!r} has no score for item {missing[0]} ({len(missing)} such items): score it, or "
-            "leave these items out for every model; filling them in would favour one"
+            f"{name!r} has no score for item {missing[0]} ({len(missing)} such items): score it, "
+            "or leave these items out for every model; filling them in would favour one"
         )
     if len(endless):
         raise InputError(

@@ -15,10 +15,10 @@ def stacking_weights(log_scores: Array) -> Array:
     """Weights (m,) of the models that maximise ``Σ_i log Σ_m w_m p_m(i)``.
 
     EM for the weights of a mixture whose densities are given: ``w ← w g`` with
-    ``g_m = (1/n) Σ_i p_m(i) / Σ_l w_l p_l(i)``, two steps and a squared extrapolation in turn (Varadhan
-    & Roland 2008) where that scores better. The objective is concave and the mean log score is
-    within ``log max g`` nats of its maximum, which ends the climb at 1e-10. Models with equal scores
-    keep equal weights.
+    ``g_m = (1/n) Σ_i p_m(i) / Σ_l w_l p_l(i)``, two steps and a squared extrapolation in turn
+    (Varadhan & Roland 2008) where that scores better. The objective is concave and the mean log
+    score is within ``log max g`` nats of its maximum, which ends the climb at 1e-10. Models with
+    equal scores keep equal weights.
 
     Parameters
     ----------
@@ -31,8 +31,7 @@ def stacking_weights(log_scores: Array) -> Array:
     distributions", Bayesian Analysis 13, 917-1007, equation 4.
     """
     density = np.exp(log_scores - log_scores.max(axis=1, keepdims=True))
-    n, m = density.shape
-    weights = np.full(m, 1.0 / m)
+    weights = np.full(density.shape[1], 1.0 / density.shape[1])
     for _ in range(_ROUNDS):
         first, gap = _step(density, weights)
         if gap <= _ENOUGH:

@@ -1,7 +1,7 @@
 """How good predictions are: proper scores of densities, calibration, selective prediction.
 
-Names and arguments are as in `sklearn.metrics`: what was observed comes first, `sample_weight` is an
-option, and means over the rows are given unless ``average=False``. Predictions of numbers are
+Names and arguments are as in `sklearn.metrics`: what was observed comes first, `sample_weight` is
+an option, and means over the rows are given unless ``average=False``. Predictions of numbers are
 densities: one `Mixture` for all rows, a mixture for each (`Mixtures`, or a sequence), and where a
 density or distribution function is enough anything that has `logpdf` or `cdf`. For clusterings,
 scikit-learn's own metrics (``adjusted_rand_score`` and others) serve.

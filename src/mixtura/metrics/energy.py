@@ -39,12 +39,12 @@ def energy_score(
     draws: int = 10_000,
     rng: Any = 0,
 ) -> Estimate:
-    """Energy score ``E|X - y| - ½ E|X - X'|``, X and X' drawn from the prediction: smaller is better.
+    """Energy score ``E|X - y| - ½ E|X - X'|``, X and X' as predicted: smaller is better.
 
     In the units of the data, which must be comparable between columns. For Gaussian mixtures by
-    quadrature, ``E√Q = √q + (4π)^-½ ∫ (e^{-tq} - E e^{-tQ}) t^{-3/2} dt`` with ``q = E Q`` and Q the squared
-    length of a Gaussian, whose Laplace transform is in closed form; the trapezoidal rule in log t
-    is accurate to about 1e-13. One feature is the CRPS. Student's t and noise are drawn.
+    quadrature, ``E√Q = √q + (4π)^-½ ∫ (e^{-tq} - E e^{-tQ}) t^{-3/2} dt`` with ``q = E Q`` and Q
+    the squared length of a Gaussian, whose Laplace transform is in closed form; the trapezoidal rule in
+    log t is accurate to about 1e-13. One feature is the CRPS. Student's t and noise are drawn.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def energy_score(
     >>> from mixtura import Mixture, metrics
     >>> normal = Mixture([1.0], [[0.0, 0.0]], [[[1.0, 0.0], [0.0, 1.0]]])
     >>> metrics.energy_score([[0.0, 0.0]], normal)  # √(π/2) - ½ √π
-    0.367087211846 (quadrature)
+    0.367087211863 (quadrature)
     """
     rows = complete_rows(y_true, predicted)
     if not plain(predicted):
@@ -168,8 +168,8 @@ def _drawn(
     """By pairs of draws from one mixture: ``½ (|x - y| + |x' - y| - |x - x'|)`` of each pair."""
     if many(predicted):
         raise InputError(
-            "energy_score by draws takes one mixture: with Student's t or noise for each row, score "
-            "row by row, energy_score(y_true[[i]], predicted[i])"
+            "energy_score by draws takes one mixture: with Student's t or noise for each row, "
+            "score row by row, energy_score(y_true[[i]], predicted[i])"
         )
     if draws < _LEAST_DRAWS:
         raise InputError(f"draws={draws}: at least {_LEAST_DRAWS} are needed")

@@ -51,7 +51,7 @@ def brier_score_loss(
     Examples
     --------
     >>> from mixtura import metrics
-    >>> metrics.brier_score_loss([0, 1, 1, 0], [0.1, 0.9, 0.8, 0.3])
+    >>> round(metrics.brier_score_loss([0, 1, 1, 0], [0.1, 0.9, 0.8, 0.3]), 12)
     0.0375
     """
     if not (scale_by_half == "auto" or isinstance(scale_by_half, bool | np.bool_)):

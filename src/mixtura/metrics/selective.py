@@ -112,9 +112,9 @@ def aurc(y_true: Any, y_pred: Any, confidence: Any, *, loss: Loss | None = None)
 def augrc(y_true: Any, y_pred: Any, confidence: Any, *, loss: Loss | None = None) -> float:
     """Area under the generalized risk-coverage curve; smaller is better.
 
-    For a loss of 0 and 1 ``(1 - AUROC) acc (1 - acc) + ½ (1 - acc)²``, with the AUROC of the confidence
-    for right against wrong rows: the mean risk of a row that is answered and wrong. Unlike `aurc` it
-    does not give the most confident mistakes the weight of many.
+    For a loss of 0 and 1 ``(1 - AUROC) acc (1 - acc) + ½ (1 - acc)²``, with the AUROC of the
+    confidence for right against wrong rows: the mean risk that a row is answered and wrong. Unlike
+    `aurc` it does not give the most confident mistakes the weight of many.
 
     Parameters
     ----------

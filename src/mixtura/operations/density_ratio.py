@@ -2,8 +2,8 @@
 
 Kullback-Leibler, Jensen-Shannon, Hellinger and total variation are all of this form (Csiszár 1967),
 and under m the ratios p/m and q/m lie within 0..2, so that draws from m have finite variance where
-draws from p may not. ``s = (p - q) / (p + q) = tanh(log(p/q) / 2)`` has expectation zero under m: it
-is a control variate for each.
+draws from p may not. ``s = (p - q) / (p + q) = tanh(log(p/q) / 2)`` has expectation zero under m:
+it is a control variate for each.
 """
 
 from __future__ import annotations
@@ -182,8 +182,8 @@ def controlled(halves: list[Array]) -> Estimate:
 def quadratic_controls(p: Moments, q: Moments) -> Controls:
     """``(p/m)(h - E_p h)`` for the squared distances h from the means of p and of q.
 
-    Their expectation under p is known, ``tr(S⁻¹ Cov_p) + (μ_p - c)ᵀ S⁻¹ (μ_p - c)``; of two Gaussians
-    they explain the log-ratio entirely.
+    Their expectation under p is known, ``tr(S⁻¹ Cov_p) + (μ_p - c)ᵀ S⁻¹ (μ_p - c)``; of two
+    Gaussians they explain the log-ratio entirely.
     """
     scale = 1.0 / np.sqrt(np.diag(p[1]))
     within = p[1] * scale[:, None] * scale

@@ -75,7 +75,7 @@ def cauchy_schwarz(p: Mixture, q: Mixture) -> float:
     --------
     >>> from mixtura import Mixture, divergence
     >>> p, q = (Mixture([1.0], [[m]], [[[1.0]]]) for m in (0.0, 2.0))
-    >>> divergence.cauchy_schwarz(p, q)
+    >>> round(divergence.cauchy_schwarz(p, q), 12)
     1.0
     """
     first, second = gaussians(p, q, "the closed form of cauchy_schwarz")
@@ -90,9 +90,9 @@ def _three(p: Gaussians, q: Gaussians) -> list[tuple[Gaussians, Gaussians]]:
 def kl_variational(p: Mixture, q: Mixture) -> float:
     """The variational approximation of KL(p‖q), in nats.
 
-    ``Σ_a π_a log [ Σ_a' π_a' exp(-KL(p_a‖p_a')) / Σ_b ω_b exp(-KL(p_a‖q_b)) ]``: the difference of two
-    lower bounds, and no bound itself. Hershey & Olsen (2007) found it the best of those that need
-    no draws.
+    ``Σ_a π_a log [ Σ_a' π_a' exp(-KL(p_a‖p_a')) / Σ_b ω_b exp(-KL(p_a‖q_b)) ]``: the difference of
+    two lower bounds, and no bound itself. Hershey & Olsen (2007) found it the best of those that
+    need no draws.
 
     Parameters
     ----------
@@ -162,10 +162,10 @@ def kl_bounds(p: Mixture, q: Mixture) -> tuple[float, float]:
     """A lower and an upper bound of KL(p‖q), in nats, without draws.
 
     With ``H_a`` the entropy of p_a, the lower is
-    ``Σ_a π_a (log Σ_a' π_a' exp(-KL(p_a‖p_a')) - H_a - log Σ_b ω_b ∫p_a q_b)`` or 0 (Durrieu, Thiran &
-    Kelly 2012); the upper is the smaller of its counterpart
-    ``Σ_a π_a (log Σ_a' π_a' ∫p_a p_a' + H_a - log Σ_b ω_b exp(-KL(p_a‖q_b)))`` and of the variational
-    upper bound of Hershey & Olsen (2007, section 8).
+    ``Σ_a π_a (log Σ_a' π_a' exp(-KL(p_a‖p_a')) - H_a - log Σ_b ω_b ∫p_a q_b)`` or 0 (Durrieu,
+    Thiran & Kelly 2012); the upper is the smaller of its counterpart
+    ``Σ_a π_a (log Σ_a' π_a' ∫p_a p_a' + H_a - log Σ_b ω_b exp(-KL(p_a‖q_b)))`` and of the
+    variational upper bound of Hershey & Olsen (2007, section 8).
 
     Parameters
     ----------

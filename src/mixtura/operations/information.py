@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -24,11 +25,11 @@ from mixtura.operations.estimate import Estimate
 def mutual_information(
     mixture: Mixture, *groups: Any, draws: int = DRAWS, rng: Any = 0
 ) -> Estimate:
-    """Mutual information between groups of coordinates, ``KL(p(x_A, x_B) ‖ p(x_A) p(x_B))``, in nats.
+    """Mutual information between groups of coordinates, in nats.
 
-    Of more than two groups the total correlation, ``KL(p(x_A, x_B, ...) ‖ p(x_A) p(x_B) ...)``. By
-    draws, half from the joint and half from the product, with the control variates of `kl`; of a
-    single Gaussian these leave rounding alone.
+    ``KL(p(x_A, x_B) ‖ p(x_A) p(x_B))``; of more than two groups the total correlation, with a factor
+    for each. By draws, half from the joint and half from the product, with the control variates of
+    `kl`; of a single Gaussian these leave rounding alone.
 
     Parameters
     ----------
@@ -64,11 +65,11 @@ def mutual_information(
         )
     if mixture.noise is not None and mixture.noise.edges is not None:
         raise InputError(
-            "the noise fills a rotated box, whose marginals are not uniform: give the mixture noise "
-            "in a box of the columns' ranges, or none"
+            "the noise fills a rotated box, whose marginals are not uniform: give the mixture "
+            "noise in a box of the columns' ranges, or none"
         )
     ends = np.cumsum([0, *map(len, named)])
-    where = [slice(low, high) for low, high in zip(ends[:-1], ends[1:], strict=True)]
+    where = [slice(low, high) for low, high in pairwise(ends)]
     joint = Side.of(mixture.marginal(flat))
     apart = _product([mixture.marginal(dims) for dims in named], where, joint)
     controls = None

@@ -53,9 +53,7 @@ def integral(function: Callable[[Array], Array], breaks: Array) -> Estimate:
     return Estimate(fsum(kept), doubt + _ROUNDING * size, "quadrature")
 
 
-def _panels(
-    function: Callable[[Array], Array], low: Array, high: Array
-) -> tuple[Array, Array]:
+def _panels(function: Callable[[Array], Array], low: Array, high: Array) -> tuple[Array, Array]:
     """The integral over each panel, and that of the absolute value."""
     half = 0.5 * (high - low)
     x = (low + half)[:, None] + half[:, None] * _NODES

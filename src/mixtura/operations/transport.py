@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import linprog
-from scipy.sparse import kron, vstack
 from scipy.sparse import eye as identity
+from scipy.sparse import kron, vstack
 
 from mixtura._errors import MixturaError
 from mixtura._types import Array
@@ -99,7 +99,7 @@ def mw2(p: Mixture, q: Mixture) -> Transport:
 def _costs(p: Gaussians, q: Gaussians, units: Array) -> Array:
     """W2² of every pair: ``|μ_a - μ_b|² + min_U |R_a - R_b U|²`` over orthogonal U.
 
-    The minimum, by the singular vectors of R_bᵀ R_a, is the trace in `mw2` without its cancellation.
+    The minimum, by the singular vectors of R_bᵀ R_a, is the trace in `mw2` without cancellation.
     """
     out = np.empty((len(p.means), len(q.means)))
     others = units[:, None] * q.roots
