@@ -91,7 +91,7 @@ def _of_classes(name: str, model: Any, log_proba: Any, y: Any) -> Array:
     lost = np.flatnonzero(classes[codes] != truth)
     if len(lost):
         raise InputError(
-            f"{name!r} knows no class {truth[lost[0]]!r}; its classes: {list(classes)}. "
+            f"{name!r} knows no class {truth[lost[0]]}; its classes: {classes.tolist()}. "
             "Leave such items out for every model"
         )
     return np.asarray(log_proba)[np.arange(len(truth)), codes]

@@ -72,7 +72,7 @@ def _classes(y_true: Any, y_proba: Any, labels: Any) -> tuple[Array, Indices]:
             raise InputError(f"{len(known)} classes need probabilities (n, {len(known)}), not (n,)")
         if len(known) == 1 and known[0] not in (0, 1):
             raise InputError(
-                f"y_true holds {known[0]!r} alone: name both classes, labels=[...], so that it is "
+                f"y_true holds {known[0]} alone: name both classes, labels=[...], so that it is "
                 "known which of them the probabilities are of"
             )
         known = known if len(known) == 2 else np.array([0, 1])
@@ -92,7 +92,7 @@ def _classes(y_true: Any, y_proba: Any, labels: Any) -> tuple[Array, Indices]:
     codes = np.minimum(np.searchsorted(known, truth), len(known) - 1)
     lost = np.flatnonzero(known[codes] != truth)
     if len(lost):
-        raise InputError(f"row {lost[0]} has the label {truth[lost[0]]!r}, not in {list(known)}")
+        raise InputError(f"row {lost[0]} has the label {truth[lost[0]]}, not in {known.tolist()}")
     return given, codes
 
 
