@@ -185,6 +185,16 @@ def test_classifiers_by_the_labels(iris):
         compare(models, held, np.full(75, 7))
 
 
+def test_regressors_by_their_densities():
+    class Regressor:
+        def predict_dist(self, X):
+            return Mixture([1.0], [[2.0]], [[[4.0]]])
+
+    y = np.linspace(0, 5, 20)
+    found = compare({"a": Regressor(), "b": norm.logpdf(y, 1.0, 1.0)}, y[:, None], y)
+    assert found.log_scores[0] == pytest.approx(norm.logpdf(y, 2.0, 2.0).mean(), rel=1e-12)
+
+
 @pytest.mark.parametrize("kind", ["frame", "array", "list", "mapping"])
 def test_scores_in_every_form(kind):
     scores = scores_of(8)
@@ -215,7 +225,7 @@ def test_what_is_refused():
             compare(models)
     with pytest.raises(InputTypeError, match="without logpdf or score_samples"):
         compare({"a": good, "b": 3.0})
-    with pytest.raises(InputTypeError, match="without predict_log_proba"):
+    with pytest.raises(InputTypeError, match="without predict_dist or predict_log_proba"):
         compare({"a": good, "b": Mixture([1.0], [[0.0]], [[[1.0]]])}, good[:, None], np.ones(9))
     for groups, text in ((np.zeros(9), "one group"), (np.zeros(8), r"\(9,\)")):
         with pytest.raises(InputError, match=text):

@@ -325,6 +325,28 @@ def test_noise_in_a_rotated_box():
         between.mutual_information(p, 0, 1)
 
 
+def test_information_with_noise():
+    """Noise over a box is independent within itself, but tells which rows are noise."""
+    box = Noise(0.3, np.full(2, -9.0), np.full(2, 11.0))
+    p = Mixture([1.0], [[0.0, 0.0]], [np.eye(2)], noise=box)
+    x = np.linspace(-9, 11, 801)
+    x = 0.5 * (x[1:] + x[:-1])  # cells within the box: what lies outside is below 1e-18
+    bell = np.exp(-0.5 * x * x) / np.sqrt(2 * np.pi)
+    joint = 0.7 * np.outer(bell, bell) + 0.3 / 400
+    side = 0.7 * bell + 0.3 / 20
+    exact = (joint * np.log(joint / np.outer(side, side))).sum() * (x[1] - x[0]) ** 2
+    found = between.mutual_information(p, 0, 1)
+    assert abs(found.value - exact) < 4 * found.error + 1e-5 and found.error < 0.01
+
+
+def test_many_components_on_the_line():
+    """A fine comb is close to the broad Gaussian that it imitates; memory and time stay small."""
+    x = np.linspace(-6, 6, 400)
+    comb = on_the_line(norm.pdf(x) / norm.pdf(x).sum(), x, np.full(400, 0.2))
+    one = on_the_line([1.0], [0.0], [np.sqrt(1.04)])
+    assert between.kl(comb, one).value == pytest.approx(0.0, abs=1e-6)
+
+
 def test_closed_forms_refuse_what_they_do_not_hold_for():
     p = on_the_line([1.0], [0.0], [1.0])
     for other in (

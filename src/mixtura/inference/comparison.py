@@ -158,12 +158,13 @@ def compare(
     ----------
     models : mapping of name to model, sequence of models, or data frame or array (n, m) of scores
         Each a `Mixture` or other distribution with `logpdf`; an estimator whose `score_samples` are
-        log-densities; with `y` a classifier with `predict_log_proba`; a function of X (and y); or
-        an array (n,) of log scores that were made elsewhere, by a retriever or a language model.
+        log-densities; with `y` a classifier with `predict_log_proba` or a regressor with
+        `predict_dist`; a function of X (and y); or an array (n,) of log scores that were made
+        elsewhere, by a retriever or a language model.
     X : (n, d) array_like or data frame, optional
         The items, which no model was fitted to. Not needed for arrays of scores.
     y : (n,) array_like, optional
-        Classes of the items, where the models are to predict these.
+        Classes or values, where the models are to predict these.
     groups : (n,) array_like, optional
         Labels of groups of items.
     draws : int, default=4000

@@ -68,7 +68,7 @@ def _scores(name: str, model: Any, X: Any, y: Any) -> Array:
 
 def _by_model(name: str, model: Any, X: Any, y: Any) -> Any:
     """What a model says of the items; None where it is an array of scores already."""
-    methods = ("logpdf", "score_samples") if y is None else ("predict_log_proba",)
+    methods = ("logpdf", "score_samples") if y is None else ("predict_dist", "predict_log_proba")
     method = next((getattr(model, own) for own in methods if hasattr(model, own)), None)
     if method is None and not callable(model):
         if hasattr(model, "__len__") or hasattr(model, "__array__"):
@@ -81,7 +81,11 @@ def _by_model(name: str, model: Any, X: Any, y: Any) -> Any:
         raise InputError(f"{name!r} is a model: give the items that it is to score as X")
     if y is None:
         return (method or model)(X)
-    return model(X, y) if method is None else _of_classes(name, model, method(X), y)
+    if method is None:
+        return model(X, y)
+    if hasattr(model, "predict_dist"):
+        return method(X).logpdf(np.asarray(y).reshape(len(np.asarray(y)), -1))
+    return _of_classes(name, model, method(X), y)
 
 
 def _of_classes(name: str, model: Any, log_proba: Any, y: Any) -> Array:

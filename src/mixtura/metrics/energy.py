@@ -42,8 +42,8 @@ def energy_score(
     """Energy score ``E|X - y| - ½ E|X - X'|``, X and X' as predicted: smaller is better.
 
     In the units of the data, which must be comparable between columns. For Gaussian mixtures by
-    quadrature, ``E√Q = √q + (4π)^-½ ∫ (e^{-tq} - E e^{-tQ}) t^{-3/2} dt`` with ``q = E Q`` and Q
-    the squared length of a Gaussian, whose Laplace transform is in closed form; the trapezoidal rule in
+    quadrature, ``E√Q = √q + (4π)^-½ ∫ (e^{-tq} - E e^{-tQ}) t^{-3/2} dt`` with ``q = E Q``, Q the
+    squared length of a Gaussian and its Laplace transform in closed form; the trapezoidal rule in
     log t is accurate to about 1e-13. One feature is the CRPS. Student's t and noise are drawn.
 
     Parameters

@@ -27,8 +27,8 @@ def mutual_information(
 ) -> Estimate:
     """Mutual information between groups of coordinates, in nats.
 
-    ``KL(p(x_A, x_B) ‖ p(x_A) p(x_B))``; of more than two groups the total correlation, with a factor
-    for each. By draws, half from the joint and half from the product, with the control variates of
+    ``KL(p(x_A, x_B) ‖ p(x_A) p(x_B))``; of more than two groups the total correlation, a factor for
+    each. By draws, half from the joint and half from the product, with the control variates of
     `kl`; of a single Gaussian these leave rounding alone.
 
     Parameters

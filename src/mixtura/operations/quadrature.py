@@ -16,9 +16,13 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(20)
 _RELATIVE, _ABSOLUTE = 1e-16, 1e-17
 _DEPTH = 60
 _PANELS = 1 << 15
+_BLOCK = 1 << 9
 _ROUNDING = 8.0 * float(np.finfo(float).eps)
 
 _STEPS = np.concatenate([np.arange(-9.0, 10.0), [-40, -30, -20, -15, -11, 11, 15, 20, 30, 40]])
+_NARROWEST = 0.25
+"""The least width of a panel to begin with, in deviations of the narrowest component."""
+
 _REACH = 400
 """Doublings beyond the components that the tails of Student's t are followed: 1e120 widths."""
 
@@ -56,18 +60,22 @@ def integral(function: Callable[[Array], Array], breaks: Array) -> Estimate:
 def _panels(function: Callable[[Array], Array], low: Array, high: Array) -> tuple[Array, Array]:
     """The integral over each panel, and that of the absolute value."""
     half = 0.5 * (high - low)
-    x = (low + half)[:, None] + half[:, None] * _NODES
-    y = function(x.ravel()).reshape(x.shape)
-    return half * (y @ _WEIGHTS), half * (np.abs(y) @ _WEIGHTS)
+    out = np.empty((2, len(half)))
+    for start in range(0, len(half), _BLOCK):
+        some = slice(start, start + _BLOCK)
+        x = (low + half)[some, None] + half[some, None] * _NODES
+        y = function(x.ravel()).reshape(x.shape)
+        out[:, some] = y @ _WEIGHTS, np.abs(y) @ _WEIGHTS
+    return half * out[0], half * out[1]
 
 
 def breaks(lines: list[Line]) -> Array:
     """Where panels begin for lines in one frame: around every component, and at edges of noise."""
-    parts = [(line.means[:, None] + line.deviations[:, None] * _STEPS).ravel() for line in lines]
-    for line in lines:
-        if line.noise is not None:
-            parts.append(np.concatenate([line.noise.low, line.noise.high]))
-    points = np.concatenate(parts)
+    around = [(line.means[:, None] + line.deviations[:, None] * _STEPS).ravel() for line in lines]
+    width = _NARROWEST * min(float(line.deviations.min()) for line in lines)
+    points = np.unique(np.round(np.concatenate(around) / width)) * width
+    edges = [end for line in lines if line.noise for end in (line.noise.low, line.noise.high)]
+    points = np.unique(np.concatenate([points, *edges]))
     if any(isinstance(line.law, StudentT) for line in lines):
         low, high = points.min(), points.max()
         out = (high - low) * 2.0 ** np.arange(_REACH)
