@@ -104,11 +104,13 @@ def _gaussian(rows: Array, parts: Components) -> Array:
         single = offsets.swapaxes(0, 1).reshape(-1, 1, d)
         near = _mean_length(single, parts.covariances.reshape(-1, d, d))
         near = near.reshape(2, -1, k).swapaxes(1, 2)
-    between = parts.means[:, :, None] - parts.means[:, None]
-    joined = parts.covariances[:, :, None] + parts.covariances[:, None]
-    apart = _mean_length(between.reshape(-1, 1, d), joined.reshape(-1, d, d)).reshape(2, m, k, k)
+    i, j = np.triu_indices(k)
+    between = (parts.means[:, i] - parts.means[:, j]).reshape(-1, 1, d)
+    joined = (parts.covariances[:, i] + parts.covariances[:, j]).reshape(-1, d, d)
+    apart = _mean_length(between, joined).reshape(2, m, len(i))
     first = np.einsum("mk,ekn->en" if m == 1 else "nk,ekn->en", weights, near)
-    second = 0.5 * np.einsum("mi,emij,mj->em", weights, apart, weights)
+    pairs = weights[:, i] * weights[:, j] * np.where(i == j, 0.5, 1.0)
+    second = np.sum(pairs * apart, axis=2)
     return np.asarray(np.stack([first[0] - second[0], first[1] + second[1]]))
 
 
@@ -157,7 +159,8 @@ def _nodes(expected: Array, variances: Array) -> Array:
     """t, evenly spaced in log t, over all that counts beside q^½: from e^-24 / q upwards."""
     least, most = max(float(expected.min()), _TINY), max(float(expected.max()), _TINY)
     t = np.exp(np.arange(-np.log(most) - _BELOW, -np.log(least) + _ABOVE, _STEP))
-    log_left = -0.5 * np.log1p(2.0 * variances[:, :, None] * t).sum(axis=1).min(axis=0)
+    least_spread = variances.min(axis=0)  # sorted, so that no product of (1 + 2tv) is smaller
+    log_left = -0.5 * np.log1p(2.0 * least_spread[:, None] * t).sum(axis=0)
     log_left = np.maximum(log_left, -least * t) - 0.5 * np.log(t)
     return t[log_left > _LOG_LEFT + 0.5 * np.log(least)]
 

@@ -134,25 +134,34 @@ def _reframed(line: Line, other: Mixture) -> Line:
 def drawn(
     p: Side, q: Side, phi: Phi, *, draws: int, rng: Any, controls: Controls | None = None
 ) -> Estimate:
-    """The same by draws, half from each side, less what control variates explain.
+    """The same by draws from either side, less what control variates explain.
 
-    `controls` gives columns of expectation zero under m for rows and their log-ratios; s is always
-    one.
+    A tenth of the draws from each side tell how far the values vary there; the rest are shared out
+    in proportion (Neyman 1934). `controls` gives columns of expectation zero under m for rows and
+    their log-ratios; s is always one.
     """
     if draws < _LEAST_DRAWS:
         raise InputError(f"draws={draws}: at least {_LEAST_DRAWS} are needed")
     generator = np.random.default_rng(rng)
-    halves = []
-    for side in (p, q):
+
+    def columns(side: Side, n: int) -> Array:
         parts = []
-        for rows in _rows(side, draws // 2, generator):
+        for rows in _rows(side, n, generator):
             log_ratio = p.log_density(rows) - q.log_density(rows)
-            columns = [phi(log_ratio), np.tanh(0.5 * log_ratio)]
+            found = [phi(log_ratio), np.tanh(0.5 * log_ratio)]
             if controls is not None:
-                columns.extend(controls(rows, log_ratio))
-            parts.append(np.column_stack(columns))
-        halves.append(np.concatenate(parts))
-    return controlled(halves)
+                found.extend(controls(rows, log_ratio))
+            parts.append(np.column_stack(found))
+        return np.concatenate(parts)
+
+    pilot = draws // 10
+    first = [columns(side, pilot) for side in (p, q)]
+    spread = np.array([rest.std() for rest in rests(first)])
+    share = spread[0] / spread.sum() if spread.any() else 0.5
+    more = int(np.clip(share, 0.1, 0.9) * (draws - 2 * pilot))
+    counts = more, draws - 2 * pilot - more
+    sides = zip((p, q), first, counts, strict=True)
+    return controlled([np.concatenate([held, columns(side, n)]) for side, held, n in sides])
 
 
 def _rows(side: Side, n: int, rng: np.random.Generator) -> Iterator[Array]:
@@ -164,19 +173,26 @@ def _rows(side: Side, n: int, rng: np.random.Generator) -> Iterator[Array]:
         yield side.sample(min(size, n - start), rng)
 
 
-def controlled(halves: list[Array]) -> Estimate:
-    """The mean over equal strata of a first column, less its regression on the others.
+def controlled(strata: list[Array]) -> Estimate:
+    """The mean over equally likely strata of a first column, less its regression on the others.
 
-    The others have mean zero over the strata together; each half is (n, 1 + c).
+    The others have mean zero over the strata together; each stratum is (n, 1 + c).
     """
-    centred = np.concatenate([half - half.mean(axis=0) for half in halves])
-    scale = np.sqrt(np.mean(centred**2, axis=0))
+    left = rests(strata)
+    value = np.mean([rest.mean() for rest in left])
+    spread = sum(rest.var(ddof=1) / len(rest) for rest in left)
+    return Estimate(float(value), float(np.sqrt(spread) / len(left)), "Monte Carlo")
+
+
+def rests(strata: list[Array]) -> list[Array]:
+    """What the first column of each stratum holds besides its regression on the others."""
+    centred = np.concatenate(
+        [(stratum - stratum.mean(axis=0)) / len(stratum) for stratum in strata]
+    )
+    scale = np.sqrt(np.sum(centred**2, axis=0))
     scale[scale == 0.0] = 1.0
     slopes = np.linalg.lstsq(centred[:, 1:] / scale[1:], centred[:, 0], rcond=1e-12)[0] / scale[1:]
-    rests = [half[:, 0] - half[:, 1:] @ slopes for half in halves]
-    value = np.mean([rest.mean() for rest in rests])
-    spread = sum(rest.var(ddof=1) / len(rest) for rest in rests)
-    return Estimate(float(value), float(np.sqrt(spread) / len(rests)), "Monte Carlo")
+    return [stratum[:, 0] - stratum[:, 1:] @ slopes for stratum in strata]
 
 
 def quadratic_controls(p: Moments, q: Moments) -> Controls:

@@ -28,8 +28,9 @@ def mutual_information(
     """Mutual information between groups of coordinates, in nats.
 
     ``KL(p(x_A, x_B) ‖ p(x_A) p(x_B))``; of more than two groups the total correlation, a factor for
-    each. By draws, half from the joint and half from the product, with the control variates of
-    `kl`; of a single Gaussian these leave rounding alone.
+    each. By draws from the joint and from the product, with the control variates of `kl`; of a
+    single Gaussian these leave rounding alone. Where the groups are nearly independent few draws
+    show any dependence: take no fewer than the default then.
 
     Parameters
     ----------
