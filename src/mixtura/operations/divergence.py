@@ -30,9 +30,9 @@ def kl(p: Mixture, q: Mixture, *, draws: int = DRAWS, rng: Any = 0) -> Estimate:
     """Kullback-Leibler divergence ``KL(p‖q) = E_p[log p(x)/q(x)]``, in nats.
 
     With one feature by quadrature, to about 1e-14. With more by draws from p and from q, more from
-    where more varies, with control variates: the difference of the densities, and for Gaussian components the squared
-    distances from the means of p and q, whose expectations are known. For two single Gaussians
-    these leave rounding alone.
+    where more varies, with control variates: the difference of the densities, and for Gaussian
+    components the squared distances from the means of p and q, whose expectations are known. For
+    two single Gaussians these leave rounding alone.
 
     Parameters
     ----------
