@@ -128,7 +128,8 @@ class FittedMixture(DensityMixin, BaseEstimator):
     def save(self, path: Any) -> None:
         """Write the mixture to a model file ``*.mixtura``; read it with `mixtura.load`."""
         self._fitted()
-        save(self.mixture_, path, {"covariance_type": self.covariance_type_})
+        cut = {} if self.cut_ is None else {"outliers": {"trim": self.cut_.told}}
+        save(self.mixture_, path, {"covariance_type": self.covariance_type_, **cut})
 
     @classmethod
     def from_mixture(cls, mixture: Mixture, **parameters: Any) -> Self:

@@ -107,6 +107,7 @@ def select(
     dof: Any = "common",
     noise: Any = False,
     trim: float = 0.0,
+    max_ratio: float | None = None,
     tol: float = 1e-6,
     max_iter: int = 1000,
     random_state: int = 0,
@@ -132,7 +133,7 @@ def select(
     labels : (n,) or (n, k) array_like, optional
         Known components, -1 for unknown.
     prior : None, "fraley-raftery" or Conjugate
-    distribution, dof, noise, trim, tol, max_iter
+    distribution, dof, noise, trim, max_ratio, tol, max_iter
         As in `GaussianMixture`.
     random_state : int, default=0
     n_jobs : int, optional
@@ -164,6 +165,7 @@ def select(
         labels=labels,
         outliers=asked(distribution, dof, noise, trim),
         folds=_folds(folds),
+        max_ratio=max_ratio,
     )
     return grid(task, counts(components), rules(families, read.rows.shape[1]), n_jobs, progress)
 
@@ -212,7 +214,9 @@ def _selection(
         if cell.outcome is not None and c.sound == best.sound and c.bic <= likely + FAR
     }
     fit = renamed(outcome.fit, task.names)
-    chosen = Selection(tuple(table), best, fit, rule.name, (), fits)
+    problem = cells[place].problem
+    cut = None if problem is None else problem.cut(outcome.fit.mixture)
+    chosen = Selection(tuple(table), best, fit, rule.name, (), fits, cut)
     said = (*outcome.notes, *_weight_notes(task, rule), *verdict.notes(chosen))
     return replace(chosen, notes=said)
 
