@@ -93,9 +93,19 @@ def family(name: Any, d: int | None = None) -> Family:
     return known
 
 
-def named(name: Any, d: int | None = None) -> list[Family]:
-    """The families of a name: several where it names several ranks."""
-    found: list[Family] = [*factor_rules(name)]
+def named(name: Any, d: int | None = None, rank: Any = None) -> list[Family]:
+    """The families of a name: several where it, or `rank`, names several ranks.
+
+    Raises
+    ------
+    InputError
+        As in `family`; a rank beside one in the name.
+    """
+    if rank is not None and (isinstance(name, Factor) or ":" in str(name)):
+        raise InputError(
+            f"covariance_type={name!r} has its rank, and rank={rank!r} is another: leave one out"
+        )
+    found: list[Family] = [*factor_rules(name, rank, d)]
     return found or [family(name, d)]
 
 

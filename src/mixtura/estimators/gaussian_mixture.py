@@ -45,8 +45,12 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         "full", "tied", "diag", "spherical", "equal-spherical" or their mclust names VVV, EEE, VVI,
         VII, EII; EEI, VEI, EVI, VEE, EVE, VVE, EEV, VEV, EVV; E or V for one column. Several, or
         "all", are compared by `criterion`. Mixtures of factor analyzers and of principal
-        components, at a cost linear in the columns: "factor:3", "ppca:3", and other kinds of
-        `mixtura.covariance.Factor`; "factor:1-5" and "factor:auto" compare ranks.
+        components, at a cost linear in the columns: "factor", "ppca" and other kinds of
+        `mixtura.covariance.Factor` with a `rank`, or with it in the name, as in "factor:3";
+        "factor:1-5" and "factor:auto" compare ranks.
+    rank : int, iterable of int or "auto", optional
+        Number of factors of "factor", "ppca" and their kin, below the number of columns. Several,
+        or "auto" for some up to 8, are compared by `criterion`.
     tol : float, default=1e-6
         The climb ends when the estimate of the gain that remains, in nats a row, is below.
     reg_covar : float or "auto", default="auto"
@@ -149,6 +153,7 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         n_components: Any = 1,
         *,
         covariance_type: Any = "full",
+        rank: Any = None,
         tol: float = 1e-6,
         reg_covar: Any = "auto",
         max_ratio: float | None = None,
@@ -175,6 +180,7 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
+        self.rank = rank
         self.tol = tol
         self.reg_covar = reg_covar
         self.max_ratio = max_ratio
@@ -244,7 +250,7 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         source = MemorySource(*_checks.weighted(read.rows, sample_weight))
         task = parameters.task(self, source, read.names, labels)
         components = counts(self.n_components)
-        families = rules(self.covariance_type, read.rows.shape[1])
+        families = rules(self.covariance_type, read.rows.shape[1], self.rank)
         if len(components) * len(families) > 1:
             parameters.compared(self)
             told = counter() if self.verbose else None

@@ -17,6 +17,7 @@ from mixtura._errors import InputError, InputTypeError, MixturaError, MixturaWar
 from mixtura._types import Array, Indices
 from mixtura.block import Block
 from mixtura.covariance import FAMILIES, UNIVARIATE, Factor, Family, named
+from mixtura.covariance.factor_rule import NAMES
 from mixtura.expectation import hard, soft
 from mixtura.fit import verdict
 from mixtura.fit.averaging import FAR
@@ -98,6 +99,7 @@ def select(
     components: Any = range(1, 10),
     families: Any = "all",
     *,
+    rank: Any = None,
     criterion: str | Formula = "bic",
     folds: int = 5,
     sample_weight: Any = None,
@@ -123,6 +125,8 @@ def select(
     components : int or iterable of int, default=1..9
     families : str or sequence of str, default="all"
         Names of covariance families.
+    rank : int, iterable of int or "auto", optional
+        Numbers of factors to compare, for "factor", "ppca" and their kin.
     criterion : str or callable, default="bic"
         Smaller is better. "bic", "aic", "icl", "sabic" (sample-size adjusted), "caic", "hqc"; "cv",
         minus twice the log-likelihood held out; "slope", whose penalty is learnt from how the
@@ -167,7 +171,8 @@ def select(
         folds=_folds(folds),
         max_ratio=max_ratio,
     )
-    return grid(task, counts(components), rules(families, read.rows.shape[1]), n_jobs, progress)
+    asked_for = rules(families, read.rows.shape[1], rank)
+    return grid(task, counts(components), asked_for, n_jobs, progress)
 
 
 def grid(
@@ -286,16 +291,27 @@ def counts(components: Any) -> list[int]:
     return sorted({int(k) for k in listed})
 
 
-def rules(families: Any, d: int | None = None) -> list[Family]:
-    """Families from "all", a name, or names; for one column, "all" are the two that differ."""
-    if isinstance(families, (str, Factor)) and families != "all":
-        return named(families, d)
-    if families is None or not hasattr(families, "__iter__") or not list(families):
+def rules(families: Any, d: int | None = None, rank: Any = None) -> list[Family]:
+    """Families from "all", a name, or names; for one column, "all" are the two that differ.
+
+    Raises
+    ------
+    InputError, InputTypeError
+        Names that are none; a rank where there are no factor analyzers.
+    """
+    names = [families] if isinstance(families, (str, Factor)) else families
+    if names is None or not hasattr(names, "__iter__") or not list(names):
         raise InputTypeError(f'covariance_type={families!r}: use a name, names or "all"')
-    names = list(FAMILIES) if isinstance(families, str) else list(families)
+    names = list(FAMILIES) if isinstance(families, str) and families == "all" else list(names)
     if d == 1 and names == list(FAMILIES):
         names = list(UNIVARIATE)
-    return [rule for name in names for rule in named(name, d)]
+    found = [rule for name in names for rule in named(name, d, rank)]
+    if rank is not None and not any(isinstance(rule, Factor) for rule in found):
+        raise InputError(
+            f"rank={rank!r} is a number of factors, and covariance_type={families!r} has none: "
+            f'use covariance_type="factor", or one of {sorted(NAMES)}, or leave rank out'
+        )
+    return found
 
 
 def threads(n_jobs: int | None) -> int:
