@@ -99,7 +99,7 @@ class Densities(ABC):
 
         Examples
         --------
-        >>> from mixtura import StudentT
+        >>> from mixtura import Mixture, StudentT
         >>> one = Mixture([1.0], [[0.0]], [[[1.0]]], law=StudentT(np.array([3.0])))
         >>> one.outlier_weights([[0.0], [1.0], [9.0]]).round(3).tolist()
         [1.333, 1.0, 0.048]
