@@ -10,6 +10,10 @@ import numpy as np
 from mixtura._types import Array, Rows
 
 
+_NEAR = 16.0
+"""Units of the frame, a deviation being one or two, up to which a pivot may be zero instead."""
+
+
 @dataclass(frozen=True, eq=False)
 class Frame:
     """Coordinates z = (x - pivot) * scale, with each scale a power of two.
@@ -34,6 +38,15 @@ class Frame:
     def log_volume(self) -> float:
         """log |dz/dx|: what the log-density gains on the way back to the data's units."""
         return float(np.sum(np.log(self.scale)))
+
+    def coarse(self) -> Frame:
+        """A frame with its pivot at zero, or at few binary digits where the data are far from it.
+
+        Points among the data then come back from `read` and `unread` to the last bit: differences
+        of numbers of like size, and from a number with few digits, are exact.
+        """
+        steps = np.rint(self.pivot * self.scale)
+        return Frame(np.where(np.abs(steps) <= _NEAR, 0.0, steps / self.scale), self.scale)
 
     def read(self, rows: Rows) -> Array:
         """Rows in the data's units -> z."""

@@ -111,7 +111,7 @@ def finished(
     notes: Sequence[Note] = (),
 ) -> Outcome:
     """A fit with its standing, its components in order unless labels or the user named them."""
-    if finalists and small.told is None:
+    if finalists and small.told is None and problem.held is None:
         fit = ordered(fit)
     bad = collapsed(fit, small)
     every = [*_column_notes(problem, small), *notes, *_notes(fit, bad, small)]
@@ -172,9 +172,10 @@ def _reseeded(small: Sample, fit: Fit, bad: Array) -> Mixture:
     else:
         start = easy.maximized(easy.at(flat).data, flat)
     weights = np.where(bad, 1.0 / k, mixture.weights)
-    return mixture.changed(
+    moved = mixture.changed(
         weights=weights / weights.sum(), location=location, structure=start.structure
     )
+    return problem.kept(moved)
 
 
 def _second_opinion(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mixtura import kernels
-from mixtura._types import Array
+from mixtura._types import Array, Indices, Mask
 
 
 def plus_plus(rows: Array, weights: Array, k: int, rng: np.random.Generator) -> Array:
@@ -36,13 +36,41 @@ def random(rows: Array, weights: Array, k: int, rng: np.random.Generator) -> Arr
 
 def labelled(rows: Array, weights: Array, told: Array, rng: np.random.Generator) -> Array:
     """Means of the rows that the labels (m, k) tell apart; k-means++ where they name nobody."""
-    k = told.shape[1]
+    places = plus_plus(rows, weights, told.shape[1], rng)
+    known = named(rows, weights, told)
+    return np.where(np.isnan(known), places, known)
+
+
+def named(rows: Array, weights: Array, told: Array) -> Array:
+    """Means (k, d) of the rows that the labels (m, k) tell apart, NaN where they name nobody."""
     sure = told * weights[:, None] * (told.min(axis=1) < told.max(axis=1))[:, None]
     mass = sure.sum(axis=0)
-    named = mass > 0
-    places = plus_plus(rows, weights, k, rng)
-    places[named] = sure.T[named] @ rows / mass[named, None]
+    return np.asarray(sure.T @ rows / np.where(mass > 0, mass, np.nan)[:, None])
+
+
+def around(rows: Array, weights: Array, known: Array, rng: np.random.Generator) -> Array:
+    """Seeds (k, d) of which some are known, the others NaN: drawn as by k-means++, in any order."""
+    places, free = known.copy(), np.isnan(known[:, 0])
+    nearest = np.full(len(rows), np.inf)
+    for one in known[~free]:
+        nearest = np.minimum(nearest, _distances(rows, one))
+    for index in rng.permutation(np.flatnonzero(free)):
+        chances = np.where(np.isfinite(nearest), nearest, 1.0)
+        places[index] = rows[_pick(weights * chances, rng.random())]
+        nearest = np.minimum(nearest, _distances(rows, places[index]))
     return places
+
+
+def settled(rows: Array, weights: Array, places: Array, free: Mask, rounds: int) -> Indices:
+    """Labels (m,) after Lloyd's steps from seeds (k, d) of which only the free ones move."""
+    places = places.copy()
+    for step in range(rounds + 1):
+        labels = np.argmin((places**2).sum(axis=1) - 2.0 * rows @ places.T, axis=1)
+        for index in np.flatnonzero(free) if step < rounds else ():
+            share = weights * (labels == index)
+            if share.sum() > 0:
+                places[index] = share @ rows / share.sum()
+    return np.asarray(labels)
 
 
 def _pick(chances: Array, draw: float) -> int:

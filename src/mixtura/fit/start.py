@@ -15,8 +15,9 @@ from mixtura.fit import seeds
 from mixtura.fit.em import Fit, Stop, race, race_from_labels, run
 from mixtura.fit.hierarchical import agglomerated
 from mixtura.fit.principal import EXACT
-from mixtura.fit.sample import Sample, from_labels, named, on_floor, partitioned
+from mixtura.fit.sample import LLOYD, Sample, from_labels, named, on_floor, partitioned
 from mixtura.fit.subspaces import MOST, by_angle
+from mixtura.held import Held
 from mixtura.kernels.layout import FACTOR, FULL
 from mixtura.mixture import Mixture
 
@@ -208,15 +209,24 @@ def agree(a: Array, b: Array, weights: Array) -> float:
 
 
 def collapsed(fit: Fit, small: Sample) -> Mask:
-    """Which components (k,) lie on the floor in more directions than the data, or hold no row."""
+    """Which components (k,) lie on the floor in more directions than the data, or hold no row.
+
+    Not those whose covariances are held, as the user wants them so.
+    """
     rows = fit.counts / fit.counts.sum() * small.problem.source.n
-    return np.asarray((on_floor(fit.mixture, small.problem.guard) > small.flat) | (rows < 1e-6))
+    bad = (on_floor(fit.mixture, small.problem.guard) > small.flat) | (rows < 1e-6)
+    held = small.problem.held
+    return np.asarray(bad if held is None else bad & ~held.covariances)
 
 
 def entrants(small: Sample, k: int, rng: np.random.Generator, fields: int = 1) -> Iterator[Entrant]:
     """Starts by name, each a partition of the sample."""
     if k == 1:
         yield "mean", np.zeros(len(small.weights), dtype=np.intp)
+        return
+    if small.problem.held is not None:
+        for _ in range(fields * len(_FIELD)):
+            yield "around what is held", _about_held(small, small.problem.held, k, rng)
         return
     if small.told is not None:
         places = seeds.labelled(small.spaces[0], small.weights, small.told, rng)
@@ -231,6 +241,20 @@ def entrants(small: Sample, k: int, rng: np.random.Generator, fields: int = 1) -
                 continue
             places = seeder(small.spaces[space], small.weights, k, rng)
             yield name, canonical(partitioned(small, places, space), small)
+
+
+def _about_held(small: Sample, held: Held, k: int, rng: np.random.Generator) -> Indices:
+    """A partition by Lloyd's steps in which held means stay and the other seeds move.
+
+    The components are not alike, so the numbers of the clusters are theirs.
+    """
+    rows, weights = small.spaces[0], small.weights
+    known = np.full((k, rows.shape[1]), np.nan)
+    if small.told is not None:
+        known = seeds.named(rows, weights, small.told)
+    location = small.problem.frame.read(held.values.location)
+    known = np.where(held.means[:, None], location, known)
+    return seeds.settled(rows, weights, seeds.around(rows, weights, known, rng), ~held.means, LLOYD)
 
 
 def canonical(labels: Indices, small: Sample) -> Indices:
