@@ -9,7 +9,6 @@ import numpy as np
 
 from mixtura._types import Array, Rows
 
-
 _NEAR = 16.0
 """Units of the frame, a deviation being one or two, up to which a pivot may be zero instead."""
 

@@ -43,7 +43,7 @@ class Held:
         moved = data.about(np.where(which, frame.read(self.values.location), data.pivot))
         return replace(moved, first=np.where(which, 0.0, moved.first))
 
-    def kept(self, found: Mixture, family: Family) -> Mixture:
+    def into(self, found: Mixture, family: Family) -> Mixture:
         """A mixture of the family with everything that is held in its place.
 
         Free weights share what held ones leave in proportion, which maximises ``Σ n_k log π_k``

@@ -56,7 +56,7 @@ def maximization(
         structure=family.maximize(posterior, guard, mixture.structure),
         noise=_noise(data, mixture),
     )
-    return found if held is None else held.kept(found, family)
+    return found if held is None else held.into(found, family)
 
 
 def _noise(data: Statistics, mixture: Mixture) -> Noise | None:

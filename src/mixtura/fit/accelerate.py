@@ -114,7 +114,7 @@ def _landed(problem: Problem, target: Statistics | Coordinates, last: Mixture) -
     """The mixture of extrapolated statistics or parameters, None where there is none."""
     if isinstance(target, Coordinates):
         landed = target.mixture(last, problem.guard.floor)
-        return None if landed is None else problem.kept(landed)
+        return None if landed is None else problem.with_held(landed)
     return problem.maximized(target, last) if _in_cone(target) else None
 
 

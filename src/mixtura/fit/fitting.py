@@ -175,7 +175,7 @@ def _reseeded(small: Sample, fit: Fit, bad: Array) -> Mixture:
     moved = mixture.changed(
         weights=weights / weights.sum(), location=location, structure=start.structure
     )
-    return problem.kept(moved)
+    return problem.with_held(moved)
 
 
 def _second_opinion(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 
 from mixtura._errors import InputError, InputTypeError
 from mixtura._types import Array, Mask
-from mixtura.covariance import LAYOUTS, Factor, Family
+from mixtura.covariance import LAYOUTS, Covariances, Factor, Family
 from mixtura.fit.given import Start, inverted
 from mixtura.frame import Frame
 from mixtura.held import Held
@@ -88,18 +87,16 @@ class Fixed:
         which = self.how[name] if isinstance(self.how, Mapping) else True
         if which is True:
             return np.ones(k, dtype=bool)
-        listed = [which] if isinstance(which, Integral) else which
-        if not hasattr(listed, "__iter__") or isinstance(listed, str):
-            raise InputTypeError(f"fixed[{name!r}]={which!r}: use True or numbers of components")
+        listed = list(which) if np.iterable(which) else [which]
         mask = np.zeros(k, dtype=bool)
         for one in listed:
-            if not isinstance(one, Integral) or isinstance(one, bool):
-                raise InputTypeError(f"fixed[{name!r}]={which!r}: use numbers of components")
+            if not isinstance(one, (int, np.integer)) or isinstance(one, bool):
+                raise InputTypeError(f"fixed[{name!r}]={which!r}: use True or component numbers")
             if not 0 <= one < k:
                 raise InputError(
                     f"fixed[{name!r}]={which!r}: the {k} components are numbered 0 to {k - 1}"
                 )
-            mask[int(one)] = True
+            mask[one] = True
         return mask
 
 
@@ -154,6 +151,7 @@ def _stated(start: Start, rule: Family, masks: Mapping[str, Mask], d: int) -> Mi
     k = len(masks["means"])
     weights = _read(start.weights, masks["weights"], "weights", (k,), np.ones(()))
     means = _read(start.means, masks["means"], "means", (k, d), np.zeros(d))
+    structure: Covariances
     if isinstance(rule, Factor):
         structure = rule.from_array(np.ones((k, d, 1 + rule.rank)), k, d)
     else:
@@ -178,18 +176,16 @@ def _read(values: Any, mask: Mask, name: str, shape: tuple[int, ...], other: Arr
     array = np.array(values, dtype=np.float64)
     if array.shape != shape:
         raise InputError(f"{where} has shape {array.shape}; {shape} is needed")
-    if mask.all():
-        known = np.full(1, np.isfinite(array).all())
-        mask, open_ = mask[:1], np.zeros(1, dtype=bool)
+    if mask.all():  # which may be one matrix for all components
+        held, rest = array, np.zeros(1)
     else:
-        flat = array.reshape(len(mask), -1)
-        known, open_ = np.isfinite(flat).all(axis=1), np.isnan(flat).all(axis=1)
-    if not known[mask].all():
+        held, rest = array[mask], array[~mask]
+        array[~mask] = other
+    if not np.isfinite(held).all():
         raise InputError(f"{where} holds NaN or infinite numbers for {name} that fixed holds")
-    if not known.all() and not open_[~mask].all():
+    if not np.isfinite(rest).all() and not np.isnan(rest).all():
         raise InputError(
             f"{where} states some components that are not held and leaves others open: state "
-            f"all, or those held alone, with NaN for the others"
+            "all, or those held alone, with NaN for the others"
         )
-    which = np.reshape(mask, (-1, *[1] * (len(shape) - 1)))
-    return np.where(which, array, other)
+    return array

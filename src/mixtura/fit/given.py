@@ -156,7 +156,7 @@ def _overridden(problem: Problem, start: Mixture, given: Start) -> Mixture:
                 "labels or responsibilities as init_params"
             )
         shape = inverted(given.precisions, problem.family, k, d).scaled(problem.frame.scale)
-    return problem.kept(start.changed(weights=weights, location=location, structure=shape))
+    return problem.with_held(start.changed(weights=weights, location=location, structure=shape))
 
 
 def inverted(precisions: Any, family: Family, k: int, d: int) -> Covariances:

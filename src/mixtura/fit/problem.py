@@ -126,9 +126,9 @@ class Problem:
         )
         return found if found.law.settled else freed(found, self.source, self.assign, self.cut)
 
-    def kept(self, mixture: Mixture) -> Mixture:
+    def with_held(self, mixture: Mixture) -> Mixture:
         """The mixture with what is held in its place, wherever it comes from."""
-        return mixture if self.held is None else self.held.kept(mixture, self.family)
+        return mixture if self.held is None else self.held.into(mixture, self.family)
 
     @cached_property
     def volume(self) -> float:

@@ -172,7 +172,7 @@ def from_shares(problem: Problem, block: Block, shares: Array) -> Mixture:
     """The M-step of given responsibilities (n, k): a start inside its family by construction."""
     if isinstance(problem.family, Factor):
         told = _told(shares, block.plausibility)
-        return problem.kept(principal_start(problem, problem.family, block, told))
+        return problem.with_held(principal_start(problem, problem.family, block, told))
     flat = problem.isotropic(np.zeros((shares.shape[1], problem.source.d)))
     if block.complete and block.plausibility is None:
         frame, moments = problem.frame, problem.family.moments
