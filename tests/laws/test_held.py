@@ -11,11 +11,12 @@ from scipy.stats import multivariate_normal
 from sklearn.base import clone
 
 from mixtura import GaussianMixture, bootstrap, standard_errors, summary
-from mixtura._errors import InputError, InputTypeError
+from mixtura._errors import DegenerateWarning, InputError, InputTypeError
 from mixtura.covariance import FAMILIES as RULES
 from mixtura.covariance import structure
 from mixtura.fit.em import Stop, run
 from mixtura.fit.fixed import SEPARATE
+from mixtura.fit.outliers import Outliers
 from mixtura.fit.problem import holding, state, with_prior
 from mixtura.held import Held
 from oracle import FAMILIES
@@ -69,7 +70,7 @@ def test_a_climb_keeps_what_is_held_and_ends_at_the_best_of_the_rest(family, mod
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_all_covariances_can_be_held_in_every_family(family):
+def test_all_covariances_can_be_held_in_every_family(family, kernel):
     case = make(family, "all", seed=8, n=120, spread=3.0)
     problem = held_problem(case, NONE, NONE, ALL)
     fit = run(problem, problem.adopted(case.mixture), Stop(1e-12, 3000))
@@ -81,6 +82,32 @@ def test_all_covariances_can_be_held_in_every_family(family):
         problem.at(perturbed(fit.mixture, problem.held, family, rng)).value < fit.value
         for _ in range(20)
     )
+
+
+@pytest.mark.parametrize("family", ["full", "tied", "VEE", "diag"])
+def test_heavy_tails_end_at_the_best_of_the_rest(family):
+    """Where a covariance is held, Student's t has no scale to spare for a faster step."""
+    case = make(family, "gaps", seed=9, n=200, spread=3.0)
+    one = THIRD if family in SEPARATE else ALL
+    problem = replace(held_problem(case, NONE, FIRST, one), outliers=Outliers(dof=4.0))
+    start = problem.outliers.fitted_out(problem.adopted(case.mixture))
+    fit = run(problem, start, Stop(1e-13, 5000))
+    assert np.diff(fit.trace).min() >= -1e-12 * max(1.0, abs(fit.trace[-1]))
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        assert problem.at(perturbed(fit.mixture, problem.held, family, rng)).value < fit.value
+
+
+@pytest.mark.parametrize("family", ["factor:2", "ppca:1", "factor-common:1"])
+def test_low_rank_leaps_move_nothing_that_is_held(family):
+    X = np.random.default_rng(0).normal(size=(300, 8)) @ np.triu(np.ones((8, 8)))
+    X[150:] += 4.0
+    given = {"means_init": np.array([[1 / 3] * 8, [4.1] * 8]), "weights_init": [0.43, 0.57]}
+    fixed = {"means": [0], "weights": True}
+    model = GaussianMixture(2, covariance_type=family, fixed=fixed, **given).fit(X)
+    np.testing.assert_array_equal(model.means_[0], given["means_init"][0])
+    assert model.weights_.tolist() == [0.43, 0.57]
+    assert np.diff(model.trace_).min() >= -1e-12 and model.n_iter_ > 5
 
 
 # ---- against a general optimiser
@@ -175,9 +202,11 @@ def test_standard_errors_with_weights_and_a_covariance_held():
     # At the same optimum, fewer parameters are known the better.
     np.testing.assert_allclose(held.means_, full.means_, atol=1e-4)
     assert (errors.means < free.means).all() and (errors.means > 0.5 * free.means).all()
+    everything = {"fixed": ("weights", "means", "covariances"), "warm_start": True}
+    same = GaussianMixture.from_mixture(full.mixture_, **everything).fit(X)
+    np.testing.assert_array_equal(same.covariances_, full.covariances_)
     with pytest.raises(InputError, match="everything is held"):
-        everything = {"fixed": ("weights", "means", "covariances"), "warm_start": True}
-        standard_errors(GaussianMixture.from_mixture(full.mixture_, **everything).fit(X), X)
+        standard_errors(same, X)
 
 
 # ---- through the estimator
@@ -300,6 +329,13 @@ def test_refits_hold_it_too():
         assert (found.means[:, [0, 2]].std(axis=0) > 0).all()
 
 
+def test_refits_do_not_exchange_components_that_look_alike():
+    X = np.random.default_rng(0).normal(size=(80, 1))
+    model = GaussianMixture(2, fixed={"means": [0]}, means_init=[[0.0], [0.3]]).fit(X)
+    found = bootstrap(model, X, 30, random_state=0)
+    assert (found.means[:, 0] == 0.0).all()
+
+
 def test_a_last_fit_is_held_by_warm_start():
     X = scene()
     model = GaussianMixture(3, covariance_type="VEE", random_state=0, warm_start=True).fit(X)
@@ -321,9 +357,23 @@ def test_a_collapsed_component_is_seeded_again_and_the_held_one_stays():
     """Component 0 begins on a few equal rows, where its likelihood has no bound."""
     X = np.concatenate([scene(), np.full((5, 2), 30.0)])
     start = [[30.0, 30.0], [0.3, -0.7], [2.0, 1.5]]
-    with pytest.warns(UserWarning):
-        model = GaussianMixture(3, fixed={"means": [1]}, means_init=start).fit(X)
-    assert model.means_[1].tolist() == [0.3, -0.7]
+    fixed = {"means": [1], "weights": [1]}
+    options = {"fixed": fixed, "means_init": start, "weights_init": [0.1, 0.6, 0.3]}
+    with pytest.warns(DegenerateWarning, match="re-seeded"):
+        model = GaussianMixture(3, **options).fit(X)
+    assert model.means_[1].tolist() == [0.3, -0.7] and model.weights_[1] == 0.6
+
+
+def test_a_held_component_may_be_as_thin_and_as_empty_as_it_likes():
+    given = {
+        "means_init": [[90.0, 90.0], [0.0, 0.0]],
+        "precisions_init": [np.diag([1e14, 1e14]), np.full((2, 2), np.nan)],
+        "weights_init": [0.1, np.nan],
+    }
+    fixed = {"means": [0], "covariances": [0], "weights": [0]}
+    model = GaussianMixture(2, fixed=fixed, **given).fit(scene())  # warnings are errors
+    assert model.means_[0].tolist() == [90.0, 90.0] and model.weights_[0] == 0.1
+    np.testing.assert_allclose(model.means_[1], scene().mean(axis=0))
 
 
 # ---- what cannot be held

@@ -242,7 +242,8 @@ def _notes(fit: Fit, bad: Mask, small: Sample) -> list[Note]:
             "onto a point or a line: use fewer components, a simpler covariance family, "
             "reg_covar or a prior"
         )
-    for index in np.flatnonzero((rows < 1.5) & ~bad)[:3]:
+    alone = (rows < 1.5) & ~bad & small.problem.estimated(k)
+    for index in np.flatnonzero(alone)[:3]:
         texts.append(
             f"component {index} explains a single row, perhaps an outlier: look at it, "
             "or use fewer components"

@@ -9,7 +9,7 @@ import numpy as np
 
 from mixtura import kernels
 from mixtura._errors import InputError
-from mixtura._types import Array
+from mixtura._types import Array, Mask
 from mixtura.block import Block
 from mixtura.covariance import FAMILIES, RATIO, Factor, Family, Guard
 from mixtura.expectation import LOSS_SINGLE, Assign, cancellation, expectation, ranked, soft
@@ -129,6 +129,10 @@ class Problem:
     def with_held(self, mixture: Mixture) -> Mixture:
         """The mixture with what is held in its place, wherever it comes from."""
         return mixture if self.held is None else self.held.into(mixture, self.family)
+
+    def estimated(self, k: int) -> Mask:
+        """Whose covariances (k,) are estimated, and can be so badly."""
+        return np.ones(k, dtype=bool) if self.held is None else ~self.held.covariances
 
     @cached_property
     def volume(self) -> float:

@@ -215,8 +215,7 @@ def collapsed(fit: Fit, small: Sample) -> Mask:
     """
     rows = fit.counts / fit.counts.sum() * small.problem.source.n
     bad = (on_floor(fit.mixture, small.problem.guard) > small.flat) | (rows < 1e-6)
-    held = small.problem.held
-    return np.asarray(bad if held is None else bad & ~held.covariances)
+    return np.asarray(bad & small.problem.estimated(len(rows)))
 
 
 def entrants(small: Sample, k: int, rng: np.random.Generator, fields: int = 1) -> Iterator[Entrant]:

@@ -190,8 +190,7 @@ def _responsibilities(problem: Problem, mixture: Mixture) -> Fact:
 
 
 def _sizes(problem: Problem, mixture: Mixture, counts: Array) -> list[Fact]:
-    held = problem.held
-    counts = counts if held is None else np.where(held.covariances, np.inf, counts)
+    counts = np.where(problem.estimated(len(counts)), counts, np.inf)
     if not np.isfinite(counts).any():
         return []
     structure = mixture.structure
