@@ -243,7 +243,7 @@ def holding(problem: Problem, held: Held | None) -> Problem:
     """The problem with some parameters held, in a frame that gives held means back exactly."""
     if held is None:
         return problem
-    return replace(problem, held=held, frame=problem.frame.coarse())
+    return replace(problem, held=held, frame=problem.frame.coarse(problem.summary.deviation))
 
 
 def with_prior(problem: Problem, prior: object, k: int) -> Problem:
@@ -272,7 +272,7 @@ def with_outliers(problem: Problem, outliers: Outliers) -> Problem:
     middle, deviation = bulk(problem.source, problem.summary.deviation)
     one_scale = problem.family.one_scale or problem.guard.ratio is not None
     frame = Frame(middle, _scales(deviation, one_scale))
-    frame = frame if problem.held is None else frame.coarse()
+    frame = frame if problem.held is None else frame.coarse(deviation)
     return replace(
         problem,
         frame=frame,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mixtura import kernels
-from mixtura._types import Array, Indices, Mask
+from mixtura._types import Array
 
 
 def plus_plus(rows: Array, weights: Array, k: int, rng: np.random.Generator) -> Array:
@@ -48,29 +48,22 @@ def named(rows: Array, weights: Array, told: Array) -> Array:
     return np.asarray(sure.T @ rows / np.where(mass > 0, mass, np.nan)[:, None])
 
 
-def around(rows: Array, weights: Array, known: Array, rng: np.random.Generator) -> Array:
-    """Seeds (k, d) of which some are known, the others NaN: drawn as by k-means++, in any order."""
+def around(
+    rows: Array, weights: Array, known: Array, rng: np.random.Generator, *, spread: bool
+) -> Array:
+    """Seeds (k, d) of which some are known, the others NaN: rows drawn in any order.
+
+    By weight; or `spread` out, by weighted squared distance from the nearest, as in k-means++.
+    """
     places, free = known.copy(), np.isnan(known[:, 0])
     nearest = np.full(len(rows), np.inf)
     for one in known[~free]:
         nearest = np.minimum(nearest, _distances(rows, one))
     for index in rng.permutation(np.flatnonzero(free)):
-        chances = np.where(np.isfinite(nearest), nearest, 1.0)
+        chances = np.where(spread & np.isfinite(nearest), nearest, 1.0)
         places[index] = rows[_pick(weights * chances, rng.random())]
         nearest = np.minimum(nearest, _distances(rows, places[index]))
     return places
-
-
-def settled(rows: Array, weights: Array, places: Array, free: Mask, rounds: int) -> Indices:
-    """Labels (m,) after Lloyd's steps from seeds (k, d) of which only the free ones move."""
-    places = places.copy()
-    for step in range(rounds + 1):
-        labels = np.argmin((places**2).sum(axis=1) - 2.0 * rows @ places.T, axis=1)
-        for index in np.flatnonzero(free) if step < rounds else ():
-            share = weights * (labels == index)
-            if share.sum() > 0:
-                places[index] = share @ rows / share.sum()
-    return np.asarray(labels)
 
 
 def _pick(chances: Array, draw: float) -> int:

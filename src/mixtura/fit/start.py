@@ -15,11 +15,14 @@ from mixtura.fit import seeds
 from mixtura.fit.em import Fit, Stop, race, race_from_labels, run
 from mixtura.fit.hierarchical import agglomerated
 from mixtura.fit.principal import EXACT
-from mixtura.fit.sample import LLOYD, Sample, from_labels, named, on_floor, partitioned
+from mixtura.fit.sample import Sample, from_labels, named, on_floor, partitioned
 from mixtura.fit.subspaces import MOST, by_angle
 from mixtura.held import Held
 from mixtura.kernels.layout import FACTOR, FULL
 from mixtura.mixture import Mixture
+
+_NARROW = (0.25, 0.5)
+"""Deviations, of one or two of the columns', of components sought within those that are held."""
 
 Seeder = Callable[[Array, Array, int, np.random.Generator], Array]
 """Rows (m, d), weights (m,), k -> k seeds (k, d)."""
@@ -224,8 +227,7 @@ def entrants(small: Sample, k: int, rng: np.random.Generator, fields: int = 1) -
         yield "mean", np.zeros(len(small.weights), dtype=np.intp)
         return
     if small.problem.held is not None:
-        for _ in range(fields * len(_FIELD)):
-            yield "around what is held", _about_held(small, small.problem.held, k, rng)
+        yield from _beside(small, small.problem.held, fields * len(_FIELD), rng)
         return
     if small.told is not None:
         places = seeds.labelled(small.spaces[0], small.weights, small.told, rng)
@@ -242,18 +244,25 @@ def entrants(small: Sample, k: int, rng: np.random.Generator, fields: int = 1) -
             yield name, canonical(partitioned(small, places, space), small)
 
 
-def _about_held(small: Sample, held: Held, k: int, rng: np.random.Generator) -> Indices:
-    """A partition by Lloyd's steps in which held means stay and the other seeds move.
+def _beside(small: Sample, held: Held, most: int, rng: np.random.Generator) -> Iterator[Entrant]:
+    """Partitions beside what is held; their clusters are numbered as the components.
 
-    The components are not alike, so the numbers of the clusters are theirs.
+    Rows go to the likeliest of what is held and of narrow components on seeds, drawn at random or
+    as by k-means++ in turn: what is sought may lie within a broad component that is held.
     """
-    rows, weights = small.spaces[0], small.weights
-    known = np.full((k, rows.shape[1]), np.nan)
+    rows, weights, problem = small.spaces[0], small.weights, small.problem
+    known = np.full(held.values.location.shape, np.nan)
     if small.told is not None:
         known = seeds.named(rows, weights, small.told)
-    location = small.problem.frame.read(held.values.location)
-    known = np.where(held.means[:, None], location, known)
-    return seeds.settled(rows, weights, seeds.around(rows, weights, known, rng), ~held.means, LLOYD)
+    known = np.where(held.means[:, None], problem.frame.read(held.values.location), known)
+    for index in range(most):
+        spread = index % 2 == 1
+        places = seeds.around(rows, weights, known, rng, spread=spread)
+        seeded = problem.isotropic(places)
+        width = np.full(rows.shape[1], rng.choice(_NARROW))
+        narrow = seeded.changed(structure=seeded.structure.scaled(width))
+        name = "k-means++" if spread else "random rows"
+        yield f"{name} beside what is held", partition(problem.with_held(narrow), small)
 
 
 def canonical(labels: Indices, small: Sample) -> Indices:
