@@ -258,7 +258,7 @@ def scene(offset=0.0):
         {"noise": True},
         {"trim": 0.05},
         {"assignment": "hard"},
-        {"prior": "fraley-raftery", "reg_covar": 1e-3},
+        {"prior": "fraley-raftery"},
         {"distribution": "t", "prior": "fraley-raftery", "trim": 0.02},
     ],
 )
