@@ -88,13 +88,16 @@ def test_the_guard_bounds_eigenvalues_and_leaves_the_rest(seed, floor):
     thin = (q * values) @ q.T
     sound = (q * np.array([0.3, 0.5, 1.0, 2.0])) @ q.T
     matrices = np.stack([(thin + thin.T) / 2, (sound + sound.T) / 2])
-    guarded = Guard(np.zeros(4), floor).matrices(matrices, np.ones(2))
+    guarded, lower = Guard(np.zeros(4), floor).matrices(matrices, np.ones(2))
+    assert lower is None
     low = np.linalg.eigvalsh(guarded)[:, 0]
     # An eigenvalue of a matrix of size 2 is known to 2u; the guard keeps that distance too.
     assert (low >= floor - 1e-14).all() and (low > 0).all()
     np.linalg.cholesky(guarded)
     np.testing.assert_allclose(guarded[1], matrices[1], atol=1e-14)
     np.testing.assert_allclose(np.linalg.eigvalsh(guarded)[0, 2:], [0.5, 2.0], rtol=1e-10)
+    untouched, lower = Guard(np.zeros(4)).matrices(matrices[1:], np.ones(1))
+    np.testing.assert_allclose(lower @ lower.swapaxes(1, 2), untouched, atol=1e-15)
     assert (
         Guard(np.zeros(3), floor).variances(np.array([[0.0, -1.0, 5.0]]), np.ones(1)) >= floor
     ).all()
@@ -103,6 +106,6 @@ def test_the_guard_bounds_eigenvalues_and_leaves_the_rest(seed, floor):
 def test_a_ridge_is_added_to_the_diagonal():
     guard = Guard(np.array([0.5, 2.0]))
     np.testing.assert_array_equal(
-        guard.matrices(np.eye(2)[None], np.ones(1))[0], np.diag([1.5, 3.0])
+        guard.matrices(np.eye(2)[None], np.ones(1))[0][0], np.diag([1.5, 3.0])
     )
     np.testing.assert_array_equal(guard.variances(np.ones((1, 2)), np.ones(1)), [[1.5, 3.0]])

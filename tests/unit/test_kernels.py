@@ -166,13 +166,6 @@ def test_compiled_centred(
     np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
-def test_whitener_need_not_be_triangular(compiled: ModuleType) -> None:
-    p = problem(100, 30, 3)
-    p["factors"][FULL] = np.random.default_rng(1).normal(size=(3, 30, 30))
-    given = accurate(p, FULL)
-    assert_same(compiled.accumulate_centred(*given), plain.accumulate_centred(*given), 1e-12)
-
-
 def layouts(rows: np.ndarray) -> dict[str, np.ndarray]:
     wide = np.zeros((len(rows), 2 * rows.shape[1] + 1), rows.dtype)
     wide[:, 1::2] = rows

@@ -295,7 +295,7 @@ def test_selection_marks_the_best_and_empties_what_cannot_be_chosen():
     assert "full, 2" in words and "5.0 behind" in words
     assert "1 degenerate model" in words and "1 model failed" in words
     hollow = [c for c in display.ax_.collections if not c.get_facecolor().size]
-    assert sum(len(c.get_offsets()) for c in hollow) == 5  # two unsound, and what marks the best
+    assert sum(len(c.get_offsets()) for c in hollow) == 3  # two unsound, and the ring of the best
     low, high = display.ax_.get_ylim()
     assert low < 90 and high > 130
     assert all(low < y < high for c in hollow for _, y in c.get_offsets())

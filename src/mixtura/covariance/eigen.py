@@ -69,9 +69,12 @@ class Parsimonious:
             axes=None if before is None else common_axes(before),
             volumes=None if before is None else np.exp(before.log_det / before.d),
         )
-        if covariances.ndim == 3:  # volumes in common can stretch a thin one beyond all digits
-            covariances = guard.definite(covariances)
-        return self._structure(covariances, axes)
+        if covariances.ndim == 2:
+            return DiagonalCovariances(covariances, self.name)
+        # Volumes in common can stretch a thin one beyond all digits.
+        covariances, lower = guard.definite(covariances)
+        known = axes is not None and not _round(covariances)
+        return FullCovariances(covariances, self.name, axes if known else None, lower)
 
     def from_array(self, array: Array, k: int, d: int) -> FullCovariances | DiagonalCovariances:
         if self.moments.shape == layout.DIAGONAL:
@@ -90,14 +93,6 @@ class Parsimonious:
         condition = float((values.max(axis=1) / values.min(axis=1)).max())
         tolerance = min(max(1e-6, 1e-13 * condition), 0.1)
         return bool((np.abs(nearest - array) <= tolerance * size).all())
-
-    def _structure(
-        self, covariances: Array, axes: Array | None
-    ) -> FullCovariances | DiagonalCovariances:
-        if covariances.ndim == 2:
-            return DiagonalCovariances(covariances, self.name)
-        known = axes is not None and not _round(covariances)
-        return FullCovariances(covariances, self.name, axes if known else None)
 
 
 def common_axes(structure: Covariances) -> Array | None:

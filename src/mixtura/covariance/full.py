@@ -29,11 +29,14 @@ class FullCovariances:
     axes : (d, d) or None
         Eigenvectors common to all components, in columns, where the family has them and they are
         known; None also where all matrices are round, so that any would do.
+    lower : (k, d, d) or None
+        Their Cholesky factors where they are known.
     """
 
     covariances: Array
     name: str = "full"
     axes: Array | None = None
+    lower: Array | None = None
 
     shape = FULL
     shared = False
@@ -49,7 +52,7 @@ class FullCovariances:
     @cached_property
     def cholesky(self) -> Array:
         """(k, d, d) lower factors L with Σ = L Lᵀ."""
-        return np.linalg.cholesky(self.covariances)
+        return np.linalg.cholesky(self.covariances) if self.lower is None else self.lower
 
     @cached_property
     def log_det(self) -> Array:
@@ -62,6 +65,8 @@ class FullCovariances:
 
     @cached_property
     def precisions(self) -> Array:
+        if self.d > _NARROW:
+            return inverses(self.cholesky)
         return np.asarray(self.factors @ self.factors.swapaxes(1, 2))
 
     @property
@@ -114,16 +119,32 @@ class Full:
     def maximize(
         self, data: Statistics, guard: Guard, before: Covariances | None = None
     ) -> FullCovariances:
-        return FullCovariances(guard.matrices(data.scatter() / data.divisor(), data.dof))
+        bounded, lower = guard.matrices(data.scatter() / data.divisor(), data.dof)
+        return FullCovariances(bounded, lower=lower)
 
     def from_array(self, array: Array, k: int, d: int) -> FullCovariances:
         return FullCovariances(array.reshape(k, d, d))
 
 
 def inverse_transposes(lower: Array) -> Array:
-    """L⁻ᵀ of each of the (k, d, d) lower-triangular matrices, zero elsewhere."""
+    """L⁻ᵀ of each of the (k, d, d) lower-triangular matrices, zero elsewhere.
+
+    A view of the L⁻¹, which lie row by row, as the compiled kernels read them.
+    """
     out = np.empty_like(lower)
     for index, factor in enumerate(lower):
-        inverse, _ = lapack.dtrtri(factor, lower=1)
-        out[index] = inverse.T
+        out[index], _ = lapack.dtrtri(factor, lower=1)
+    return out.swapaxes(1, 2)
+
+
+def inverses(lower: Array) -> Array:
+    """(L Lᵀ)⁻¹ of each of the (k, d, d) lower-triangular matrices."""
+    out = np.empty_like(lower)
+    for index, factor in enumerate(lower):
+        upper, _ = lapack.dpotri(factor.T)
+        out[index] = np.triu(upper) + np.triu(upper, 1).T
     return out
+
+
+_NARROW = 128
+"""Features up to which a product of factors takes less time than two passes to mirror a half."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mixtura._types import Array, Mask
+from mixtura._types import Array
 from mixtura.kernels.plain_forms import Bounds, truncated
 
 FLOOR = 1e-12
@@ -50,28 +50,43 @@ class Guard:
         """(m, d, d) covariances, or (m, d) variances, with the ridge."""
         if covariances.ndim == 2:
             return np.asarray(covariances + self.ridge)
+        if not self.ridge.any():
+            return covariances
         d = covariances.shape[1]
         ridged = covariances + 0.0
         ridged[:, np.arange(d), np.arange(d)] += self.ridge
         return np.asarray(ridged)
 
-    def matrices(self, covariances: Array, dof: Array) -> Array:
-        """Bounded (m, d, d) covariances; their weights (m,) matter where the ratio is bound."""
+    def matrices(self, covariances: Array, dof: Array) -> tuple[Array, Array | None]:
+        """Bounded (m, d, d) covariances; their weights (m,) matter where the ratio is bound.
+
+        With them their Cholesky factors, where these are known.
+        """
         bounded = self.ridged(covariances)
         if self.ratio is not None:
             values, vectors = np.linalg.eigh(bounded)
             values = truncated(values, dof, self.bounds)
             bounded = (vectors * values[:, None, :]) @ vectors.swapaxes(1, 2)
-            return np.asarray((bounded + bounded.swapaxes(1, 2)) / 2)
+            return np.asarray((bounded + bounded.swapaxes(1, 2)) / 2), None
         return self.definite(bounded)
 
-    def definite(self, covariances: Array) -> Array:
-        """(m, d, d) covariances whose eigenvalues keep off the floor and above rounding."""
-        needy = np.flatnonzero(self.needy(covariances))
-        if len(needy):
-            covariances = np.array(covariances)
-            covariances[needy] = [self._lifted(one) for one in covariances[needy]]
-        return covariances
+    def definite(self, covariances: Array) -> tuple[Array, Array | None]:
+        """(m, d, d) covariances whose eigenvalues keep off the floor and above rounding.
+
+        With them their Cholesky factors, where these are known.
+        """
+        lower: Array | None = None
+        try:
+            lower = np.linalg.cholesky(covariances)
+            thin = (lower.diagonal(axis1=1, axis2=2) ** 2).min(axis=1) < 4.0 * self.floor
+        except np.linalg.LinAlgError:
+            thin = np.array([self._fails(one) for one in covariances])
+        needy = np.flatnonzero(thin)
+        if not len(needy):
+            return covariances, lower
+        covariances = np.array(covariances)
+        covariances[needy] = [self._lifted(one) for one in covariances[needy]]
+        return covariances, None
 
     def variances(self, variances: Array, dof: Array) -> Array:
         """Bounded (m, d) variances."""
@@ -81,14 +96,6 @@ class Guard:
         """Bounded variances (m,), one for all columns."""
         ridge = self.ridge.mean() if len(self.ridge) else 0.0
         return truncated((variances + ridge)[:, None], dof, self.bounds)[:, 0]
-
-    def needy(self, covariances: Array) -> Mask:
-        """Which of the (m, d, d) matrices have an eigenvalue near or below the floor."""
-        try:
-            pivots = np.linalg.cholesky(covariances).diagonal(axis1=1, axis2=2)
-            return np.asarray((pivots**2).min(axis=1) < 4.0 * self.floor)
-        except np.linalg.LinAlgError:
-            return np.array([self._fails(one) for one in covariances])
 
     def _fails(self, covariance: Array) -> bool:
         try:

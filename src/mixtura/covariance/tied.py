@@ -25,10 +25,13 @@ class TiedCovariances:
     ----------
     covariance : (d, d)
     count : int
+    lower : (d, d) or None
+        Its Cholesky factor where it is known.
     """
 
     covariance: Array
     count: int
+    lower: Array | None = None
 
     shape = FULL
     shared = True
@@ -45,7 +48,7 @@ class TiedCovariances:
     @cached_property
     def cholesky(self) -> Array:
         """(d, d) lower factor L with Σ = L Lᵀ."""
-        return np.linalg.cholesky(self.covariance)
+        return np.linalg.cholesky(self.covariance) if self.lower is None else self.lower
 
     @cached_property
     def log_det(self) -> Array:
@@ -104,8 +107,8 @@ class Tied:
     def maximize(
         self, data: Statistics, guard: Guard, before: Covariances | None = None
     ) -> TiedCovariances:
-        pooled = guard.matrices(data.scatter() / data.divisor(), np.ones(1))
-        return TiedCovariances(pooled[0], len(data.counts))
+        pooled, lower = guard.matrices(data.scatter() / data.divisor(), np.ones(1))
+        return TiedCovariances(pooled[0], len(data.counts), None if lower is None else lower[0])
 
     def from_array(self, array: Array, k: int, d: int) -> TiedCovariances:
         return TiedCovariances(array.reshape(d, d), k)

@@ -135,13 +135,18 @@ def hierarchical(
 
 
 def tree(rows: Array, weights: Array, model: str, ridge: float = RIDGE) -> tuple[Indices, Array]:
-    """Merges and costs for rows (m, d) as they are."""
+    """Merges and costs for rows (m, d) as they are.
+
+    The ridge is what a row of mean weight does not tell: only the ratios of weights matter.
+    """
     kernels.prepare(len(rows) ** 2 * (2e-5 * len(rows) / 300 if model == "EEE" else 1e-6))
     total = float(weights.sum())
     centred = rows - weights @ rows / total
     unit = float(np.mean(weights @ centred**2 / total))
-    bound = ridge * (unit if unit > 0 else 1.0) * (total if model == "EEE" else 1.0)
-    return kernels.active().agglomerate(centred, weights, bound, MODELS[model])
+    size = total / len(rows)
+    bound = ridge * (unit if unit > 0 else 1.0) * (len(rows) if model == "EEE" else 1.0)
+    merges, costs = kernels.active().agglomerate(centred, weights / size, bound, MODELS[model])
+    return merges, costs * size
 
 
 def agglomerated(
@@ -156,7 +161,7 @@ def agglomerated(
         return np.arange(m)
     size = min(m, max(most, 4 * k))
     some = np.sort(rng.permutation(m)[:size]) if m > size else np.arange(m)
-    few, mass = np.ascontiguousarray(rows[some]), weights[some]
+    few, mass = np.ascontiguousarray(rows[some]), weights[some] * (size / weights[some].sum())
     merges, costs = tree(few, mass, "VII", 0.1)
     labels = Tree("VII", merges, costs, np.arange(size)).cut(k)
     if size == m:
@@ -169,7 +174,7 @@ def agglomerated(
 def _assigned(rows: Array, few: Array, shares: Array) -> Indices:
     """The most probable cluster of each row, by Gaussians of clusters given by shares (s, k).
 
-    Covariances are drawn to the mean variance within clusters as by d + 2 rows more.
+    Covariances are drawn to the mean variance within clusters as by d + 2 rows of weight one more.
     """
     d, counts = rows.shape[1], shares.sum(axis=0)
     means = shares.T @ few / counts[:, None]

@@ -9,7 +9,13 @@ import numpy as np
 from mixtura import kernels
 from mixtura._types import Array, Indices
 from mixtura.block import Block
-from mixtura.covariance import Covariances, Factor, FactorCovariances
+from mixtura.covariance import (
+    Covariances,
+    Factor,
+    FactorCovariances,
+    FullCovariances,
+    TiedCovariances,
+)
 from mixtura.covariance.guard import EXACT_FEATURES, Guard
 from mixtura.fit.principal import EXACT, eigen, principal_start
 from mixtura.fit.problem import Problem
@@ -116,9 +122,9 @@ def on_floor(mixture: Mixture, guard: Guard) -> Indices:
     """
     structure = mixture.structure
     limit = 4.0 * guard.floor + 1.01 * float(guard.ridge.min(initial=np.inf))
-    if structure.shape == FULL and structure.d > EXACT_FEATURES:
-        pivots = structure.factors.diagonal(axis1=1, axis2=2) ** -2.0
-        return np.asarray((pivots <= 100.0 * limit).sum(axis=1))
+    if isinstance(structure, FullCovariances | TiedCovariances) and structure.d > EXACT_FEATURES:
+        low = structure.cholesky.diagonal(axis1=-2, axis2=-1) ** 2 <= 100.0 * limit
+        return np.broadcast_to(low.sum(axis=-1), structure.k)
     if isinstance(structure, FactorCovariances):
         return structure.below(limit)
     if (_least(structure) > limit).all():

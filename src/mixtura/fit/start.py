@@ -45,8 +45,8 @@ _BUDGET = 0.01
 _MANY = 6
 """So many components call for twice the entrants: optima multiply."""
 
-_AGREED = 3
-"""So many starts at the same optimum end the tournament."""
+_AGREED, _SETTLED = 3, 2
+"""So many starts at the same optimum end the tournament; so many where the best stands still."""
 
 _HOPE = 10.0
 """So many times the gain it expects itself a climb may lie behind the best."""
@@ -161,7 +161,8 @@ def _agreed(standing: list[Finalist]) -> bool:
     """Whether enough starts have met at the best optimum so far."""
     best = max(standing, key=lambda one: one.fit.value)
     together = sum(met(best.fit, one.fit, 1e-4) for one in standing)
-    return together >= _AGREED and not best.degenerate
+    needed = _SETTLED if best.fit.converged else _AGREED
+    return together >= needed and not best.degenerate
 
 
 def better_half(standing: list[Finalist]) -> list[Finalist]:
@@ -269,8 +270,13 @@ def canonical(labels: Indices, small: Sample) -> Indices:
     """Clusters numbered as they appear, where no labels name them: equal partitions look equal."""
     if small.told is not None:
         return labels
-    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
-    return np.asarray(np.argsort(np.argsort(first, kind="stable"))[inverse])
+    absent = len(labels)
+    first = [int(np.argmax(own)) if own.any() else absent for own in _members(labels)]
+    return np.asarray(np.argsort(np.argsort(first, kind="stable"))[labels])
+
+
+def _members(labels: Indices) -> Iterator[Mask]:
+    return (labels == cluster for cluster in range(int(labels.max(initial=0)) + 1))
 
 
 def hierarchical_labels(small: Sample, k: int, rng: np.random.Generator, most: int) -> Indices:

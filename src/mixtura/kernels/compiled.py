@@ -405,12 +405,14 @@ def _centred_plan(rows: Array) -> tuple[int, int, Array]:
 def _components(
     log_weights: Array, means: Array, factors: Array, log_norms: Array, shape: int
 ) -> tuple[tuple[Array, Array, Array], Array]:
-    """Constants, means and transposed whiteners, and where the bands of the latter end."""
+    """Constants, means and transposed whiteners, and where the bands of the latter end.
+
+    Those of full covariances are lower triangles.
+    """
     k, d = means.shape
     if shape == FULL:
-        whiteners = np.ascontiguousarray(factors.swapaxes(1, 2), np.float64)
-        after = np.where(whiteners != 0, np.arange(1, d + 1), 0).max(axis=2, initial=0)
-        ends = np.maximum.reduceat(after, np.arange(0, d, BAND), axis=1)
+        whiteners = factors.swapaxes(1, 2)
+        ends = np.tile(np.minimum(np.arange(0, d, BAND) + BAND, d), (k, 1))
     else:
         whiteners = np.broadcast_to(factors.reshape(k, 1, -1), (k, 1, d))
         ends = np.zeros((k, 0), int)

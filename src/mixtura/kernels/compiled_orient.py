@@ -10,11 +10,11 @@ from numba import njit
 
 from mixtura.kernels.compiled_sweep import OPTIONS
 from mixtura.kernels.compiled_vectors import keep_apart
-from mixtura.kernels.plain_forms import GAIN, SWEEPS, TURNS
+from mixtura.kernels.plain_forms import GAIN, SWEEPS, THIN, TURNS
 
 __all__ = ["along", "axes_in_common", "composed", "diagonalize", "equal_volumes", "total"]
 
-_GAIN, _SWEEPS, _TURNS = GAIN, SWEEPS, TURNS
+_GAIN, _SWEEPS, _TURNS, _THIN = GAIN, SWEEPS, TURNS, THIN
 _JACOBI = 40  # sweeps at most; from five to ten are usual
 _NOTHING = 2.0 * float(np.finfo(float).eps)
 
@@ -110,15 +110,17 @@ def composed(values, axes, packed):  # type: ignore[no-untyped-def]
 
 @njit(**OPTIONS)
 def equal_volumes(values, dof):  # type: ignore[no-untyped-def]
-    """Give eigenvalues (k, d) the same product in every row, in place; False if one is zero."""
+    """Give eigenvalues (k, d) the same product in every row, in place; False if one may be zero."""
     keep_apart()
     k, d = values.shape
     volume, all_dof = 0.0, total(dof)
     sizes = np.empty(k)
     for c in range(k):
-        logs = 0.0
+        logs, most = 0.0, 0.0
         for j in range(d):
-            if not values[c, j] > 0.0:
+            most = max(most, values[c, j])
+        for j in range(d):
+            if not values[c, j] > _THIN * most:
                 return False
             logs += np.log(values[c, j])
         sizes[c] = np.exp(logs / d)

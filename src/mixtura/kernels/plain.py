@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mixtura.kernels.layout import DIAGONAL, FULL, LINEAR, SPHERICAL, width
+from mixtura.kernels.layout import DIAGONAL, FULL, LINEAR, SPHERICAL, triangle, width
 from mixtura.kernels.plain_forms import constrain
 from mixtura.kernels.plain_hierarchy import agglomerate
 
@@ -31,6 +31,7 @@ __all__ = [
 Array = NDArray[Any]
 
 _FEW = 1 << 15  # numbers of which a second copy costs less than a loop
+_NARROW = 32  # features above which the table of their products costs more than it spares
 _TILE_NUMBERS = 1 << 18  # float64 numbers in the largest array of a tile: 2 MiB
 
 
@@ -113,7 +114,8 @@ def accumulate_centred(
     means : (k, d)
         In frame coordinates.
     factors : (k, d, d), (k, d) or (k,)
-        Whiteners by shape: ``y = (z - mean_k) @ factors[k]``, or times it.
+        Whiteners by shape: ``y = (z - mean_k) @ factors[k]``, or times it. Matrices are upper
+        triangles, as ``L⁻ᵀ`` of a Cholesky factor L.
 
     Returns
     -------
@@ -182,11 +184,33 @@ def weighted_sums(rows: Array, pivot: Array, scale: Array, shares: Array, shape:
     >>> weighted_sums(np.array([[1.0], [3.0]]), zero, one, np.eye(2), 0).tolist()
     [[1.0, 1.0, 1.0], [9.0, 3.0, 1.0]]
     """
+    if shape == FULL and rows.shape[1] > _NARROW:
+        return _weighted_products(rows, pivot, scale, shares)
     sums, start = np.zeros((shares.shape[1], width(shape, rows.shape[1]))), 0
     for z, _ in _tiles(rows, pivot, scale, np.empty(0), sums.shape[1] + sums.shape[0]):
         sums += (features(z, shape) @ shares[start : start + len(z)]).T
         start += len(z)
     return sums
+
+
+def _weighted_products(rows: Array, pivot: Array, scale: Array, shares: Array) -> Array:
+    """`weighted_sums` with full second moments of many features, whose table would be huge.
+
+    A component is spared the rows that it has no share of.
+    """
+    d, k = rows.shape[1], shares.shape[1]
+    first, second = np.zeros((k, d + 1)), np.zeros((k, d, d))
+    start = 0
+    for z, ones in _tiles(rows, pivot, scale, np.empty(0), 2 * d):
+        part = shares[start : start + len(z)]
+        start += len(z)
+        first += part.T @ np.column_stack([z, ones])
+        for component in range(k):
+            own = np.flatnonzero(part[:, component])
+            near = z if len(own) == len(z) else z[own]
+            second[component] += (near * part[own, component, None]).T @ near
+    row, column = triangle(d)
+    return np.hstack([second[:, row, column], first])
 
 
 def spread(columns: Array, weights: Array, draws: Array) -> Array:

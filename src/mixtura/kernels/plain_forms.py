@@ -36,6 +36,10 @@ SETTLED = 1e-13
 ROUNDING = 8 * float(np.finfo(float).eps)
 """Smallest eigenvalue beside the largest, for each feature, that factors do not lose."""
 
+THIN, ROUNDED = 1e-13, 2e-15
+"""Eigenvalues of averages beside the component's largest, and beside the unit variance of framed
+data, that may be rounding alone: equal volumes would blow it up to a shape."""
+
 GAIN = 1e-13
 """Nats a row (unit of ν) below which a rotation is not worth making."""
 
@@ -160,6 +164,8 @@ def _equal_shapes(values: Array, dof: Array, bounds: Bounds, volumes: Array | No
 
 def _equal_volumes(values: Array, dof: Array, bounds: Bounds) -> Array:
     """``λ ω_k / |ω_k|^{1/d}`` with ``λ = Σ ν_k |ω_k|^{1/d} / Σ ν`` (EVI)."""
+    least = min(ROUNDED, 1e-3 * bounds.floor)
+    values = np.maximum(values, np.maximum(THIN * values.max(axis=1, keepdims=True), least))
     with np.errstate(divide="ignore", invalid="ignore"):
         size = np.exp(np.log(values).mean(axis=1, keepdims=True))
         held = values * (dof @ size / dof.sum()) / size
