@@ -136,6 +136,11 @@ def structure(array: Any, name: str, k: int, d: int, where: str = "covariances")
             _check_matrix(matrix, f"{where} of component {index}" if each else where)
     elif (values <= 0).any():
         raise InputError(f"{where} hold a variance that is not positive: {values.min()}")
+    if rule.name == "equal-spherical" and np.ptp(values) > 1e-6 * values.max():
+        raise InputError(
+            f"{where} are {values.ravel()}, and equal-spherical ones are one number: use "
+            'covariance_type="spherical"'
+        )
     if isinstance(rule, Parsimonious) and not rule.holds(values):
         raise InputError(
             f"{where} are not of the family {rule.name}: use "

@@ -31,8 +31,9 @@ def count(estimator: Any) -> int:
     """Free parameters of the fit."""
     k, d = estimator.mixture_.location.shape
     rule = rules(estimator.covariance_type_)[0]
-    task = parameters.task(estimator, MemorySource(np.empty((0, d))))
-    return n_parameters(rule, k, d, task.equally(rule), task.outliers)
+    task = parameters.task(estimator, MemorySource(np.empty((0, d))), last=estimator.mixture_)
+    held = task.held(rule, k)
+    return n_parameters(rule, k, d, task.equally(rule), task.outliers, held)
 
 
 def trimmed(estimator: Any, values: Array, rows: Rows) -> Array:

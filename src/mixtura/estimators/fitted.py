@@ -116,7 +116,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         """
         rows = self._rows(X)
         source = MemorySource(*_checks.weighted(rows, sample_weight))
-        task = parameters.task(self, source, labels=labels)
+        task = parameters.task(self, source, labels=labels, last=self.mixture_)
         rule = rules(self.covariance_type_)[0]
         problem = task.problem(rule, self.n_components_, task.told(self.n_components_))
         return validation(problem, self.mixture_, self.lower_bounds_)

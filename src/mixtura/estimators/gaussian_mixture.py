@@ -72,6 +72,13 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         responsibilities (n, k).
     weights_init, means_init, precisions_init : array_like, optional
         Parameters to start from, laid out as in scikit-learn.
+    fixed : str, sequence of str, or mapping, optional
+        What the fit leaves as it is: "means", or ("weights", "covariances"), of all components; or
+        of some, as in ``{"means": [0, 2], "covariances": True}``. The values are those of
+        `weights_init`, `means_init` and `precisions_init`, or with `warm_start` of the last fit.
+        These may be NaN for components that are not held: the fit then looks for them around the
+        others. Held weights and means come back to the last bit, held covariances as the inverse of
+        `precisions_init`. Components keep their numbers, and what is held counts as no parameter.
     random_state : int, RandomState or None, default=None
     warm_start : bool, default=False
         Start from the last fit.
@@ -163,6 +170,7 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         weights_init: Any = None,
         means_init: Any = None,
         precisions_init: Any = None,
+        fixed: Any = None,
         random_state: Any = None,
         warm_start: bool = False,
         verbose: int = 0,
@@ -190,6 +198,7 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         self.weights_init = weights_init
         self.means_init = means_init
         self.precisions_init = precisions_init
+        self.fixed = fixed
         self.random_state = random_state
         self.warm_start = warm_start
         self.verbose = verbose
@@ -248,11 +257,12 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         if read.names is not None:
             self.feature_names_in_ = np.array(read.names, dtype=object)
         source = MemorySource(*_checks.weighted(read.rows, sample_weight))
-        task = parameters.task(self, source, read.names, labels)
+        last = self.mixture_ if self.warm_start and hasattr(self, "mixture_") else None
+        task = parameters.task(self, source, read.names, labels, last)
         components = counts(self.n_components)
         families = rules(self.covariance_type, read.rows.shape[1], self.rank)
         if len(components) * len(families) > 1:
-            parameters.compared(self)
+            parameters.compared(self, components, families)
             told = counter() if self.verbose else None
             self._keep_selection(grid(task, components, families, self.n_jobs, told))
         else:

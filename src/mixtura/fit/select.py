@@ -25,14 +25,16 @@ from mixtura.fit.criteria import Criterion, Formula, criterion
 from mixtura.fit.em import Fit, Stop
 from mixtura.fit.exchange import exchanged
 from mixtura.fit.fitting import Note, fitted, renamed, seconds
+from mixtura.fit.fixed import Fixed
 from mixtura.fit.given import Start, given_start
 from mixtura.fit.ground import Ground
 from mixtura.fit.held_out import cross_validated
 from mixtura.fit.outliers import NONE, Outliers, asked
-from mixtura.fit.problem import Problem, Summary, state, with_outliers, with_prior
+from mixtura.fit.problem import Problem, Summary, holding, state, with_outliers, with_prior
 from mixtura.fit.robust import distinct
 from mixtura.fit.second_chance import Cell, nested_apply, settled
 from mixtura.fit.selection import Candidate, Selection
+from mixtura.held import Held
 from mixtura.mixture import Mixture
 from mixtura.source import MemorySource
 from mixtura.source.memory import one_blas_thread
@@ -57,6 +59,7 @@ class Task:
     outliers: Outliers = NONE
     folds: int = 5
     max_ratio: float | None = None
+    fixed: Fixed = Fixed()
 
     def problem(
         self, rule: Family, k: int, source: MemorySource, summary: Summary | None = None
@@ -73,13 +76,18 @@ class Task:
             names=self.names,
             summary=summary,
         )
-        stated = with_outliers(replace(stated, equal_weights=self.equally(rule)), self.outliers)
-        return with_prior(stated, self.prior, k)
+        stated = holding(replace(stated, equal_weights=self.equally(rule)), self.held(rule, k))
+        return with_prior(with_outliers(stated, self.outliers), self.prior, k)
+
+    def held(self, rule: Family, k: int) -> Held | None:
+        """What a fit of k components holds."""
+        return self.fixed.held(self.start, rule, k, self.source.d)
 
     def equally(self, rule: Family) -> bool:
         """Whether the family's components weigh the same; "auto" where that makes k-means."""
         if self.equal_weights == "auto":
-            return self.assign is hard and rule.name == "equal-spherical"
+            free = "weights" not in self.fixed.names
+            return free and self.assign is hard and rule.name == "equal-spherical"
         return bool(self.equal_weights)
 
     def told(self, k: int, rows: Indices | slice = slice(None)) -> MemorySource:
@@ -187,12 +195,13 @@ def grid(
     cells = [(k, family) for k in components for family in families]
     _check_sizes(rule, cells, task)
     ground = Ground(task)
-    whole = task.problem(families[0], 1, task.source)
+    whole = task.problem(families[0], components[0], task.source)
     kernels.prepare(sum(seconds(whole, k) for k, _ in cells))
     told = _counter(progress, len(cells))
     with ThreadPoolExecutor(threads(n_jobs)) as pool, one_blas_thread():
         begun = list(pool.map(lambda cell: told(_cell(task, ground, *cell)), cells))
-        found = settled(task, exchanged(begun, task.stop, pool))
+        apart = bool(task.fixed.names)  # neighbours' partitions know nothing of what is held
+        found = begun if apart else settled(task, exchanged(begun, task.stop, pool))
         judgements = list(pool.map(partial(_judgement, task), found))
         candidates = cross_validated(task, found, judgements, pool) if rule.held_out else judgements
     return _selection(task, rule, found, candidates)
@@ -350,7 +359,7 @@ def judged(task: Task, problem: Problem, fit: Fit, rule: Family, degenerate: boo
     """A fit's likelihood and what criteria are made of."""
     k, d = fit.mixture.location.shape
     likelihood, sharpness, n = totals(fit.mixture, problem)
-    p = n_parameters(rule, k, d, task.equally(rule), task.outliers)
+    p = n_parameters(rule, k, d, task.equally(rule), task.outliers, problem.held)
     bic = -2.0 * likelihood + p * float(np.log(n))
     families, components = nested_apply(task)
     return Candidate(
@@ -371,11 +380,17 @@ def judged(task: Task, problem: Problem, fit: Fit, rule: Family, degenerate: boo
 
 
 def n_parameters(
-    rule: Family, k: int, d: int, equal_weights: bool = False, outliers: Outliers = NONE
+    rule: Family,
+    k: int,
+    d: int,
+    equal_weights: bool = False,
+    outliers: Outliers = NONE,
+    held: Held | None = None,
 ) -> int:
     """Free parameters: covariances, means, weights unless they are equal, and those of outliers."""
     weights = 0 if equal_weights else k - 1
-    return rule.n_parameters(k, d) + k * d + weights + outliers.n_parameters(k)
+    less = 0 if held is None else held.n_parameters(rule, d)
+    return rule.n_parameters(k, d) + k * d + weights + outliers.n_parameters(k) - less
 
 
 def totals(mixture: Mixture, problem: Problem) -> tuple[float, float, float]:

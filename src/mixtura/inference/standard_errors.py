@@ -41,6 +41,7 @@ class StandardErrors:
     weights : (k,)
     means : (k, d)
     covariances : (k, d, d)
+        Zero for what the fit held.
     vcov : (q, q)
         Estimated covariance of the estimates in the order of `names`; singular, as weights sum to
         one and families share entries.
@@ -152,7 +153,10 @@ def standard_errors(
         raise InputError(f"method={method!r} is unknown: use one of {tuple(METHODS)}")
     about = subject(model, X, sample_weight, labels)
     _refuse_others(about)
-    local = chart(about.mixture, family_name(model), not about.problem.equal_weights)
+    problem = about.problem
+    local = chart(about.mixture, family_name(model), not problem.equal_weights, problem.held)
+    if not sum(local.sizes):
+        raise InputError("everything is held, so nothing was estimated that could err")
     found = _summed(about, local)
     free = _covariance(local, found, about, method)
     _tell_if_short(about, local, found, free)
