@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -107,7 +107,7 @@ def viewed(problem: Problem, drawn: Draw, flat: int | None = None) -> Sample:
     small = problem.on(MemorySource(block.rows, block.weight(), block.plausibility))
     if flat is None:
         rows = Block(block.rows, block.weight())
-        one = from_shares(small, rows, np.ones((len(block), 1)))
+        one = from_shares(replace(small, held=None), rows, np.ones((len(block), 1)))
         flat = int(on_floor(one, problem.guard)[0])
         if problem.family.moments.shape == FACTOR and problem.source.d <= EXACT:
             flat = _flat(drawn.spaces[0], block.weight(), problem.guard)
@@ -177,7 +177,8 @@ def from_labels(small: Sample, labels: Indices, k: int) -> Mixture:
 def from_shares(problem: Problem, block: Block, shares: Array) -> Mixture:
     """The M-step of given responsibilities (n, k): a start inside its family by construction."""
     if isinstance(problem.family, Factor):
-        return principal_start(problem, problem.family, block, _told(shares, block.plausibility))
+        told = _told(shares, block.plausibility)
+        return problem.with_held(principal_start(problem, problem.family, block, told))
     flat = problem.isotropic(np.zeros((shares.shape[1], problem.source.d)))
     if block.complete and block.plausibility is None:
         frame, moments = problem.frame, problem.family.moments
