@@ -8,7 +8,16 @@ from scipy.integrate import quad
 from scipy.special import gammaln, hyp1f1
 from scipy.stats import norm
 
-from mixtura import GaussianMixture, InputError, InputTypeError, Mixture, Noise, StudentT, metrics
+from mixtura import (
+    DensityEstimator,
+    GaussianMixture,
+    InputError,
+    InputTypeError,
+    Mixture,
+    Noise,
+    StudentT,
+    metrics,
+)
 from strategies import seeds
 
 
@@ -103,6 +112,13 @@ def test_blocks_of_rows_change_nothing(monkeypatch):
     np.testing.assert_array_equal(metrics.crps(y, each, average=False), whole)
     again = metrics.energy_score(np.column_stack([y, y]), [some(s, d=2) for s in range(7)])
     assert again.value == pytest.approx(energy.value, rel=1e-13)
+
+
+def test_other_densities_with_the_same_methods():
+    rows = np.random.default_rng(0).exponential(1.0, (200, 1))
+    fit = DensityEstimator(bounds=(0, None), random_state=0).fit(rows)
+    assert metrics.log_score(rows, fit.density_) == pytest.approx(fit.score(rows), rel=1e-12)
+    assert metrics.pit(rows, fit.density_) == pytest.approx(fit.pit(rows), abs=1e-14)
 
 
 # ---- the energy score

@@ -97,11 +97,14 @@ def pair(p: Any, q: Any) -> tuple[Mixture, Mixture]:
     return p, q.marginal(list(p.feature_names))
 
 
-def expectation(p: Mixture, q: Mixture, phi: Phi, *, draws: int, rng: Any) -> Estimate:
-    """E_m[φ(log p/q)]: by quadrature for one feature, otherwise by draws."""
+def bounded(p: Any, q: Any, phi: Phi, top: float, *, draws: int, rng: Any) -> Estimate:
+    """E_m[φ(log p/q)] for φ within 0..top: by quadrature for one feature, otherwise by draws."""
+    p, q = pair(p, q)
     if p.n_features == 1:
-        return integrated(p, q, phi)
-    return drawn(Side.of(p), Side.of(q), phi, draws=draws, rng=rng)
+        found = integrated(p, q, phi)
+    else:
+        found = drawn(Side.of(p), Side.of(q), phi, draws=draws, rng=rng)
+    return replace(found, value=min(max(found.value, 0.0), top))
 
 
 def integrated(p: Mixture, q: Mixture, phi: Phi) -> Estimate:

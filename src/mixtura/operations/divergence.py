@@ -14,8 +14,8 @@ from mixtura.mixture import Mixture
 from mixtura.operations.density_ratio import (
     DRAWS,
     Side,
+    bounded,
     drawn,
-    expectation,
     integrated,
     pair,
     quadratic_controls,
@@ -37,7 +37,8 @@ def kl(p: Mixture, q: Mixture, *, draws: int = DRAWS, rng: Any = 0) -> Estimate:
     Parameters
     ----------
     p, q : Mixture
-        Of the same features. Student's t and noise are allowed.
+        Of the same features. Student's t is allowed, and noise, which counts within its region
+        alone.
     draws : int, default=100_000
         Used with several features.
     rng : numpy.random.Generator, int or None, default=0
@@ -136,7 +137,7 @@ def jensen_shannon(p: Mixture, q: Mixture, *, draws: int = DRAWS, rng: Any = 0) 
     >>> divergence.jensen_shannon(p, q)
     0.69314718056 (quadrature)
     """
-    return expectation(*pair(p, q), _jensen_shannon, draws=draws, rng=rng)
+    return bounded(p, q, _jensen_shannon, float(np.log(2.0)), draws=draws, rng=rng)
 
 
 def _jensen_shannon(log_ratio: Array) -> Array:
@@ -166,10 +167,9 @@ def hellinger(p: Mixture, q: Mixture, *, draws: int = DRAWS, rng: Any = 0) -> Es
     >>> float(1 - divergence.hellinger(p, q).value ** 2)  # exp(-1/2)
     0.6065306597126...
     """
-    found = expectation(*pair(p, q), _hellinger, draws=draws, rng=rng)
-    square = max(found.value, 0.0)
-    value = float(np.sqrt(square))
-    return Estimate(value, float(np.sqrt(square + found.error)) - value, found.method)
+    found = bounded(p, q, _hellinger, 1.0, draws=draws, rng=rng)
+    value = float(np.sqrt(found.value))
+    return Estimate(value, float(np.sqrt(found.value + found.error)) - value, found.method)
 
 
 def _hellinger(log_ratio: Array) -> Array:
@@ -201,7 +201,7 @@ def total_variation(p: Mixture, q: Mixture, *, draws: int = DRAWS, rng: Any = 0)
     >>> round(float(divergence.total_variation(p, q)), 12)  # 2 Φ(1) - 1
     0.682689492137
     """
-    return expectation(*pair(p, q), _total_variation, draws=draws, rng=rng)
+    return bounded(p, q, _total_variation, 1.0, draws=draws, rng=rng)
 
 
 def _total_variation(log_ratio: Array) -> Array:
