@@ -10,7 +10,8 @@ from mixtura import _checks
 from mixtura._types import Array, Rows
 from mixtura.covariance import Family
 from mixtura.estimators import parameters
-from mixtura.fit.select import Task, n_parameters, rules, value_and_sharpness
+from mixtura.fit.select import n_parameters, rules, value_and_sharpness
+from mixtura.fit.task import Task
 from mixtura.source import MemorySource
 from mixtura.trimming import Cut
 

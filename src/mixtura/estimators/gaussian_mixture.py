@@ -24,7 +24,8 @@ from mixtura.estimators.following import (
 from mixtura.fit.em import Fit
 from mixtura.fit.fitting import Outcome, fitted, renamed
 from mixtura.fit.given import given_start
-from mixtura.fit.select import Selection, Task, counts, grid, rules
+from mixtura.fit.select import Selection, counts, grid, rules
+from mixtura.fit.task import Task
 from mixtura.mixture import Mixture
 from mixtura.source import MemorySource
 from mixtura.source.memory import one_blas_thread

@@ -15,7 +15,8 @@ from mixtura.fit.em import Stop
 from mixtura.fit.fixed import GIVEN, Fixed
 from mixtura.fit.given import Start
 from mixtura.fit.outliers import Outliers, asked
-from mixtura.fit.select import Task, criterion, threads
+from mixtura.fit.select import criterion, threads
+from mixtura.fit.task import Task
 from mixtura.mixture import Mixture
 from mixtura.source import MemorySource
 

@@ -19,7 +19,7 @@ from mixtura.fit.start import collapsed
 from mixtura.mixture import Mixture
 
 if TYPE_CHECKING:
-    from mixtura.fit.select import Task
+    from mixtura.fit.task import Task
 
 TRIAL = 30
 """Steps after which the best of several split components is gone on with."""
