@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
+import numpy as np
+
 from mixtura._errors import InputError
+from mixtura._types import Array, Mask
 
 BACKENDS = ("pandas", "polars", "pyarrow")
 
@@ -33,6 +36,27 @@ def data_frame(table: Mapping[str, list[Any]], kinds: Mapping[str, type], backen
     types: dict[type, Any] = {int: nw.Int64, bool: nw.Boolean, str: nw.String, float: nw.Float64}
     schema = {name: types[kinds.get(name, float)] for name in table}
     return nw.from_dict(dict(table), schema=schema, backend=backend).to_native()
+
+
+def with_columns(X: Any, rows: Array, which: Mask) -> Any:
+    """X with some of its columns replaced by those of rows, as a data frame if it is one.
+
+    The others, and a data frame's index, stay as they are; what is no data frame becomes `rows`.
+    """
+    if isinstance(X, (np.ndarray, list, tuple)):
+        return rows
+    import narwhals as nw
+
+    frame = nw.from_native(X, pass_through=True)
+    if not isinstance(frame, (nw.DataFrame, nw.LazyFrame)):
+        return rows
+    frame = frame.collect() if isinstance(frame, nw.LazyFrame) else frame
+    names = [name for name, chosen in zip(frame.columns, which, strict=True) if chosen]
+    columns = [
+        nw.new_series(name, rows[:, frame.columns.index(name)], backend=frame.implementation)
+        for name in names
+    ]
+    return frame.with_columns(*columns).to_native()
 
 
 def html_table(table: Mapping[str, list[Any]]) -> str:

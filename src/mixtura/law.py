@@ -6,7 +6,17 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from scipy.special import betaln, fdtri, gammaincinv, gammaln, hyp2f1, log_ndtr, ndtr, stdtr
+from scipy.special import (
+    betaln,
+    digamma,
+    fdtri,
+    gammaincinv,
+    gammaln,
+    hyp2f1,
+    log_ndtr,
+    ndtr,
+    stdtr,
+)
 
 from mixtura._errors import InputError
 from mixtura._types import Array
@@ -50,6 +60,9 @@ class Law(Protocol):
     def log_densities(self, squared: Array, log_det: Array, features: int) -> Array:
         """log p(z | k), (m, k), for squared distances (m, k) over so many features."""
 
+    def entropies(self, log_det: Array, features: int) -> Array:
+        """``-E[log p(z | k)]`` of each component, (k,), over so many features."""
+
     def row_weights(self, squared: Array, features: int) -> Array:
         """Expected weight u (m, k) with which a row enters the moments of each component."""
 
@@ -92,6 +105,9 @@ class Gaussian:
 
     def log_densities(self, squared: Array, log_det: Array, features: int) -> Array:
         return log_norms(log_det, features) - 0.5 * squared
+
+    def entropies(self, log_det: Array, features: int) -> Array:
+        return 0.5 * features - log_norms(log_det, features)
 
     def row_weights(self, squared: Array, features: int) -> Array:
         return np.ones_like(squared)
@@ -176,6 +192,12 @@ class StudentT:
         if features:  # log Γ((ν+d)/2) - log Γ(ν/2), without cancellation for large ν
             norms = norms + gammaln(0.5 * features) - betaln(0.5 * dof, 0.5 * features)
         return np.asarray(norms - 0.5 * (dof + features) * np.log1p(squared / dof))
+
+    def entropies(self, log_det: Array, features: int) -> Array:
+        """``-log p(0) + ½ (ν+d) (ψ((ν+d)/2) - ψ(ν/2))``: the mean of ``log(1 + δ²/ν)``."""
+        half, whole = 0.5 * self.dof, 0.5 * (self.dof + features)
+        top = self.log_densities(np.zeros_like(self.dof), log_det, features)
+        return np.asarray(whole * (digamma(whole) - digamma(half)) - top)
 
     def row_weights(self, squared: Array, features: int) -> Array:
         return np.asarray((self.dof + features) / (self.dof + squared))

@@ -17,6 +17,7 @@ from mixtura.plot.density import DensityDisplay
 from mixtura.plot.directions import DirectionsDisplay
 from mixtura.plot.histogram import HistogramDisplay
 from mixtura.plot.merge import MergeDisplay
+from mixtura.plot.p_values import PValueDisplay
 from mixtura.plot.pairs import PairsDisplay
 from mixtura.plot.save import save_figures
 from mixtura.plot.selection import SelectionDisplay
@@ -30,6 +31,7 @@ __all__ = [
     "HistogramDisplay",
     "MergeDisplay",
     "PITDisplay",
+    "PValueDisplay",
     "PairsDisplay",
     "QQDisplay",
     "SelectionDisplay",
