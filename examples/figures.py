@@ -8,16 +8,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from PIL import Image
-from sklearn.datasets import load_iris
+from sklearn.datasets import load_breast_cancer, load_iris
 
-from mixtura import GaussianMixture, select
+from mixtura import GaussianMixture, MixtureOutlierDetector, select
 from mixtura.plot import (
     ClusterDisplay,
     DensityDisplay,
     HistogramDisplay,
     PairsDisplay,
+    PValueDisplay,
     SelectionDisplay,
     TraceDisplay,
     UncertaintyDisplay,
@@ -41,7 +43,18 @@ def pictures() -> Iterator[tuple[str, Any]]:
     yield "trace", TraceDisplay.from_estimator(climb)
     flowers = load_iris(as_frame=True).data
     species = GaussianMixture(3, random_state=0).fit(flowers)
+    yield "p-values", benign_and_malignant()
     yield "pairs", PairsDisplay.from_estimator(species, flowers, features=[1, 2, 3])
+
+
+def benign_and_malignant() -> PValueDisplay:
+    """Tumours: fitted and calibrated on some of the benign, tested on the others."""
+    cancer = load_breast_cancer()
+    rows = np.log1p(cancer.data[:, :10])  # means over the cells of a picture
+    odd = cancer.target == 0
+    known = ~odd & (np.random.default_rng(0).random(len(rows)) < 0.6)
+    detector = MixtureOutlierDetector(calibration=0.5, random_state=0).fit(rows[known])
+    return PValueDisplay.from_estimator(detector, rows[~known], outliers=odd[~known])
 
 
 def main(folder: Path) -> None:
