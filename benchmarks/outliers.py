@@ -9,9 +9,9 @@ Jiang & Zhao 2022, "ADBench: Anomaly detection benchmark", NeurIPS). With --plan
 here of scikit-learn's data: one class, or the whole set, is typical, and rows are planted in it.
 These are no substitute for the public sets.
 
-Each detector is fitted without labels to all rows, columns standardised, and its scores are compared
-with the labels. Random methods are run with several seeds, and the mean is shown. Larger sets are
-sampled down to --most rows.
+Each detector is fitted without labels to all rows, columns standardised, and its scores are
+compared with the labels. Random methods are run with several seeds, and the mean is shown. Larger
+sets are sampled down to --most rows.
 
 Besides: what becomes of the fit under contamination (--robust), for which the detector's default
 was chosen.
@@ -202,7 +202,10 @@ def contaminated() -> Iterator[Labelled]:
             d, n = 5, 1000
             centres = rng.normal(0, 4, (3, d))
             factors = rng.normal(0, 0.5, (3, d, d)) + np.eye(d)
-            rows = [rng.normal(size=(n // 3, d)) @ f.T + c for f, c in zip(factors, centres)]
+            rows = [
+                rng.normal(size=(n // 3, d)) @ f.T + c
+                for f, c in zip(factors, centres, strict=True)
+            ]
             typical, count = np.concatenate(rows), round(share * n)
             yield among(f"{kind}, {share:g}", typical, odd_rows(kind, typical, count, rng))
 

@@ -103,7 +103,9 @@ def test_draws_through_factors(gappy):
     imputer = MixtureImputer(2, covariance_type="factor:1", random_state=0).fit(gappy)
     drawn = drawn_into_gaps(imputer.mixture_, np.tile([1.0, np.nan, np.nan], (20_000, 1)), 0)
     conditional = imputer.mixture_.condition({0: 1.0})
-    np.testing.assert_allclose(np.cov(drawn[:, 1:].T), conditional.covariance(), rtol=0.06, atol=0.1)
+    np.testing.assert_allclose(
+        np.cov(drawn[:, 1:].T), conditional.covariance(), rtol=0.06, atol=0.1
+    )
 
 
 def test_a_seed_repeats_the_draws(gappy):
@@ -191,7 +193,9 @@ def test_indicators_are_scikit_learns(gappy):
     theirs = SimpleImputer(add_indicator=True).fit(rows)
     np.testing.assert_array_equal(ours.transform(rows)[:, 3:], theirs.transform(rows)[:, 3:])
     names = ["width", "height", "number"]
-    assert ours.get_feature_names_out(names).tolist() == theirs.get_feature_names_out(names).tolist()
+    assert (
+        ours.get_feature_names_out(names).tolist() == theirs.get_feature_names_out(names).tolist()
+    )
 
 
 def test_data_frames(gappy):

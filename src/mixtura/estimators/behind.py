@@ -1,13 +1,11 @@
-"""What estimators share that have a `GaussianMixture` behind them: parameters in, rows in."""
+"""What estimators share that have a `GaussianMixture` behind them."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
-from mixtura import _checks
-from mixtura._types import Rows
 from mixtura.estimators.gaussian_mixture import GaussianMixture
 
 
@@ -27,12 +25,3 @@ def take_over(estimator: Any, model: GaussianMixture, X: Any) -> None:
     estimator.mixture_, estimator.selection_ = model.mixture_, model.selection_
     estimator.covariance_type_ = model.covariance_type_
     estimator.converged_, estimator.n_iter_ = model.converged_, model.n_iter_
-
-
-def rows_like_fitted(estimator: Any, X: Any) -> Rows:
-    """Rows with the columns that the estimator was fitted to."""
-    check_is_fitted(estimator, "mixture_")
-    X = _checks.eager(X)
-    read = _checks.table(X)
-    validate_data(estimator, X, skip_check_array=True, reset=False)
-    return _checks.rows_like(read.rows, estimator.n_features_in_)

@@ -13,6 +13,7 @@ from mixtura import _checks
 from mixtura._errors import InputError
 from mixtura._types import Array
 from mixtura.estimators.limits import held_powers, limits, refuse_outside
+from mixtura.estimators.rows import rows_like_fitted
 from mixtura.fit.bounded import DensityFit, Plan, fitted
 from mixtura.fit.em import Stop
 from mixtura.fit.select import counts, rules
@@ -198,11 +199,7 @@ class DensityEstimator(DensityMixin, BaseEstimator):
         return self._value.sample(n_samples, int(seed))
 
     def _rows(self, X: Any) -> Array:
-        check_is_fitted(self, "density_")
-        X = _checks.eager(X)
-        read = _checks.table(X)
-        validate_data(self, X, skip_check_array=True, reset=False)
-        return _checks.rows_like(read.rows, self.n_features_in_)
+        return rows_like_fitted(self, X, "density_")
 
     @property
     def _value(self) -> BoundedMixture:

@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from mixtura import _checks
 from mixtura._errors import InputError
@@ -16,6 +16,7 @@ from mixtura.conditioning import labels as best_labels
 from mixtura.conditioning import log_sums, shares
 from mixtura.estimators import attributes, criteria, parameters
 from mixtura.estimators.convert import covariance_name, outliers_of
+from mixtura.estimators.rows import rows_like_fitted
 from mixtura.fit.select import rules, threads
 from mixtura.inference.summary import Summary, summary
 from mixtura.inference.validation import Validation, validation
@@ -154,13 +155,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         return out
 
     def _rows(self, X: Any) -> Any:
-        self._fitted()
-        X = _checks.eager(X)
-        read = _checks.table(X)
-        validate_data(self, X, skip_check_array=True, reset=False)
-        if read.rows.shape[1] != self.n_features_in_:
-            return _checks.rows_like(read.rows, self.n_features_in_)
-        return read.rows
+        return rows_like_fitted(self, X)
 
     def _fitted(self) -> bool:
         check_is_fitted(self, "mixture_")

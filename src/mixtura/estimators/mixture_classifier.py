@@ -14,6 +14,7 @@ from mixtura._errors import InputError
 from mixtura._types import Array
 from mixtura.conditioning import log_sums
 from mixtura.estimators.plans import checked, plan_of
+from mixtura.estimators.rows import rows_like_fitted
 from mixtura.estimators.targets import coded, told
 from mixtura.fit.class_model import ClassModel
 from mixtura.fit.classes import classified
@@ -280,11 +281,7 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
         return self.fit_.model.log_joint(source)
 
     def _source(self, X: Any) -> MemorySource:
-        check_is_fitted(self, "fit_")
-        X = _checks.eager(X)
-        read = _checks.table(X)
-        validate_data(self, X, skip_check_array=True, reset=False)
-        rows = _checks.rows_like(read.rows, self.n_features_in_)
+        rows = rows_like_fitted(self, X, "fit_")
         return MemorySource(rows, threads=threads(self.n_jobs))
 
     def _codes(self, y: Any, n: int) -> Any:

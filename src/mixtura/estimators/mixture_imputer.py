@@ -14,8 +14,9 @@ from mixtura._errors import InputError, InputTypeError
 from mixtura._tables import with_columns
 from mixtura._types import Array
 from mixtura.estimators import attributes
-from mixtura.estimators.behind import mixture_parameters, rows_like_fitted, take_over
+from mixtura.estimators.behind import mixture_parameters, take_over
 from mixtura.estimators.gaussian_mixture import GaussianMixture
+from mixtura.estimators.rows import rows_like_fitted
 from mixtura.inference.pooling import pool
 from mixtura.mixture import Mixture
 from mixtura.operations.filling import drawn_into_gaps

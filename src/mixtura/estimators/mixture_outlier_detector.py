@@ -12,8 +12,9 @@ from mixtura import _checks
 from mixtura._errors import InputError
 from mixtura._types import Array, Mask, Rows
 from mixtura.estimators import attributes
-from mixtura.estimators.behind import mixture_parameters, rows_like_fitted, take_over
+from mixtura.estimators.behind import mixture_parameters, take_over
 from mixtura.estimators.gaussian_mixture import GaussianMixture
+from mixtura.estimators.rows import rows_like_fitted
 from mixtura.estimators.thresholds import check_line, ordinary_level, percentile
 from mixtura.fit.select import threads
 from mixtura.inference.conformal import Conformal, selected
@@ -271,8 +272,8 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
     def explain(self, X: Any) -> Contributions:
         """What each feature contributes to the squared distance of each row.
 
-        ``δ² = Σ_j w_j²`` with ``w = R^(-1/2) D (x - μ)`` for the likeliest component, D one over its
-        standard deviations and R its correlations (Garthwaite & Koch 2016); see
+        ``δ² = Σ_j w_j²`` with ``w = R^(-1/2) D (x - μ)`` for the likeliest component, D one over
+        its standard deviations and R its correlations (Garthwaite & Koch 2016); see
         `mixtura.operations.contributions.contributions`.
         """
         rows = rows_like_fitted(self, X)

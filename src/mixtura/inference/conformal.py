@@ -30,7 +30,7 @@ class Conformal:
     References
     ----------
     Bates, Candès, Lei, Romano & Sesia (2023), "Testing for outliers with conformal p-values",
-    Annals of Statistics 51, 149-178, equation (1.2).
+    Annals of Statistics 51, 149-178.
 
     Examples
     --------
@@ -89,7 +89,7 @@ def selected(p_values: Array, fdr: float) -> Mask:
 
     Benjamini & Hochberg's (1995) step-up procedure. Conformal p-values of rows that were
     calibrated on the same held-out rows are positively dependent (PRDS), for which it holds (Bates
-    et al. 2023, theorem 2.4).
+    et al. 2023).
     """
     if not len(p_values):
         return np.zeros(0, dtype=bool)

@@ -53,7 +53,7 @@ def pool(estimates: Any, variances: Any, dof: Any = np.inf) -> Pooled:
     ``T = U + (1 + 1/m) B`` with the mean U of the variances and the variance B of the estimates;
     degrees of freedom ``1/ν = 1/ν_m + 1/ν_o`` with ``ν_m = (m-1)/λ²``, ``λ = (1 + 1/m) B / T`` and
     ``ν_o = (1-λ) ν (ν+1)/(ν+3)`` for ν that the analysis would have without gaps (Barnard & Rubin
-    1999, equation 3). The share of missing information is ``(r + 2/(ν+3)) / (r+1)`` with
+    1999). The share of missing information is ``(r + 2/(ν+3)) / (r+1)`` with
     ``r = λ/(1-λ)``.
 
     Parameters
@@ -105,7 +105,9 @@ def _check(estimates: Array, variances: Array, dof: Array) -> None:
             f"estimates of shape {estimates.shape} and variances of shape {variances.shape}: both "
             "need one entry a table, of two tables or more"
         )
-    if not (np.isfinite(estimates).all() and np.isfinite(variances).all() and (variances >= 0).all()):
+    if not (
+        np.isfinite(estimates).all() and np.isfinite(variances).all() and (variances >= 0).all()
+    ):
         raise InputError("estimates must be finite, and variances finite and not negative")
     if not (dof > 0).all():
         raise InputError(f"dof={dof}: degrees of freedom above 0 are needed")

@@ -57,9 +57,8 @@ def contributions(mixture: Mixture, X: Any) -> Contributions:
 
     ``δ² = Σ_j w_j²`` with ``w = R^(-1/2) D (x - μ)``, D one over the standard deviations and R the
     correlations ``D Σ D``: of all rotations of the whitened row the one whose coordinates are each
-    closest to a feature, in summed correlation (the corr-max transformation: Garthwaite & Koch 2016,
-    after Garthwaite, Critchley, Anaya-Izquierdo & Mubwandarikwa 2012). The distance is that to the
-    likeliest component, over the observed coordinates.
+    closest to a feature, in summed correlation (the corr-max transformation of Garthwaite & Koch
+    2016). The distance is that to the likeliest component, over the observed coordinates.
 
     Parameters
     ----------
