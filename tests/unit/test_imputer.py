@@ -12,9 +12,8 @@ from mixtura.inference.pooling import pool
 from mixtura.operations.filling import drawn_into_gaps
 
 CHECKED = [
-    MixtureImputer(),
-    MixtureImputer(2, add_indicator=True, distribution="t", random_state=0),
-    MixtureImputer((1, 2), covariance_type=("full", "diag"), method="draw", random_state=0),
+    MixtureImputer(1, add_indicator=True, distribution="t", random_state=0),
+    MixtureImputer((1, 2), covariance_type="diag", method="draw", random_state=0),
 ]
 
 
@@ -23,6 +22,14 @@ CHECKED = [
 @parametrize_with_checks(CHECKED)
 def test_scikit_learns_contract(estimator, check):
     """Zero expected failures."""
+    check(estimator)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::mixtura._errors.MixturaWarning")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@parametrize_with_checks([MixtureImputer()])
+def test_scikit_learns_contract_with_nine_candidates(estimator, check):
     check(estimator)
 
 
@@ -152,26 +159,26 @@ def test_tables_that_agree_lose_nothing():
 
 
 def test_intervals_cover():
-    """150 times: 40 rows, half of y missing where x is high; the 90 % interval of the mean of y.
+    """60 times: 40 rows, half of y missing where x is high; the 90 % interval of the mean of y.
 
     Whole-row means are far off; proper imputations cover within four standard errors.
     """
     rng = np.random.default_rng(0)
     covered, naive = 0, 0
-    for seed in range(150):
+    for seed in range(60):
         x = rng.normal(size=40)
         X = np.column_stack([x, x + rng.normal(size=40)])
         X[rng.random(40) < 1 / (1 + np.exp(-3 * x)), 1] = np.nan
-        imputer = MixtureImputer(1, random_state=seed, n_jobs=1).fit(X)
-        ys = [table[:, 1] for table in imputer.impute_many(X, 10)]
+        imputer = MixtureImputer(1, tol=1e-4, random_state=seed, n_jobs=1).fit(X)
+        ys = [table[:, 1] for table in imputer.impute_many(X, 8)]
         pooled = pool([y.mean() for y in ys], [y.var(ddof=1) / 40 for y in ys], dof=39)
         low, high = pooled.confidence_interval(0.9)
         covered += low <= 0 <= high
         seen = X[~np.isnan(X[:, 1]), 1]
         naive += abs(seen.mean()) < 1.7 * seen.std(ddof=1) / np.sqrt(len(seen))
-    error = np.sqrt(0.9 * 0.1 / 150)
-    assert covered / 150 > 0.9 - 4 * error
-    assert naive / 150 < 0.5
+    error = np.sqrt(0.9 * 0.1 / 60)
+    assert covered / 60 > 0.9 - 4 * error
+    assert naive / 60 < 0.5
 
 
 def test_proper_tables_differ_more(gappy):

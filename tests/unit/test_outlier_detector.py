@@ -14,7 +14,7 @@ from mixtura.law import GAUSSIAN
 from mixtura.operations.contributions import contributions
 
 CHECKED = [
-    MixtureOutlierDetector(),
+    MixtureOutlierDetector((1, 2), covariance_type="diag", distribution="gaussian"),
     MixtureOutlierDetector(1, covariance_type="full", contamination=0.2),
     MixtureOutlierDetector(2, covariance_type="diag", distribution="gaussian", trim=0.1),
 ]
@@ -25,6 +25,14 @@ CHECKED = [
 @parametrize_with_checks(CHECKED)
 def test_scikit_learns_contract(estimator, check):
     """Zero expected failures."""
+    check(estimator)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::mixtura._errors.MixturaWarning")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@parametrize_with_checks([MixtureOutlierDetector()])
+def test_scikit_learns_contract_with_ten_candidates(estimator, check):
     check(estimator)
 
 
@@ -62,7 +70,9 @@ def test_a_gap_counts_as_what_is_usual(dof):
     """Of one component: log p(x_o) less the entropies' difference, here as SciPy has them."""
     mean, covariance = np.array([1.0, -2.0, 0.5]), np.diag([1.0, 4.0, 0.25]) + 0.3
     law = GAUSSIAN if dof is None else StudentT(np.array([dof]))
-    model = MixtureOutlierDetector().fit(np.random.default_rng(0).normal(size=(40, 3)))
+    model = MixtureOutlierDetector(1, covariance_type="diag", distribution="gaussian").fit(
+        np.random.default_rng(0).normal(size=(40, 3))
+    )
     model.mixture_ = Mixture([1.0], [mean], [covariance], law=law)
 
     def of(dims):
@@ -103,7 +113,7 @@ def test_outliers_in_the_data_bend_the_fit_little(groups):
     rng = np.random.default_rng(3)
     odd = rng.uniform(-25, 30, (45, 3))  # 13 %
     X, y = np.concatenate([groups, odd]), np.repeat([0, 1], [300, 45])
-    found = MixtureOutlierDetector(covariance_type="full", random_state=0).fit(X)
+    found = MixtureOutlierDetector((1, 2, 3), covariance_type="full", random_state=0).fit(X)
     assert roc_auc_score(y, -found.score_samples(X)) > 0.99
     called = found.predict(X) == -1
     assert called[y == 1].mean() > 0.85 and called[y == 0].mean() < 0.05
@@ -180,21 +190,21 @@ def test_rows_held_out_do_not_touch_the_fit(groups):
 
 
 def test_p_values_are_exact_for_exchangeable_rows():
-    """Whole procedure, 400 times: 60 rows of a skewed law, 20 held out, one new row.
+    """Whole procedure, 300 times: 60 rows of a skewed law, 20 held out, one new row.
 
     p is then uniform on 1/21 ... 21/21. Tolerance: four standard errors of a share, at five places.
     """
     rng = np.random.default_rng(0)
-    settings = {"covariance_type": "diag", "max_iter": 20, "tol": 1e-2, "n_jobs": 1}
+    settings = {"covariance_type": "diag", "distribution": "gaussian", "n_jobs": 1}
     found = []
-    for seed in range(400):
+    for seed in range(300):
         rows = rng.gamma(1.5, size=(61, 2))
         one = MixtureOutlierDetector(1, calibration=1 / 3, random_state=seed, **settings)
         found.append(one.fit(rows[:-1]).p_values(rows[-1:])[0])
     assert one.conformal_.total == 20
     for rank in (1, 2, 4, 10, 17):
         truth = rank / 21
-        error = np.sqrt(truth * (1 - truth) / 400)
+        error = np.sqrt(truth * (1 - truth) / 300)
         assert abs(np.mean(np.array(found) <= truth + 1e-12) - truth) < 4 * error
 
 
@@ -249,7 +259,7 @@ def test_calibrate_takes_other_rows(groups):
 def test_contributions_sum_to_the_squared_distance(family, groups):
     mixture = GaussianMixture(2, covariance_type=family, random_state=0).fit(groups).mixture_
     rows = torn(np.concatenate([groups[:40], groups[:10] * 40]))
-    rows[0] = np.nan
+    rows[0], rows[1:, 2] = np.nan, 3.0
     found = contributions(mixture, rows)
     of_component = mixture.mahalanobis(rows)[np.arange(50), found.component]
     np.testing.assert_allclose(found.values.sum(axis=1), of_component**2, rtol=1e-9)
