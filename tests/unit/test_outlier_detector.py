@@ -99,6 +99,17 @@ def test_rows_with_gaps_rank_among_the_others(detector, groups):
     assert detector.predict([[np.nan] * 3]).tolist() == [1]
 
 
+def test_a_few_rows_together_do_not_vouch_for_each_other(groups):
+    """Ten equal rows far away: of highest density where a component may take them."""
+    clump = np.random.default_rng(0).normal(30.0, 0.01, (10, 3))
+    X = np.concatenate([groups, clump])
+    settings = {"covariance_type": "diag", "distribution": "gaussian", "random_state": 0}
+    naive = MixtureOutlierDetector(3, smallest=0.0, **settings).fit(X)
+    assert naive.n_components_ == 3 and (naive.predict(clump) == 1).all()
+    found = MixtureOutlierDetector(3, **settings).fit(X)
+    assert found.n_components_ == 2 and (found.predict(clump) == -1).all()
+
+
 # ---- the line
 
 
@@ -113,7 +124,7 @@ def test_outliers_in_the_data_bend_the_fit_little(groups):
     rng = np.random.default_rng(3)
     odd = rng.uniform(-25, 30, (45, 3))  # 13 %
     X, y = np.concatenate([groups, odd]), np.repeat([0, 1], [300, 45])
-    found = MixtureOutlierDetector((1, 2, 3), covariance_type="full", random_state=0).fit(X)
+    found = MixtureOutlierDetector(covariance_type="full", random_state=0).fit(X)
     assert roc_auc_score(y, -found.score_samples(X)) > 0.99
     called = found.predict(X) == -1
     assert called[y == 1].mean() > 0.85 and called[y == 0].mean() < 0.05
@@ -303,6 +314,7 @@ def test_a_reason_names_the_column():
         ({"alpha": 0.1, "contamination": 0.1}, "both draw the line"),
         ({"calibration": 1.0}, "calibration=1.0"),
         ({"alpha": 0.001}, "999 rows held out"),
+        ({"smallest": 1.0}, "smallest=1.0"),
         ({"calibration": 0.001}, "leaves none"),
     ],
 )

@@ -46,6 +46,9 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
     dof : "common", "own" or float, default="common"
     trim : float, default=0.0
         Share of the rows left out of the fit; see `GaussianMixture` for these.
+    smallest : float, default=0.05
+        Share of the rows below which a component is left out after the fit, so that a few rows
+        that are odd together do not vouch for each other. The largest component stays.
     contamination : "auto" or float, default="auto"
         Share of outliers among the rows of the fit, in (0, 0.5]. "auto" draws the line where 1 % of
         rows would lie beyond if those of each component were Gaussian about its centre.
@@ -64,6 +67,7 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
     Attributes
     ----------
     mixture_ : Mixture
+        Without the components that are too small.
     offset_ : float
         ``decision_function = score_samples - offset_``; negative for outliers.
     conformal_ : Conformal or None
@@ -113,6 +117,7 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
         distribution: str = "t",
         dof: Any = "common",
         trim: float = 0.0,
+        smallest: float = 0.05,
         contamination: Any = "auto",
         alpha: float | None = None,
         calibration: float | None = None,
@@ -131,6 +136,7 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
         self.distribution = distribution
         self.dof = dof
         self.trim = trim
+        self.smallest = smallest
         self.contamination = contamination
         self.alpha = alpha
         self.calibration = calibration
@@ -163,18 +169,19 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
         InputError, InputTypeError
             Data, weights or parameters that cannot be used; says which and what to do.
         """
-        check_line(self.contamination, self.alpha, self.calibration)
+        check_line(self.contamination, self.alpha, self.calibration, self.smallest)
         X = _checks.eager(X)
         rows = _checks.table(X).rows
         weights = _checks.row_weights(sample_weight, len(rows))
         held = self._held_out(len(rows))
         model = GaussianMixture(**mixture_parameters(self))
         model.fit(X, sample_weight=_but(held, weights))
-        logs = self._logs(model.mixture_, rows)
+        mixture = _large(model.mixture_, float(self.smallest))
+        logs = self._logs(mixture, rows)
         calibrated = None if held is None else Conformal.of(logs[held], _of(held, weights))
-        offset = self._offset(model.mixture_, rows, weights, logs, calibrated)
+        offset = self._offset(mixture, rows, weights, logs, calibrated)
         take_over(self, model, X)
-        self.conformal_, self.offset_ = calibrated, offset
+        self.mixture_, self.conformal_, self.offset_ = mixture, calibrated, offset
         return self
 
     def calibrate(self, X: Any, sample_weight: Any = None) -> Self:
@@ -294,6 +301,12 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
+
+
+def _large(mixture: Mixture, smallest: float) -> Mixture:
+    """The mixture of the components that have at least this share, and of the largest."""
+    large = mixture.weights >= min(smallest, float(mixture.weights.max()))
+    return mixture if large.all() else mixture.take(np.flatnonzero(large))
 
 
 def _but(held: Mask | None, weights: Array | None) -> Array | None:

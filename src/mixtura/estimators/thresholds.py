@@ -21,8 +21,8 @@ LEVEL = 0.01
 _DRAWS, _CELLS, _FEWEST = 20_000, 2_000_000, 2_000
 
 
-def check_line(contamination: Any, alpha: Any, calibration: Any) -> None:
-    """Refuse a line that cannot be drawn, or that is drawn twice.
+def check_line(contamination: Any, alpha: Any, calibration: Any, smallest: Any) -> None:
+    """Refuse a line that cannot be drawn or is drawn twice, and components nothing is left of.
 
     Raises
     ------
@@ -39,6 +39,8 @@ def check_line(contamination: Any, alpha: Any, calibration: Any) -> None:
         )
     if calibration is not None and not (_share(calibration, 1.0) and calibration < 1.0):
         raise InputError(f"calibration={calibration!r} must be None or a share in (0, 1)")
+    if smallest != 0 and not (_share(smallest, 1.0) and smallest < 1.0):
+        raise InputError(f"smallest={smallest!r} must be a share of the rows: at least 0, below 1")
 
 
 def _share(value: Any, most: float) -> bool:
