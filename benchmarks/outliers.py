@@ -132,6 +132,7 @@ def ecod(X: np.ndarray, seed: int) -> np.ndarray:
 
 METHODS = {
     "mixtura": mixture(),
+    "mixtura, t": mixture(trim=0.0, distribution="t"),
     "IsolationForest": forest,
     "LOF": local,
     "kNN": neighbours,
@@ -140,10 +141,10 @@ METHODS = {
 
 FULL = {"covariance_type": "full"}
 GUARDS = {
-    "Student's t": mixture(**FULL),
-    "Gaussian": mixture(**FULL, distribution="gaussian"),
-    "Gaussian, trim 0.05": mixture(**FULL, distribution="gaussian", trim=0.05),
-    "Gaussian, trim 0.2": mixture(**FULL, distribution="gaussian", trim=0.2),
+    "trim 0.2": mixture(**FULL, trim=0.2),
+    "trim 0.05": mixture(**FULL, trim=0.05),
+    "Student's t": mixture(**FULL, trim=0.0, distribution="t"),
+    "plain": mixture(**FULL, trim=0.0),
 }
 
 

@@ -186,11 +186,11 @@ class MixtureImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             raise InputError(f"m={m!r} must be at least 1")
         rows = rows_like_fitted(self, X)
         rng = np.random.default_rng(self._seed(random_state))
-        tables = []
+        gappy, tables = np.asarray(np.isnan(rows).any(axis=0)), []
         for _ in range(m):
             mixture = self._refitted(rng) if proper else self.mixture_
             filled = drawn_into_gaps(mixture, rows, rng).astype(rows.dtype, copy=False)
-            tables.append(with_columns(X, filled, np.isnan(rows).any(axis=0)))
+            tables.append(with_columns(X, filled, gappy))
         return tables
 
     pool = staticmethod(pool)

@@ -30,10 +30,11 @@ _HELD_OUT = 0.3
 class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
     """Outlier detection by the density of a robustly fitted mixture.
 
-    Rows of low density are odd. The number of components is chosen by BIC, and the components are
-    Student's t, so that outliers in the data bend the fit little. The line between typical and odd
-    is drawn at a share of the rows (`contamination`), at a rate of false alarms (`alpha`), or, by
-    default, where 1 % of ordinary rows would lie beyond.
+    Rows of low density are odd. The number of components is chosen by BIC, and a fifth of the rows,
+    those of least density, is left out of the fit (García-Escudero et al. 2008), so that outliers
+    in the data neither bend it nor get a component. The line between typical and odd is drawn at a
+    share of the rows (`contamination`), at a rate of false alarms (`alpha`), or, by default, where
+    about 1 % of ordinary rows would lie beyond.
 
     Parameters
     ----------
@@ -42,10 +43,11 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
     covariance_type : str or sequence of str, default=("full", "diag")
     rank : int, iterable of int or "auto", optional
     criterion : str or callable, default="bic"
-    distribution : {"t", "gaussian"}, default="t"
+    trim : float, default=0.2
+        Share of the rows, those of least density, left out of the fit.
+    distribution : {"gaussian", "t"}, default="gaussian"
     dof : "common", "own" or float, default="common"
-    trim : float, default=0.0
-        Share of the rows left out of the fit; see `GaussianMixture` for these.
+        As in `GaussianMixture`.
     smallest : float, default=0.05
         Share of the rows below which a component is left out after the fit, so that a few rows
         that are odd together do not vouch for each other. The largest component stays.
@@ -88,8 +90,8 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
     References
     ----------
     Bates, Candès, Lei, Romano & Sesia (2023), "Testing for outliers with conformal p-values",
-    Annals of Statistics 51, 149-178. Peel & McLachlan (2000), "Robust mixture modelling using the t
-    distribution", Statistics and Computing 10, 339-348.
+    Annals of Statistics 51, 149-178. García-Escudero, Gordaliza, Matrán & Mayo-Iscar (2008), "A
+    general trimming approach to robust cluster analysis", Annals of Statistics 36, 1324-1345.
 
     Examples
     --------
@@ -114,9 +116,9 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
         covariance_type: Any = ("full", "diag"),
         rank: Any = None,
         criterion: Any = "bic",
-        distribution: str = "t",
+        trim: float = 0.2,
+        distribution: str = "gaussian",
         dof: Any = "common",
-        trim: float = 0.0,
         smallest: float = 0.05,
         contamination: Any = "auto",
         alpha: float | None = None,
@@ -133,9 +135,9 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
         self.covariance_type = covariance_type
         self.rank = rank
         self.criterion = criterion
+        self.trim = trim
         self.distribution = distribution
         self.dof = dof
-        self.trim = trim
         self.smallest = smallest
         self.contamination = contamination
         self.alpha = alpha

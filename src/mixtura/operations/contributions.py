@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,7 +48,7 @@ class Contributions:
     def ranked(self, row: int) -> list[tuple[Any, float]]:
         """The features of a row, by name or number, with their shares, the largest first."""
         shares = self.shares[row]
-        names = self.feature_names or tuple(range(len(shares)))
+        names: Sequence[Any] = self.feature_names or range(len(shares))
         order = np.argsort(-shares, kind="stable")
         return [(names[j], float(shares[j])) for j in order if shares[j] > 0]
 
