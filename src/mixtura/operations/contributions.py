@@ -83,7 +83,7 @@ def contributions(mixture: Mixture, X: Any) -> Contributions:
     >>> one = Mixture([1.0], [[0.0, 0.0]], [[[1.0, 0.9], [0.9, 1.0]]])
     >>> found = contributions(one, [[2.0, 0.0]])
     >>> found.values.round(2).tolist(), found.squared_distance.round(2).tolist()
-    ([[15.12, 5.94]], [21.05])
+    ([[15.11, 5.94]], [21.05])
     """
     rows = _checks.rows_like(X, mixture.n_features, mixture.feature_names)
     values, component = np.zeros(rows.shape), np.empty(len(rows), dtype=np.intp)
