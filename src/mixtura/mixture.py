@@ -13,6 +13,7 @@ from mixtura import _checks
 from mixtura._errors import InputError
 from mixtura._types import Array, Mask, Rows
 from mixtura.block import Block, Pattern, cuts
+from mixtura.borrowed import Borrowed
 from mixtura.conditioning import Observed, labels, log_sums, seen_through, shares
 from mixtura.covariance import Covariances, structure
 from mixtura.drawing import centre, drawn, total_covariance
@@ -337,25 +338,16 @@ class Mixture:
             volume = self.frame.take(pattern.observed).log_volume
             out[pattern.rows] = finish(joint + volume)
 
-    # ---- one feature
+    # ---- distribution functions, summaries and closed operations, by `mixtura.operations`
 
-    def cdf(self, X: Any) -> Array:
-        """P(x' <= x) of each value, (n,); for one feature. See `operations.univariate`."""
-        from mixtura.operations import univariate
-
-        return univariate.cdf(self, X)
-
-    def sf(self, X: Any) -> Array:
-        """P(x' > x) of each value, (n,), exact where it is tiny; for one feature."""
-        from mixtura.operations import univariate
-
-        return univariate.sf(self, X)
-
-    def quantile(self, probability: Any) -> Array:
-        """Where the cdf reaches each probability, in the same shape; for one feature."""
-        from mixtura.operations import univariate
-
-        return univariate.quantile(self, probability)
+    affine = Borrowed("affine.affine")
+    cdf = Borrowed("univariate.cdf")
+    conditionals = Borrowed("conditionals.conditionals")
+    convolve = Borrowed("algebra.convolve")
+    posterior = Borrowed("posterior.posterior")
+    product = Borrowed("algebra.product")
+    quantile = Borrowed("univariate.quantile")
+    sf = Borrowed("univariate.sf")
 
     # ---- drawing
 
