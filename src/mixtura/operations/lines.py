@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import log_ndtr, logsumexp, ndtr, ndtri, ndtri_exp
+from scipy.special import log_ndtr, ndtr, ndtri, ndtri_exp
 
 from mixtura import _checks
 from mixtura._errors import InputError
 from mixtura._types import Array
+from mixtura.conditioning import log_sums
 from mixtura.law import LOG_2PI
 from mixtura.operations.mixtures import Mixtures
 from mixtura.operations.univariate import probabilities
@@ -128,8 +129,8 @@ class Lines:
     def _normal_score(self, z: Array) -> tuple[Array, Array]:
         """Φ⁻¹(F_i(z)) from the thinner tail, and the logarithm of its derivative."""
         t = self._scores(z)
-        below = np.minimum(logsumexp(self.log_weights + log_ndtr(t), axis=1), 0.0)
-        above = np.minimum(logsumexp(self.log_weights + log_ndtr(-t), axis=1), 0.0)
+        below = np.minimum(log_sums(self.log_weights + log_ndtr(t)), 0.0)
+        above = np.minimum(log_sums(self.log_weights + log_ndtr(-t)), 0.0)
         found = np.where(below < above, ndtri_exp(below), -ndtri_exp(above))
         logs = self.log_weights - np.log(self.deviations) - 0.5 * (t * t + LOG_2PI)
-        return found, logsumexp(logs, axis=1) + 0.5 * (found * found + LOG_2PI)
+        return found, log_sums(logs) + 0.5 * (found * found + LOG_2PI)

@@ -8,12 +8,12 @@ from functools import cached_property
 from typing import Any, overload
 
 import numpy as np
-from scipy.special import logsumexp
 
 from mixtura import _checks
 from mixtura._errors import InputError
 from mixtura._types import Array, Indices
 from mixtura.block import Block
+from mixtura.conditioning import log_sums
 from mixtura.covariance.full import FullCovariances
 from mixtura.frame import Frame
 from mixtura.law import GAUSSIAN, Law, StudentT
@@ -216,7 +216,7 @@ class Mixtures:
                 squared, logs = squared / self.growth[some], logs + d * np.log(self.growth[some])
             law: Law = GAUSSIAN if self.dof is None else StudentT(self.dof[group])
             joint[some] += law.log_densities(squared, logs, d)
-        total = logsumexp(joint, axis=1)
+        total = log_sums(joint)
         if self.noise is not None and self.noise_share is not None:
             with np.errstate(divide="ignore"):
                 even = np.log(self.noise_share) + self.noise.log_density(np.ones(d, dtype=bool))

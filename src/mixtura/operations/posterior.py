@@ -124,13 +124,15 @@ class _View:
     Attributes
     ----------
     expected : (k, p) A μ_k, less A times the pivot of the frame
-    lower : (m, k, p, p) Cholesky factors of S_k
+    whiten : (m, k, p, p) L⁻¹ for S_k = L Lᵀ
+    log_det : (m, k) log |S_k|
     gains : (m, k, d, p)
     residual : (m, k, d, d)
     """
 
     expected: Array
-    lower: Array
+    whiten: Array
+    log_det: Array
     gains: Array
     residual: Array
 
@@ -142,25 +144,24 @@ class _View:
         cross = across @ dense  # (k, p, d)
         S = cross @ across.T + R[:, None]
         lower = np.linalg.cholesky(S)
-        white = np.linalg.solve(lower, np.broadcast_to(cross, (*S.shape[:2], *cross.shape[1:])))
-        gains = np.linalg.solve(lower.swapaxes(-1, -2), white).swapaxes(-1, -2)
-        sharp = np.linalg.solve(np.linalg.cholesky(R)[:, None], (across @ root)[None])
+        whiten = np.linalg.inv(lower)
+        gains = (whiten @ cross).swapaxes(-1, -2) @ whiten
+        sharp = np.linalg.inv(np.linalg.cholesky(R))[:, None] @ (across @ root)
         inner = np.eye(len(across.T)) + sharp.swapaxes(-1, -2) @ sharp
-        back = np.broadcast_to(root.swapaxes(-1, -2), inner.shape)
-        half = np.linalg.solve(np.linalg.cholesky(inner), back)
-        return cls(mixture.location @ across.T, lower, gains, half.swapaxes(-1, -2) @ half)
+        half = np.linalg.inv(np.linalg.cholesky(inner)) @ root.swapaxes(-1, -2)
+        log_det = 2.0 * np.log(lower.diagonal(axis1=2, axis2=3)).sum(axis=2)
+        residual = half.swapaxes(-1, -2) @ half
+        return cls(mixture.location @ across.T, whiten, log_det, gains, residual)
 
     def log_likelihood(self, off: Array) -> Array:
         """log N(y_i | A μ_k, S_k), (n, k), of ``y - A pivot``, (n, p)."""
-        if len(self.lower) == 1:
-            gaps = (off[:, None] - self.expected).transpose(1, 2, 0)
-            white = np.linalg.solve(self.lower[0], gaps)
-            squared = np.einsum("kpn,kpn->nk", white, white)
-        else:
-            gaps = (off[:, None] - self.expected)[..., None]
-            squared = (np.linalg.solve(self.lower, gaps) ** 2).sum(axis=(2, 3))
-        log_det = 2.0 * np.log(self.lower.diagonal(axis1=2, axis2=3)).sum(axis=2)
-        return np.asarray(log_norms(log_det, off.shape[1]) - 0.5 * squared)
+        squared = np.empty((len(off), len(self.expected)))
+        for index, expected in enumerate(self.expected):
+            whiten = self.whiten[:, index]
+            gaps = off - expected
+            white = gaps @ whiten[0].T if len(whiten) == 1 else (whiten @ gaps[:, :, None])[:, :, 0]
+            squared[:, index] = np.einsum("np,np->n", white, white)
+        return np.asarray(log_norms(self.log_det, off.shape[1]) - 0.5 * squared)
 
     def means(self, location: Array, off: Array) -> Array:
         """(n, k, d) ``μ_k + G_k (y - A μ_k)``."""
