@@ -195,6 +195,8 @@ class Mixture:
         """
         return np.asarray(total_covariance(self) / self.frame.scale[:, None] / self.frame.scale)
 
+    cov = covariance
+
     # ---- densities
 
     def logpdf(self, X: Any) -> Array:
@@ -341,13 +343,26 @@ class Mixture:
     # ---- distribution functions, summaries and closed operations, by `mixtura.operations`
 
     affine = Borrowed("affine.affine")
-    cdf = Borrowed("univariate.cdf")
+    box_probability = Borrowed("probability.box_probability")
+    cdf = Borrowed("probability.cdf")
     conditionals = Borrowed("conditionals.conditionals")
     convolve = Borrowed("algebra.convolve")
+    covariance_parts = Borrowed("moments.covariance_parts")
+    icdf = Borrowed("univariate.quantile")
+    isf = Borrowed("univariate.isf")
+    kurtosis = Borrowed("moments.kurtosis")
+    logcdf = Borrowed("probability.logcdf")
+    logsf = Borrowed("univariate.logsf")
+    moment = Borrowed("moments.moment")
     posterior = Borrowed("posterior.posterior")
+    ppf = Borrowed("univariate.quantile")
     product = Borrowed("algebra.product")
     quantile = Borrowed("univariate.quantile")
     sf = Borrowed("univariate.sf")
+    skewness = Borrowed("moments.skewness")
+    std = Borrowed("moments.std")
+    truncate = Borrowed("truncation.truncate")
+    var = Borrowed("moments.var")
 
     # ---- drawing
 
