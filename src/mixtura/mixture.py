@@ -348,6 +348,7 @@ class Mixture:
     conditionals = Borrowed("conditionals.conditionals")
     convolve = Borrowed("algebra.convolve")
     covariance_parts = Borrowed("moments.covariance_parts")
+    entropy = Borrowed("entropy.entropy")
     icdf = Borrowed("univariate.quantile")
     isf = Borrowed("univariate.isf")
     kurtosis = Borrowed("moments.kurtosis")
