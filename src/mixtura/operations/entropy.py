@@ -11,6 +11,7 @@ from scipy.stats import qmc
 
 from mixtura._errors import InputError
 from mixtura._types import Array
+from mixtura.conditioning import log_sums
 from mixtura.law import LOG_2PI, StudentT
 from mixtura.mixture import Mixture
 from mixtura.operations.frames import gaussian_only
@@ -18,20 +19,19 @@ from mixtura.operations.line import Line
 from mixtura.operations.pairs import Pairs, log_average
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(20)
-_NEAR = np.linspace(-11.0, 11.0, 45)
+_REACH = 11.0
 _SCRAMBLES = 8
 _DIGITS = 17.0
 
 
 def entropy(
-    mixture: Mixture, *, return_error: bool = False, points: int = 8192, rng: int = 0
+    mixture: Mixture, *, return_error: bool = False, points: int = 65536, rng: int = 0
 ) -> Any:
     """Differential entropy ``H = -∫ f log f`` in nats.
 
     One feature by Gauss points on panels around every component. More by randomised Sobol' points
-    drawn from each component in proportion to nothing but its weight, ``H = -Σ π_k E_k[log f]``,
-    with the component's own log-density, of known mean, as control variate: where components do
-    not overlap the result is exact.
+    drawn from each component, ``H = -Σ π_k E_k[log f]``, with the component's own log-density, of
+    known mean, as control variate: where components do not overlap the result is exact.
 
     Parameters
     ----------
@@ -39,8 +39,8 @@ def entropy(
         With noise only in one feature, where its region has a density of its own.
     return_error : bool, default=False
         Also give the standard error; of the quadrature, the change when its panels are halved.
-    points : int, default=8192
-        With several features, points for each component.
+    points : int, default=65536
+        With several features, how many in all; a component has its share of them.
     rng : int, default=0
         Seed of the points.
 
@@ -76,20 +76,28 @@ def entropy(
 
 
 def _by_panels(line: Line) -> tuple[float, float]:
-    """``-∫ f log f`` in the frame: panels as wide as half a deviation, then of half that."""
-    near = (line.means[:, None] + line.deviations[:, None] * _NEAR).ravel()
-    if isinstance(line.law, StudentT):
-        reach = min(_DIGITS / float(line.law.dof.min()), 150.0)
-        far = 11.0 * np.exp2(np.arange(1.0, reach * np.log2(10.0)))
-        tails = line.deviations[:, None] * np.concatenate([-far, far])
-        near = np.concatenate([near, (line.means[:, None] + tails).ravel()])
-    if line.noise is not None:
-        near = np.concatenate([near, [line.noise.low[0], line.noise.high[0]]])
-    edges = np.unique(near)
+    """``-∫ f log f`` in the frame: over panels, then over their halves."""
+    edges = _edges(line)
     coarse = _panelled(line, edges)
     middles = 0.5 * (edges[1:] + edges[:-1])
-    fine = _panelled(line, np.unique(np.concatenate([edges, middles])))
+    fine = _panelled(line, np.sort(np.concatenate([edges, middles])))
     return fine, abs(fine - coarse) + 4.0 * np.finfo(float).eps * abs(fine)
+
+
+def _edges(line: Line) -> Array:
+    """Edges of panels: as wide as the narrowest deviation near, or half as wide as it is far."""
+    reach = _REACH
+    if isinstance(line.law, StudentT):
+        reach = 10.0 ** min(_DIGITS / float(line.law.dof.min()), 150.0)
+    x = float((line.means - reach * line.deviations).min())
+    end = float((line.means + reach * line.deviations).max())
+    edges = [x]
+    while x < end:
+        x += float(np.maximum(line.deviations, 0.5 * np.abs(x - line.means)).min())
+        edges.append(x)
+    if line.noise is not None:
+        edges += [float(line.noise.low[0]), float(line.noise.high[0])]
+    return np.unique(edges)
 
 
 def _panelled(line: Line, edges: Array) -> float:
@@ -107,34 +115,34 @@ def _by_points(mixture: Mixture, points: int, seed: int) -> tuple[float, float]:
     known = _own_entropies(mixture)
     value, variance = 0.0, 0.0
     for index in np.flatnonzero(mixture.weights > 0):
-        own, log_f = _drawn(mixture, int(index), points, seed)  # (s, q) each
+        weight = float(mixture.weights[index])
+        own, log_f = _drawn(mixture, int(index), points * weight, seed)  # (s, q) each
         spread = own - own.mean()
         slope = (spread * log_f).mean() / max(float((spread**2).mean()), 1e-300)
         each = -(log_f - slope * (own + known[index])).mean(axis=1)
-        value += mixture.weights[index] * float(each.mean())
-        variance += mixture.weights[index] ** 2 * float(each.var(ddof=1)) / len(each)
+        value += weight * float(each.mean())
+        variance += weight**2 * float(each.var(ddof=1)) / len(each)
     rounding = 4.0 * np.finfo(float).eps * abs(value)
     return float(value), float(np.sqrt(variance)) + rounding
 
 
-def _drawn(mixture: Mixture, component: int, points: int, seed: int) -> tuple[Array, Array]:
+def _drawn(mixture: Mixture, component: int, points: float, seed: int) -> tuple[Array, Array]:
     """log p_k and log f in the frame at Sobol' points drawn from component k, by scramble."""
     d, law = mixture.n_features, mixture.law
     heavy = isinstance(law, StudentT)
     exponent = max(int(np.ceil(np.log2(points / _SCRAMBLES))), 4)
-    own, total = [], []
-    for one in np.random.SeedSequence(seed).spawn(_SCRAMBLES):
-        sequence = qmc.Sobol(d + heavy, seed=np.random.default_rng(one))
-        shares = np.clip(sequence.random_base2(exponent), 1e-16, 1.0 - 1e-16)
-        z = mixture.structure.colorize(ndtri(shares[:, :d]), component)
-        if isinstance(law, StudentT):
-            dof = law.dof[component]
-            z = z / np.sqrt(chdtri(dof, shares[:, d:]) / dof)
-        rows = mixture.frame.unread(z + mixture.location[component])
-        joint = mixture.joint(rows, np.ones(d, dtype=bool))
-        own.append(joint[:, component] - mixture.log_weights[component])
-        total.append(np.logaddexp.reduce(joint, axis=1))
-    return np.array(own), np.array(total)
+    seeds = np.random.SeedSequence(seed).spawn(_SCRAMBLES)
+    made = (qmc.Sobol(d + heavy, seed=np.random.default_rng(one)) for one in seeds)
+    shares = np.concatenate([sequence.random_base2(exponent) for sequence in made])
+    shares = np.clip(shares, 1e-16, 1.0 - 1e-16)
+    z = mixture.structure.colorize(ndtri(shares[:, :d]), component)
+    if isinstance(law, StudentT):
+        dof = law.dof[component]
+        z = z / np.sqrt(chdtri(dof, shares[:, d:]) / dof)
+    rows = mixture.frame.unread(z + mixture.location[component])
+    joint = mixture.joint(rows, np.ones(d, dtype=bool))
+    own = joint[:, component] - mixture.log_weights[component]
+    return own.reshape(_SCRAMBLES, -1), log_sums(joint).reshape(_SCRAMBLES, -1)
 
 
 def _own_entropies(mixture: Mixture) -> Array:
