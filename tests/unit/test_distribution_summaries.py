@@ -285,3 +285,73 @@ def test_the_plane_by_double_quadrature():
     mixture = Mixture([0.4, 0.6], [[0, 0], [1, 1]], [[[1, 0.3], [0.3, 1]], np.eye(2)])
     want, _ = dblquad(lambda y, x: mixture.pdf([[x, y]])[0], -1, 1, -0.5, 2, epsabs=1e-8)
     assert mixture.box_probability([-1, -0.5], [1, 2]) == pytest.approx(want, abs=1e-8)
+
+
+# ---- whatever the structure and the units
+
+
+def structured(name, seed=0):
+    rng = np.random.default_rng(seed)
+    k, d = 3, 4
+    loadings = rng.normal(size=(k, d, 2))
+    arrays = {
+        "tied": np.eye(d) + 0.3,
+        "diag": rng.uniform(0.5, 2, (k, d)),
+        "spherical": rng.uniform(0.5, 2, k),
+        "EEI": rng.uniform(0.5, 2, d),
+        "factor:2": np.concatenate([rng.uniform(0.5, 1, (k, d, 1)), loadings], axis=2),
+    }
+    return Mixture([0.2, 0.3, 0.5], rng.normal(size=(k, d)), arrays[name], covariance_type=name)
+
+
+@pytest.mark.parametrize("name", ["tied", "diag", "spherical", "EEI", "factor:2"])
+def test_every_structure_gives_what_its_dense_matrices_give(name):
+    mixture = structured(name)
+    dense = Mixture(mixture.weights, mixture.means, mixture.covariances)
+    X = mixture.sample(8, 0)
+    X[2, 1], X[3, [0, 3]] = np.nan, np.nan
+    for one, two in [
+        (mixture.conditionals(X[:, :2], [0, 1]), dense.conditionals(X[:, :2], [0, 1])),
+        (mixture.posterior(X, 0.3), dense.posterior(X, 0.3)),
+    ]:
+        np.testing.assert_allclose(one.mean(), two.mean(), rtol=1e-9)
+        np.testing.assert_allclose(one.covariance(), two.covariance(), rtol=1e-9)
+        np.testing.assert_allclose(one.log_evidence, two.log_evidence, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(mixture.cdf(X), dense.cdf(X), rtol=1e-9)
+    np.testing.assert_allclose(mixture.kurtosis(), dense.kurtosis(), rtol=1e-9)
+    assert mixture.entropy() == pytest.approx(dense.entropy(), abs=1e-3)  # other points
+    assert reduce(mixture, 2).divergence_bound == pytest.approx(reduce(dense, 2).divergence_bound)
+    cut, other = mixture.truncate(-1, 1), dense.truncate(-1, 1)
+    inside = np.clip(X, -1, 1)
+    np.testing.assert_allclose(cut.logpdf(inside), other.logpdf(inside), rtol=1e-9)
+    assert stats.ks_2samp(cut.sample(4000, 0)[:, 0], other.sample(4000, 1)[:, 0]).pvalue > 1e-4
+    assert mixture.affine(2 * np.eye(4)).structure.name == name
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1e150])
+def test_units_do_not_matter(unit):
+    mixture = drawn(3, 3, 2)
+    scale = np.full(2, 2.0 ** np.round(np.log2(1 / unit)))
+    unit = 1 / scale[0]
+    moved = Mixture.of(
+        mixture.weights, mixture.location, mixture.structure, Frame(np.zeros(2), scale)
+    )
+    X = mixture.sample(3, 0)
+    np.testing.assert_allclose(moved.cdf(X * unit), mixture.cdf(X), rtol=1e-12)
+    np.testing.assert_allclose(moved.std() / unit, mixture.std(), rtol=1e-12)
+    np.testing.assert_allclose(moved.skewness(), mixture.skewness(), rtol=1e-12)
+    shift = 2 * np.log(unit)
+    assert moved.entropy() - shift == pytest.approx(mixture.entropy(), abs=1e-10)
+    assert entropy_bounds(moved).lower - shift == pytest.approx(entropy_bounds(mixture).lower)
+    assert overlap(moved).largest == overlap(mixture).largest
+    np.testing.assert_allclose(
+        moved.product(moved).means / unit, mixture.product(mixture).means, rtol=1e-12
+    )
+    total = moved.affine([[1.0, -2.0]], unit)
+    np.testing.assert_allclose(total.means / unit, mixture.affine([[1.0, -2.0]], 1.0).means)
+    lines, others = moved.conditionals(X[:, :1] * unit, 0), mixture.conditionals(X[:, :1], 0)
+    np.testing.assert_allclose(lines.quantile(0.1) / unit, others.quantile(0.1), rtol=1e-10)
+    cut = moved.truncate(-unit, np.inf)
+    assert cut.probability == pytest.approx(mixture.truncate(-1.0).probability, rel=1e-12)
+    one = moved.marginal(0).truncate(-unit)
+    assert one.std() / unit == pytest.approx(mixture.marginal(0).truncate(-1.0).std(), rel=1e-12)

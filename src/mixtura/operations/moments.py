@@ -56,22 +56,23 @@ def moment(mixture: Mixture, order: int = 1, kind: str = "raw") -> Array:
     ([2.0], [10.0])
     """
     order, kind = moment_order(order, kind)
-    if kind == "raw":
-        return _about(mixture, order, mixture.frame.read(np.zeros((1, mixture.n_features)))[0])
-    central = _about(mixture, order, centre(mixture))
-    if kind == "central":
-        return central
-    return np.asarray(central / var(mixture) ** (order / 2))
+    middle, scale = centre(mixture), mixture.frame.scale
+    if kind == "standardized":  # whatever the units
+        spread = _about(mixture, 2, middle) ** (order / 2)
+        return np.asarray(_about(mixture, order, middle) / spread)
+    point = middle if kind == "central" else mixture.frame.read(np.zeros((1, len(scale))))[0]
+    with np.errstate(over="ignore", under="ignore", divide="ignore"):
+        return np.asarray(_about(mixture, order, point) * (1.0 / scale) ** order)
 
 
 def var(mixture: Mixture) -> Array:
     """Variance of each column, (d,)."""
-    return _about(mixture, 2, centre(mixture))
+    return moment(mixture, 2, "central")
 
 
 def std(mixture: Mixture) -> Array:
     """Standard deviation of each column, (d,)."""
-    return np.sqrt(var(mixture))
+    return np.asarray(np.sqrt(_about(mixture, 2, centre(mixture))) / mixture.frame.scale)
 
 
 def skewness(mixture: Mixture) -> Array:
@@ -153,7 +154,7 @@ def covariance_parts(mixture: Mixture) -> CovarianceParts:
 
 
 def _about(mixture: Mixture, order: int, point: Array) -> Array:
-    """(d,) moments about a point of the frame, in the units of the data."""
+    """(d,) moments about a point of the frame, in its units."""
     off, variances = mixture.location - point, mixture.structure.variances_by_column
     terms = (
         comb(order, j) * off ** (order - j) * own
@@ -169,7 +170,7 @@ def _about(mixture: Mixture, order: int, point: Array) -> Array:
     if mixture.noise is not None:
         share = mixture.noise.share
         total = (1.0 - share) * total + share * _even(mixture.noise, order, point)
-    return np.asarray(total / mixture.frame.scale**order)
+    return np.asarray(total)
 
 
 def _component(mixture: Mixture, variances: Array, order: int) -> Array:

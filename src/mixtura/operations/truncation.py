@@ -196,11 +196,10 @@ class TruncatedMixture:
         nodes, mass = self._quadrature(order)
         if kind == "raw":
             return float((mass * nodes**order).sum())
-        middle = float((mass * nodes).sum())
-        central = float((mass * (nodes - middle) ** order).sum())
-        if kind == "central":
-            return central
-        return central / float((mass * (nodes - middle) ** 2).sum()) ** (order / 2)
+        spread = nodes - float((mass * nodes).sum())
+        if kind == "standardized":
+            spread = spread / _deviation(spread, mass)
+        return float((mass * spread**order).sum())
 
     def mean(self) -> float:
         """E[x], of one feature."""
@@ -212,7 +211,8 @@ class TruncatedMixture:
 
     def std(self) -> float:
         """√Var[x], of one feature."""
-        return float(np.sqrt(self.var()))
+        nodes, mass = self._quadrature(2)
+        return _deviation(nodes - float((mass * nodes).sum()), mass)
 
     def _quadrature(self, order: int) -> tuple[Array, Array]:
         """Points in the data's units, and the probability of each."""
@@ -341,6 +341,12 @@ def truncate(mixture: Mixture, lower: Any = -np.inf, upper: Any = np.inf) -> Tru
     if found.log_probability == -np.inf:
         raise InputError("the box has probability zero under the mixture: widen it")
     return found
+
+
+def _deviation(spread: Array, mass: Array) -> float:
+    """√Σ m x², whatever the units."""
+    size = float(np.abs(spread).max())
+    return size * float(np.sqrt((mass * (spread / size) ** 2).sum()))
 
 
 def _by_columns(structure: Covariances) -> bool:
