@@ -21,6 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from sklearn.datasets import load_iris
 
 from machine import describe
 from mixtura import GaussianMixture, bootstrap, kernels, select
@@ -61,7 +62,8 @@ def main() -> None:
     kernels.use("compiled", optional=True)
     for n in (500, 10_000) if options.large else (500,):
         grid(n, options.rounds)
-    replicates(options.rounds, options.replicates)
+    replicates("blobs", blobs(150, 3, k=3), options)
+    replicates("iris without its last column", load_iris().data[:, :3], options)
 
 
 def grid(n: int, rounds: int) -> None:
@@ -83,9 +85,9 @@ def grid(n: int, rounds: int) -> None:
     )
 
 
-def replicates(rounds: int, count: int) -> None:
-    """Standard errors by the bootstrap."""
-    X = blobs(150, 3, k=3)
+def replicates(name: str, X: np.ndarray, options: argparse.Namespace) -> None:
+    """Standard errors of three components by the bootstrap, where they are apart and where not."""
+    rounds, count = options.rounds, options.replicates
     model = GaussianMixture(3, random_state=0).fit(X)
     bootstrap(model, X, n_replicates=9)
     with tempfile.TemporaryDirectory() as folder:
@@ -95,9 +97,11 @@ def replicates(rounds: int, count: int) -> None:
             theirs.append(r(BOOTSTRAP.format(path=path, replicates=count)))
             one.append(timed(lambda: bootstrap(model, X, n_replicates=count, n_jobs=1)))
             two.append(timed(lambda: bootstrap(model, X, n_replicates=count, n_jobs=2)))
-    report(f"bootstrap, {count} replicates", theirs, {"one thread": one, "two threads": two})
-    print(f"  standard errors of the weights {np.round(one[0][1].standard_errors.weights, 4)}")
-    print(f"  mclust's, in its own order     {np.round(theirs[0]['weights'], 4)}")
+    report(
+        f"bootstrap of {name}, {count} replicates", theirs, {"one thread": one, "two threads": two}
+    )
+    print(f"  standard errors of the weights {np.sort(one[0][1].standard_errors.weights).round(4)}")
+    print(f"  mclust's                       {np.sort(theirs[0]['weights']).round(4)}")
 
 
 def blobs(n: int, d: int, k: int = 4) -> np.ndarray:

@@ -24,6 +24,9 @@ from mixtura._errors import MissingDependency, MixturaError
 PACKAGES = ("typer", "rich", "pyarrow")
 """What the extra "cli" brings."""
 
+MODEL_OPTIONS = ("distribution", "dof", "noise", "trim", "prior", "max_ratio")
+"""Options of `fit` that say what is fitted besides Gaussian components."""
+
 
 class Criterion(StrEnum):
     """What a choice among models minimises."""
@@ -36,6 +39,19 @@ class Criterion(StrEnum):
     caic = "caic"
     hqc = "hqc"
     slope = "slope"
+
+
+class Distribution(StrEnum):
+    """Laws of the components."""
+
+    gaussian = "gaussian"
+    t = "t"
+
+
+class Prior(StrEnum):
+    """Priors by name."""
+
+    fraley_raftery = "fraley-raftery"
 
 
 class Form(StrEnum):
@@ -68,9 +84,17 @@ COVARIANCE = typer.Option(
     "--covariance",
     metavar="NAMES",
     help="all, or some of full,tied,diag,spherical,equal-spherical,"
-    "EEI,VEI,EVI,VEE,EVE,VVE,EEV,VEV,EVV.",
+    "EEI,VEI,EVI,VEE,EVE,VVE,EEV,VEV,EVV; factor:3, factor:1-5, ppca:2 for many columns.",
 )
 CRITERION = typer.Option(help="What the choice minimises.")
+DISTRIBUTION = typer.Option(help="t is Student's: outliers count for less.")
+DOF = typer.Option("--dof", metavar="DOF", help="Of t: common, own (the default is common), or 4.")
+NOISE = typer.Option("--noise", help="Add a component that is uniform over the data.")
+TRIM = typer.Option("--trim", metavar="SHARE", help="Leave out 0.1 of the rows, the unlikeliest.")
+PRIOR = typer.Option("--prior", help="A weak prior that keeps small components sound.")
+MAX_RATIO = typer.Option(
+    "--max-ratio", metavar="R", help="Largest over smallest eigenvalue of all covariances at most."
+)
 FOLDER = typer.Option(
     "--output",
     "-o",
@@ -90,6 +114,12 @@ def fit(
     components: Annotated[str, COMPONENTS] = "1:9",
     covariance: Annotated[str, COVARIANCE] = "all",
     criterion: Annotated[Criterion, CRITERION] = Criterion.bic,
+    distribution: Annotated[Distribution, DISTRIBUTION] = Distribution.gaussian,
+    dof: Annotated[str | None, DOF] = None,
+    noise: Annotated[bool, NOISE] = False,
+    trim: Annotated[float, TRIM] = 0.0,
+    prior: Annotated[Prior | None, PRIOR] = None,
+    max_ratio: Annotated[float | None, MAX_RATIO] = None,
     output: Annotated[str | None, FOLDER] = None,
     form: Annotated[Form | None, FORM_LIKE_FILE] = None,
     figures: Annotated[bool, FIGURES] = True,
@@ -107,13 +137,16 @@ def fit(
     if as_json and output == "-":
         raise typer.BadParameter("--json and --output - both want standard output")
     given |= {"components": _counts(components), "columns": tuple(columns or ())}
+    if dof is not None and distribution is not Distribution.t:
+        raise typer.BadParameter("--dof is of Student's t: add --distribution t")
     with answering():
         from mixtura import cli_fit
 
         try:
-            given["covariance"] = cli_fit.family_names(covariance)
+            given["covariance"] = cli_fit.family_names(covariance, bounded=max_ratio is not None)
+            given["model"] = cli_fit.model_options(**{one: given.pop(one) for one in MODEL_OPTIONS})
         except MixturaError as error:
-            raise typer.BadParameter(str(error), param_hint="--covariance") from None
+            raise typer.BadParameter(str(error)) from None
         cli_fit.fit(cli_fit.FitOptions(**given))
 
 

@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mixtura._types import Array
+from mixtura._types import Array, Indices
 from mixtura.covariance import family
 from mixtura.io.model_file import structure_name
+from mixtura.law import StudentT
 from mixtura.mixture import Mixture
 
 if TYPE_CHECKING:
+    from mixtura.cli_rows import Assignment
     from mixtura.fit.select import Candidate, Selection
     from mixtura.io.columns import Table
+    from mixtura.trimming import Cut
 
 DOUBT = 0.8
 """A row is doubtful when its largest responsibility is below this."""
@@ -57,26 +60,47 @@ def of_selection(selection: Selection) -> Facts:
     }
 
 
-def of_components(mixture: Mixture, labels: Array | None = None) -> list[Facts]:
-    """Weight, mean and standard deviation of each component, and its rows where labels are."""
+def of_components(mixture: Mixture, sizes: Indices | None = None) -> list[Facts]:
+    """Weight, mean and standard deviation of each component, and its rows where they are known.
+
+    Of Student's t also its scale, which the standard deviation is a multiple of.
+    """
     names = column_names(mixture)
-    spread = np.sqrt(mixture.structure.variances_by_column) / mixture.frame.scale
-    sizes = None if labels is None else np.bincount(labels, minlength=mixture.n_components)
+    k = mixture.n_components
+    scale = np.sqrt(mixture.structure.variances_by_column) / mixture.frame.scale
+    deviation = scale * np.sqrt(np.broadcast_to(mixture.law.inflation, (k,)))[:, None]
+    spreads = {"sd": deviation} | ({"scale": scale} if isinstance(mixture.law, StudentT) else {})
     return [
         {
             "label": label,
             "weight": float(mixture.weights[label]),
             "size": None if sizes is None else int(sizes[label]),
             "mean": dict(zip(names, mixture.means[label].tolist(), strict=True)),
-            "sd": dict(zip(names, spread[label].tolist(), strict=True)),
+            **{
+                name: dict(zip(names, spread[label].tolist(), strict=True))
+                for name, spread in spreads.items()
+            },
         }
-        for label in range(mixture.n_components)
+        for label in range(k)
     ]
 
 
-def of_certainty(responsibilities: Array) -> Facts:
-    """How sure the assignment of the rows is."""
-    surest = responsibilities.max(axis=1)
+def of_outliers(mixture: Mixture, cut: Cut | None = None) -> Facts:
+    """Degrees of freedom, share of noise and trimming; nothing for an ordinary fit."""
+    law = mixture.law
+    told: Facts = {}
+    if isinstance(law, StudentT):
+        told = {"distribution": "t", "dof": law.dof, "dof_tie": law.tie}
+    if mixture.noise is not None:
+        told["noise"] = mixture.noise.share
+    if cut is not None:
+        told["trim"] = cut.told
+    return told
+
+
+def of_certainty(rows: Assignment) -> Facts:
+    """How sure the assignment of the rows is, but for trimmed ones."""
+    surest = rows.largest[rows.kept]
     return {
         "mean_maximum_responsibility": float(surest.mean()),
         "doubtful": int((surest < DOUBT).sum()),
@@ -100,10 +124,11 @@ def of_scores(mixture: Mixture, log_density: Array) -> Facts:
 
 
 def n_parameters(mixture: Mixture) -> int:
-    """Free parameters of weights, means and covariances."""
+    """Free parameters of weights, means, covariances, degrees of freedom and noise."""
     k, d = mixture.n_components, mixture.n_features
     rule = family(structure_name(mixture.structure))
-    return rule.n_parameters(k, d) + k * d + k - 1
+    noise = 0 if mixture.noise is None else 2  # its share and its volume
+    return rule.n_parameters(k, d) + k * d + k - 1 + mixture.law.n_parameters + noise
 
 
 def column_names(mixture: Mixture) -> Sequence[str]:

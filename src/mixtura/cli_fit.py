@@ -5,19 +5,20 @@ from __future__ import annotations
 import shlex
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 
 from mixtura import cli_facts as facts
 from mixtura._errors import InputError, MissingDependency
-from mixtura._types import Array
-from mixtura.covariance import ALIASES, FAMILIES, UNIVARIATE, named
+from mixtura.cli_rows import Assignment
+from mixtura.covariance import ALIASES, FAMILIES, RATIO, UNIVARIATE, named
+from mixtura.covariance.factor_rule import NAMES
+from mixtura.fit.outliers import asked
 from mixtura.io import model_file
 from mixtura.io.columns import Table, choose
 from mixtura.io.plain_json import json_text
@@ -26,6 +27,10 @@ from mixtura.mixture import Mixture
 
 if TYPE_CHECKING:
     from mixtura.fit.select import Selection
+
+
+CODES = (*NAMES, *NAMES.values())
+"""Names and codes of low-rank families, before the colon."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,7 @@ class FitOptions:
     components: tuple[int, ...]
     covariance: tuple[str, ...]
     criterion: str
+    model: Mapping[str, Any]
     output: str | None
     form: str | None
     figures: bool
@@ -56,21 +62,51 @@ class Answer:
     mixture: Mixture
     selection: Selection
     facts: facts.Facts
-    responsibilities: Array
+    rows: Assignment
     files: list[tuple[str, str]] = field(default_factory=list)
 
+    def columns(self, identifier: str | None) -> dict[str, Any]:
+        """The table of assignments."""
+        return self.rows.columns(identifier, self.table.ids)
 
-def family_names(text: str) -> tuple[str, ...]:
-    """The families that "all" or a list of names stands for."""
+
+def family_names(text: str, *, bounded: bool = False) -> tuple[str, ...]:
+    """The families that "all" or a list of names stands for.
+
+    All that can be held to a ratio of eigenvalues, where one is asked for.
+    """
     if text == "all":
-        return tuple(FAMILIES)
+        return RATIO if bounded else tuple(FAMILIES)
     names = [name.strip() for name in text.split(",")]
     for name in names:
-        if name not in (*FAMILIES, *ALIASES, *UNIVARIATE) and ":" not in name:
+        if name not in (*FAMILIES, *ALIASES, *UNIVARIATE) and name.split(":")[0] not in CODES:
             known = ", ".join((*FAMILIES, *ALIASES, *UNIVARIATE))
-            raise InputError(f"{name!r} is none of all, {known}")
+            ranked = ", ".join(f"{kind}:3" for kind in NAMES)
+            raise InputError(f"{name!r} is none of all, {known}, {ranked} (3 factors; or 1-5)")
     told = [[name] if name in UNIVARIATE else [one.name for one in named(name)] for name in names]
     return tuple(dict.fromkeys(name for some in told for name in some))
+
+
+def model_options(
+    distribution: str, dof: str | None, noise: bool, trim: float, prior: Any, max_ratio: Any
+) -> dict[str, Any]:
+    """What `select` is to fit besides Gaussian components; only what was asked for.
+
+    Raises
+    ------
+    InputError
+    """
+    freedom: str | float = dof or "common"
+    with suppress(ValueError):
+        freedom = float(freedom)
+    asked(str(distribution), freedom, noise, trim)
+    if max_ratio is not None and not max_ratio >= 1.0:
+        raise InputError(f"--max-ratio {max_ratio:g}: use a number of at least 1")
+    given = {"distribution": str(distribution), "dof": freedom, "noise": noise, "trim": trim}
+    plain = {"distribution": "gaussian", "dof": "common", "noise": False, "trim": 0.0}
+    told = {name: value for name, value in given.items() if value != plain[name]}
+    told |= {} if prior is None else {"prior": str(prior)}
+    return told | ({} if max_ratio is None else {"max_ratio": max_ratio})
 
 
 def fit(options: FitOptions) -> None:
@@ -85,7 +121,7 @@ def fit(options: FitOptions) -> None:
         answer.facts["warnings"] = messages
         form = options.form or ("csv" if raw.kind == "text" else raw.kind)
         if folder is None:
-            write_table(assignments(answer, options.identifier), "-", form=form)
+            write_table(answer.columns(options.identifier), "-", form=form)
         else:
             _write(answer, folder, form, options)
             if options.figures:
@@ -95,31 +131,6 @@ def fit(options: FitOptions) -> None:
         print(json_text(answer.facts | {"written": written}, indent=None))
     if not options.quiet and not options.as_json:
         _tell(answer, folder, options)
-
-
-def assignments(answer: Answer, identifier: str | None = None) -> dict[str, Any]:
-    """The table of assignments."""
-    return assignment_columns(
-        answer.responsibilities,
-        answer.mixture.logpdf(answer.table.rows),
-        identifier,
-        answer.table.ids,
-    )
-
-
-def assignment_columns(
-    responsibilities: Array, log_density: Array, identifier: str | None, ids: Any
-) -> dict[str, Any]:
-    """Columns by name: the row, its label, responsibilities, uncertainty and log-density."""
-    columns: dict[str, Any] = {
-        "label": responsibilities.argmax(axis=1),
-        **{f"responsibility_{k}": column for k, column in enumerate(responsibilities.T)},
-        "uncertainty": 1.0 - responsibilities.max(axis=1),
-        "log_density": log_density,
-    }
-    if identifier is None:
-        return {"row": np.arange(len(log_density)), **columns}
-    return {"id" if identifier in columns else identifier: ids, **columns}
 
 
 @contextmanager
@@ -151,6 +162,7 @@ def _answer(table: Table, options: FitOptions) -> Answer:
             options.covariance,
             criterion=options.criterion,
             sample_weight=table.weights,
+            **options.model,
             random_state=options.seed,
             n_jobs=options.jobs,
             progress=follow,
@@ -158,15 +170,17 @@ def _answer(table: Table, options: FitOptions) -> Answer:
     mixture = selection.fit.mixture
     for note in selection.notes:
         note.warn()
-    responsibilities = mixture.responsibilities(table.rows)
+    rows = Assignment.of(mixture, table.rows, selection.cut)
     known = {
         "data": facts.of_table(table, options.identifier, options.weights),
         **facts.of_selection(selection),
-        "components": facts.of_components(mixture, responsibilities.argmax(axis=1)),
-        "certainty": facts.of_certainty(responsibilities),
+        "components": facts.of_components(mixture, rows.sizes),
+        "outliers": facts.of_outliers(mixture, selection.cut) | rows.aside,
+        "certainty": facts.of_certainty(rows),
+        "asked": dict(options.model),
         "seed": options.seed,
     }
-    return Answer(table, mixture, selection, known, responsibilities)
+    return Answer(table, mixture, selection, known, rows)
 
 
 def _folder(options: FitOptions) -> Path | None:
@@ -184,7 +198,7 @@ def _write(answer: Answer, folder: Path, form: str, options: FitOptions) -> None
     folder.mkdir(parents=True, exist_ok=True)
     model, rows = folder / "model.mixtura", folder / f"assignments.{form}"
     model_file.save(answer.mixture, model, answer.facts)
-    write_table(assignments(answer, options.identifier), rows, form=form)
+    write_table(answer.columns(options.identifier), rows, form=form)
     answer.files += [
         (str(model), "model and its choice"),
         (str(rows), "label and certainty by row"),
@@ -197,9 +211,13 @@ def _draw(answer: Answer, folder: Path) -> None:
     except MissingDependency as error:
         warnings.warn(f"no figures: {error}", stacklevel=2)
         return
-    X: Any = answer.table.rows
     paths = save_figures(
-        answer.mixture, X, answer.selection, folder / "figures", trace=answer.selection.fit.trace
+        answer.mixture,
+        answer.table.rows,
+        answer.selection,
+        folder / "figures",
+        trace=answer.selection.fit.trace,
+        cut=answer.selection.cut,
     )
     names = ", ".join(path.stem for path in paths)
     answer.files.append((f"{folder / 'figures'}/", names))
@@ -214,7 +232,9 @@ def _tell(answer: Answer, folder: Path | None, options: FitOptions) -> None:
         report.choice(known),
         report.components(known["components"], width=report.console_on(sys.stderr).width),
     ]
-    if answer.mixture.n_components > 1:
+    if known["outliers"]:
+        sections.append(report.outliers(known["outliers"]))
+    if answer.mixture.n_components > 1 or answer.mixture.noise is not None:
         sections.append(report.certainty(known["certainty"], known["data"]["rows"]))
     if known["warnings"]:
         sections.append(report.cautions(known["warnings"]))

@@ -12,12 +12,14 @@ import pyarrow as pa
 from mixtura import cli_facts as facts
 from mixtura._errors import InputError
 from mixtura._types import Array
-from mixtura.cli_fit import assignment_columns, told_once
+from mixtura.cli_fit import told_once
+from mixtura.cli_rows import Assignment
 from mixtura.io import model_file
 from mixtura.io.columns import RawTable, Table, choose, match
 from mixtura.io.plain_json import json_text
 from mixtura.io.tables import read_raw, write_table
 from mixtura.mixture import Mixture
+from mixtura.trimming import Cut
 
 if TYPE_CHECKING:
     from mixtura import report
@@ -63,6 +65,11 @@ class ModelRows:
     table: Table
     identifier: str | None
     ids: Any
+    cut: Cut | None
+
+    def assigned(self) -> Assignment:
+        """The rows by the mixture."""
+        return Assignment.of(self.mixture, self.table.rows, self.cut)
 
 
 def rows_for(model: str, file: str, identifier: str | None, allow_missing: bool) -> ModelRows:
@@ -77,28 +84,30 @@ def rows_for(model: str, file: str, identifier: str | None, allow_missing: bool)
     ids = None
     if identifier is not None:
         ids = choose(raw, columns=table.columns[:1], identifier=identifier).ids
-    return ModelRows(mixture, raw, table, identifier, ids)
+    cut = _cut(model_file.load_metadata(model), mixture)
+    return ModelRows(mixture, raw, table, identifier, ids, cut)
 
 
 def assign(given: ModelRows, target: Target) -> None:
     """Write the assignments of the rows."""
     with told_once() as messages:
-        responsibilities = given.mixture.responsibilities(given.table.rows)
-        log_density = given.mixture.logpdf(given.table.rows)
-    columns = assignment_columns(responsibilities, log_density, given.identifier, given.ids)
-    sizes = np.bincount(columns["label"], minlength=given.mixture.n_components)
-    certainty = facts.of_certainty(responsibilities)
+        rows = given.assigned()
+    certainty = facts.of_certainty(rows)
     known = {
         "data": facts.of_table(given.table, given.identifier),
-        "sizes": sizes,
+        "sizes": rows.sizes,
+        **rows.aside,
         "certainty": certainty,
         "warnings": messages,
     }
-    target.write(columns, known)
-    told = ", ".join(f"{size} to {label}" for label, size in enumerate(sizes))
+    target.write(rows.columns(given.identifier, given.ids), known)
+    told = [f"{size} to {label}" for label, size in enumerate(rows.sizes)]
+    words = {"noise_rows": "to noise", "trimmed_rows": "trimmed"}
+    told += [f"{size} {words[name]}" for name, size in rows.aside.items()]
     target.say(
         *_remarks(given, messages),
-        f"{given.table.source}: {facts.count(len(log_density), 'row')} assigned ({told})",
+        f"{given.table.source}: {facts.count(len(given.table.rows), 'row')} assigned "
+        f"({', '.join(told)})",
         f"{certainty['doubtful']} doubtful: largest responsibility below {facts.DOUBT}",
     )
 
@@ -108,8 +117,11 @@ def score(given: ModelRows, *, as_json: bool, quiet: bool) -> None:
     from mixtura import report
 
     with told_once() as messages:
-        log_density = given.mixture.logpdf(given.table.rows)
-    known = facts.of_scores(given.mixture, log_density)
+        rows = given.assigned()
+    log_density = rows.log_density
+    known = facts.of_scores(given.mixture, log_density[rows.kept])
+    if rows.trimmed is not None:
+        known["trimmed_rows"] = int(rows.trimmed.sum())
     lowest = [(_row_name(given, row), float(log_density[row])) for row in _lowest(log_density)]
     if as_json:
         least = [{"row": name, "log_density": value} for name, value in lowest]
@@ -118,6 +130,7 @@ def score(given: ModelRows, *, as_json: bool, quiet: bool) -> None:
     Target("-", None, as_json, quiet).say(*_remarks(given, messages))
     numbers = [
         ("rows", str(known["rows"])),
+        *([("left out, trimmed", str(known["trimmed_rows"]))] if "trimmed_rows" in known else []),
         ("mean log-density", f"{known['mean_log_density']:.6g}"),
         ("log-likelihood", f"{known['log_likelihood']:.6f}"),
         ("parameters", str(known["n_parameters"])),
@@ -159,7 +172,9 @@ def show(model: str, *, as_json: bool) -> None:
     mixture = model_file.load(model)
     told = model_file.load_metadata(model)
     if as_json:
-        print(json_text(_description(mixture) | {"metadata": told}, indent=None))
+        print(
+            json_text(_description(mixture, _cut(told, mixture)) | {"metadata": told}, indent=None)
+        )
         return
     from mixtura import report
 
@@ -169,29 +184,31 @@ def show(model: str, *, as_json: bool) -> None:
         f"{model}: {facts.count(k, 'component')} in {facts.count(d, 'dimension')}, {kind} "
         f"covariance, {facts.count(facts.n_parameters(mixture), 'parameter')}"
     )
+    outliers = facts.of_outliers(mixture, _cut(told, mixture)) | _aside(told)
     sizes = _told_sizes(told, k)
     described = facts.of_components(mixture)
     shown = [one | {"size": size} for one, size in zip(described, sizes, strict=True)]
     width = report.console_on(sys.stdout).width
-    before, after = _told(told, k)
+    before, after = _told(told, k > 1 or mixture.noise is not None)
     report.tell(
         [
             ("Model", report.paragraphs([text])),
             *before,
             report.components(shown, width=width, everything=True),
+            *([report.outliers(outliers)] if outliers else []),
             *after,
         ],
         stream=sys.stdout,
     )
 
 
-def _told(told: facts.Facts, k: int) -> tuple[list[report.Section], list[report.Section]]:
+def _told(told: facts.Facts, unsure: bool) -> tuple[list[report.Section], list[report.Section]]:
     """Sections before and after the components, from what stands beside the model, if it can."""
     from mixtura import report
 
     try:  # it may be anybody's
         before = [report.data(told["data"]), report.choice(told)]
-        after = [report.certainty(told["certainty"], told["data"]["rows"])] if k > 1 else []
+        after = [report.certainty(told["certainty"], told["data"]["rows"])] if unsure else []
         if told["warnings"]:
             after.append(report.cautions(told["warnings"]))
     except (KeyError, TypeError, ValueError, AttributeError, IndexError):
@@ -260,7 +277,22 @@ def _told_sizes(told: facts.Facts, k: int) -> list[int | None]:
     return list(sizes) if len(sizes) == k else [None] * k
 
 
-def _description(mixture: Mixture) -> facts.Facts:
+def _cut(told: facts.Facts, mixture: Mixture) -> Cut | None:
+    """Where the fit trimmed, by what stands beside the model, which may be anybody's."""
+    outliers = told.get("outliers")
+    trim = outliers.get("trim") if isinstance(outliers, dict) else None
+    return None if trim is None else Cut.read(trim, mixture.n_features)
+
+
+def _aside(told: facts.Facts) -> facts.Facts:
+    """Rows with label -1, where they are known."""
+    outliers = told.get("outliers")
+    outliers = outliers if isinstance(outliers, dict) else {}
+    counts = {name: outliers.get(name) for name in ("noise_rows", "trimmed_rows")}
+    return {name: size for name, size in counts.items() if isinstance(size, int)}
+
+
+def _description(mixture: Mixture, cut: Cut | None) -> facts.Facts:
     return {
         "components": mixture.n_components,
         "features": mixture.n_features,
@@ -270,4 +302,5 @@ def _description(mixture: Mixture) -> facts.Facts:
         "weights": mixture.weights,
         "means": mixture.means,
         "covariances": mixture.covariances,
+        "outliers": facts.of_outliers(mixture, cut),
     }

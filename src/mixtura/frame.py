@@ -9,6 +9,9 @@ import numpy as np
 
 from mixtura._types import Array, Rows
 
+_NEAR = 16.0
+"""Deviations, about, up to which a pivot may be zero instead."""
+
 
 @dataclass(frozen=True, eq=False)
 class Frame:
@@ -34,6 +37,18 @@ class Frame:
     def log_volume(self) -> float:
         """log |dz/dx|: what the log-density gains on the way back to the data's units."""
         return float(np.sum(np.log(self.scale)))
+
+    def coarse(self, deviation: Array) -> Frame:
+        """A frame with its pivot at zero, or at few binary digits where the data are far from it.
+
+        Points among the data then come back from `read` and `unread` to the last bit: differences
+        of numbers of like size, and from a number with few digits, are exact. `deviation` (d,) is
+        that of the data's columns.
+        """
+        known = np.where(deviation > 0, deviation, 1.0 / self.scale)
+        unit = np.ldexp(1.0, np.frexp(known)[1] - 1)
+        steps = np.rint(self.pivot / unit)
+        return Frame(np.where(np.abs(steps) <= _NEAR, 0.0, steps * unit), self.scale)
 
     def read(self, rows: Rows) -> Array:
         """Rows in the data's units -> z."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from scipy.special import betaln, gammaln, hyp2f1, log_ndtr, ndtr, stdtr
+from scipy.special import betaln, fdtri, gammaincinv, gammaln, hyp2f1, log_ndtr, ndtr, stdtr
 
 from mixtura._errors import InputError
 from mixtura._types import Array
@@ -62,6 +62,9 @@ class Law(Protocol):
     def log_tail(self, t: Array, component: int) -> Array:
         """log P(T <= t), also where the probability underflows."""
 
+    def squared_radius(self, probability: float, features: int) -> Array:
+        """The squared distance, () or (k,), within which a component has this probability."""
+
     def check(self, k: int) -> None:
         """Refuse a law that is not one of k components."""
 
@@ -101,6 +104,9 @@ class Gaussian:
 
     def log_tail(self, t: Array, component: int) -> Array:
         return np.asarray(log_ndtr(t))
+
+    def squared_radius(self, probability: float, features: int) -> Array:
+        return np.asarray(2.0 * gammaincinv(0.5 * features, probability))
 
     def check(self, k: int) -> None:
         return
@@ -192,6 +198,10 @@ class StudentT:
         norm = np.log(2.0 * half) + betaln(half, 0.5)
         logs[thin] = series - half * share + 0.5 * (log_odds - share) - norm
         return logs
+
+    def squared_radius(self, probability: float, features: int) -> Array:
+        """``δ²/d`` has an F distribution with d and ν degrees of freedom."""
+        return np.asarray(features * fdtri(features, self.dof, probability))
 
     def check(self, k: int) -> None:
         dof = np.asarray(self.dof)

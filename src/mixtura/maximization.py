@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from mixtura.covariance import FactorCovariances, Family, Guard
+from mixtura.held import Held
 from mixtura.kernels.layout import FULL
 from mixtura.mixture import Mixture
 from mixtura.noise import Noise
@@ -23,31 +24,39 @@ def maximization(
     family: Family,
     prior: Prior,
     guard: Guard,
+    *,
     equal_weights: bool = False,
+    held: Held | None = None,
 ) -> Mixture:
     """The mixture that maximises the expected log-likelihood plus the prior.
 
     ``π_k = n_k / Σ n``, ``μ_k = pivot + S₁/n``, and Σ by the family from the scatter
     ``S₂ - S₁S₁ᵀ/n``; a prior has added its pseudo-rows to the sums before. A component without
-    rows stays where it is with weight zero. With `equal_weights`, ``π_k = 1/k``.
+    rows stays where it is with weight zero. With `equal_weights`, ``π_k = 1/k``. What is `held`
+    stays, and the rest is the maximum given that.
 
     Under Student's t the degrees of freedom stay; without a prior the covariances are divided by
-    ``Σ r u`` in place of ``Σ r`` (PX-EM; Liu, Rubin & Wu 1998), which climbs faster.
+    ``Σ r u`` in place of ``Σ r`` (PX-EM; Liu, Rubin & Wu 1998), which climbs faster. Like a prior,
+    a held covariance fixes the scale that this leaves open.
     """
     posterior = prior.added(data)
-    if not (posterior.dof - data.dof).any():
+    scaled = held is not None and held.covariances.any()
+    if not scaled and not (posterior.dof - data.dof).any():
         posterior = replace(posterior, dof=mixture.law.expanded(data.counts, data.mass))
     counts = np.ones_like(posterior.counts) if equal_weights else np.maximum(posterior.counts, 0.0)
     empty = posterior.mass <= EMPTY * max(float(posterior.mass.sum()), 1e-300)
     if empty.any():
-        posterior = _held(posterior, mixture, empty)
+        posterior = _staying(posterior, mixture, empty)
+    if held is not None:
+        posterior = held.about(posterior, mixture.frame)
     total = counts.sum()
-    return mixture.changed(
+    found = mixture.changed(
         weights=counts / total if total > 0 else mixture.weights,  # all may be noise
         location=posterior.means(),
         structure=family.maximize(posterior, guard, mixture.structure),
         noise=_noise(data, mixture),
     )
+    return found if held is None else held.into(found, family)
 
 
 def _noise(data: Statistics, mixture: Mixture) -> Noise | None:
@@ -58,7 +67,7 @@ def _noise(data: Statistics, mixture: Mixture) -> Noise | None:
     return mixture.noise.sharing(data.noise / total) if total > 0 else mixture.noise
 
 
-def _held(data: Statistics, mixture: Mixture, empty: np.ndarray) -> Statistics:
+def _staying(data: Statistics, mixture: Mixture, empty: np.ndarray) -> Statistics:
     """The statistics with a trace of the old component in place of an empty one.
 
     Too little to weigh in what components have in common, enough to keep what is its own.

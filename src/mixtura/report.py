@@ -145,6 +145,30 @@ def components(facts: Sequence[Facts], *, width: int, everything: bool = False) 
     return "Components", Group(*body)
 
 
+def outliers(facts: Facts) -> Section:
+    """Degrees of freedom, noise and trimming, and how many rows have label -1."""
+    lines = []
+    if "dof" in facts:
+        kind = {"common": ", common to all components", "fixed": ", held"}.get(facts["dof_tie"], "")
+        shown = dict.fromkeys(f"{dof:.3g}" for dof in facts["dof"])
+        degrees = listed(list(shown), SHOWN)
+        lines.append(f"Student's t with {degrees} degrees of freedom{kind}; ± is its scale")
+    if "noise" in facts:
+        lines.append(
+            f"noise is {100 * facts['noise']:.1f} % of the mixture, spread evenly; the weights "
+            "above are those among the components"
+        )
+    if "trim" in facts:
+        share = 100 * facts["trim"]["share"]
+        lines.append(f"{share:.3g} % of the rows, those of least density, are left out of the fit")
+    told = {"noise_rows": "most probably noise", "trimmed_rows": "trimmed"}
+    for name, what in told.items():
+        if name in facts:
+            are = "is" if facts[name] == 1 else "are"
+            lines.append(f"{count(facts[name], 'row')} {are} {what}: label -1")
+    return "Outliers", paragraphs(lines)
+
+
 def certainty(facts: Facts, rows: int) -> Section:
     """How sure the assignment is."""
     doubtful, mean = facts["doubtful"], facts["mean_maximum_responsibility"]
@@ -221,12 +245,12 @@ def _component_tables(
     """One table with a row a component if that fits, else tables with a row a column."""
     table = _table("label", "weight", *(["rows"] if _sized(facts) else []), *names)
     for one in facts:
-        table.add_row(*_head(one), *(plus_minus(one["mean"][n], one["sd"][n]) for n in names))
+        table.add_row(*_head(one), *(plus_minus(one["mean"][n], _spread(one)[n]) for n in names))
     console = Console(width=10_000)
     if console.measure(table).maximum <= width:
         yield table
         return
-    cells = max(len(plus_minus(one["mean"][n], one["sd"][n])) for one in facts for n in names)
+    cells = max(len(plus_minus(one["mean"][n], _spread(one)[n])) for one in facts for n in names)
     label = min(max(map(len, names)), 30)
     at_once = max((width - label - 2) // (max(cells, 6) + 2), 1)
     for start in range(0, len(facts), at_once):
@@ -240,9 +264,15 @@ def _turned(facts: Sequence[Facts], names: Sequence[str]) -> Table:
     if _sized(facts):
         table.add_row("rows", *(head[2] for head in heads))
     for name in names:
-        cells = (plus_minus(one["mean"][name], one["sd"][name]) for one in facts)
+        cells = (plus_minus(one["mean"][name], _spread(one)[name]) for one in facts)
         table.add_row(Text(name, overflow="ellipsis"), *cells)
     return table
+
+
+def _spread(one: Facts) -> Facts:
+    """The scale where the law has one, as its standard deviation may be infinite."""
+    spread: Facts = one["scale"] if "scale" in one else one["sd"]
+    return spread
 
 
 def _sized(facts: Sequence[Facts]) -> bool:

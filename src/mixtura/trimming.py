@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +11,8 @@ from mixtura._types import Array, Mask, Rows
 
 ENTROPY = 0.5 * (1.0 + float(np.log(2.0 * np.pi)))
 """Nats of a standard normal cell."""
+
+_TOLD = ("share", "log_scale", "absent", "level", "fraction")
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,3 +74,32 @@ class Cut:
     def kept(self, keys: Array) -> Array:
         """Share of each row's weight that is kept, (m,)."""
         return np.where(keys > self.level, 1.0, np.where(keys == self.level, self.fraction, 0.0))
+
+    def trims(self, values: Array, rows: Rows) -> Mask:
+        """Which rows (m, d) of these log-densities in the units of the data are left out whole."""
+        rounding = 1e-9 * (1.0 + abs(self.level))  # rows at the level are kept in part
+        return np.asarray(self.trim.ranking(values, rows) < self.level - rounding)
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """The numbers, to be written beside a model."""
+        trim = self.trim
+        numbers = (trim.share, trim.log_scale, trim.absent, self.level, self.fraction)
+        return dict(zip(_TOLD, numbers, strict=True))
+
+    @classmethod
+    def read(cls, told: Any, features: int) -> Cut | None:
+        """The cut of such numbers; None where they are none."""
+        try:
+            numbers = [np.asarray(told[name], dtype=np.float64) for name in _TOLD]
+        except (KeyError, TypeError, ValueError, IndexError):
+            return None
+        shapes = ((), (features,), (features,), (), ())
+        sound = (
+            number.shape == shape and np.isfinite(number).all()
+            for number, shape in zip(numbers, shapes, strict=True)
+        )
+        if not all(sound):
+            return None
+        share, log_scale, absent, level, fraction = numbers
+        return cls(Trim(float(share), log_scale, absent), float(level), float(fraction))

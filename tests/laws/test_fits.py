@@ -124,7 +124,8 @@ def test_weight_two_is_the_row_twice(family, given_start, iris):
     total = a.score(X, sample_weight=w)
     assert total == pytest.approx(b.score(X[repeated]), rel=1e-12)
     assert a.bic(X, sample_weight=w) == pytest.approx(b.bic(X[repeated]), rel=1e-9)
-    assert a.icl(X, sample_weight=w) == pytest.approx(b.icl(X[repeated]), rel=1e-9)
+    # The sharpness is not at its maximum: it moves with the little that both climbs have left.
+    assert a.icl(X, sample_weight=w) == pytest.approx(b.icl(X[repeated]), rel=1e-7)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -15,7 +15,8 @@ pytest.importorskip("typer")
 pytest.importorskip("rich")
 pytest.importorskip("pyarrow")
 
-from mixtura import cli
+from mixtura import GaussianMixture, cli, report
+from mixtura.fit.criteria import CRITERIA
 from mixtura.io.model_file import load, load_metadata, save
 from mixtura.io.tables import read_raw
 from mixtura.mixture import Mixture
@@ -110,6 +111,12 @@ def test_version(run):
         (("fit", "t.csv", "-k", "0:3"), "say 3, 1:9 or 2,4,6"),
         (("fit", "t.csv", "-k", "3:1"), "say 3, 1:9 or 2,4,6"),
         (("fit", "t.csv", "--covariance", "round"), "'round' is none of all, full"),
+        (("fit", "t.csv", "--covariance", "factor"), 'write "factor:3"'),
+        (("fit", "t.csv", "--dof", "4"), "add --distribution t"),
+        (("fit", "t.csv", "--distribution", "t", "--dof", "few"), 'use "common", "own" or'),
+        (("fit", "t.csv", "--trim", "1.5"), "at least 0, below 1"),
+        (("fit", "t.csv", "--max-ratio", "0.5"), "a number of at least 1"),
+        (("fit", "t.csv", "--prior", "flat"), "--prior"),
         (("fit", "t.csv", "--criterion", "best"), "--criterion"),
         (("fit", "t.csv", "--json", "--output", "-"), "both want standard output"),
         (("sample", "m.mixtura"), "-n"),
@@ -197,6 +204,85 @@ def test_fit_writes_model_and_assignments(run, work):
     shares = np.column_stack([table["responsibility_0"], table["responsibility_1"]])
     np.testing.assert_allclose(shares.sum(axis=1), 1.0, atol=1e-12)
     np.testing.assert_array_equal(shares.argmax(axis=1), table["label"].to_numpy())
+
+
+@pytest.fixture
+def scattered(work):
+    """Two groups of 60, and 20 rows far from both, the last."""
+    rng = np.random.default_rng(0)
+    groups = [rng.normal(m, 1, (60, 2)) for m in (0, 9)]
+    rows = np.concatenate([*groups, rng.uniform(-40, 40, (20, 2))])
+    (work / "s.csv").write_text("a,b\n" + "".join(f"{a},{b}\n" for a, b in rows))
+    return rows
+
+
+FIT_SCATTERED = ("fit", "s.csv", "-k", "2", "--covariance", "full", "--no-figures", "-o", "out")
+
+
+def test_noise_has_its_column_and_label(run, scattered):
+    model = GaussianMixture(2, noise=True, random_state=0).fit(scattered)
+    code, _, err = run(*FIT_SCATTERED, "--noise")
+    lone = int((model.predict(scattered) == -1).sum())
+    assert code == 0
+    assert f"noise is {100 * model.noise_share_:.1f} % of the mixture" in err
+    assert f"{lone} rows are most probably noise: label -1" in err
+    table = read_raw("out/assignments.csv").arrow
+    assert (table["label"].to_numpy() == -1).sum() == lone
+    parts = ("responsibility_0", "responsibility_1", "responsibility_noise")
+    np.testing.assert_allclose(sum(table[one].to_numpy() for one in parts), 1.0, atol=1e-12)
+    mixture = load("out/model.mixtura")
+    np.testing.assert_array_equal(table["label"].to_numpy(), mixture.predict(scattered))
+    told = json.loads(run("assign", "out/model.mixtura", "s.csv", "--json")[1])
+    assert told["noise_rows"] == lone
+    assert sum(told["sizes"]) + lone == 140
+    _, out, _ = run("show", "out/model.mixtura")
+    assert f"{lone} rows are most probably noise" in " ".join(out.split())
+    told = json.loads(run("score", "out/model.mixtura", "s.csv", "--json")[1])
+    assert told["bic"] == pytest.approx(mixture_bic(model, scattered), rel=1e-9)
+    drawn = run("sample", "out/model.mixtura", "-n", "200", "--labels", "--seed", "0")[1]
+    assert any(line.endswith(",-1") for line in drawn.splitlines())
+
+
+def mixture_bic(model, rows):
+    p = 2 * 2 + 2 * 3 + 1 + 2  # means, covariances, a weight; share and volume of the noise
+    return -2 * model.score_samples(rows).sum() + p * np.log(len(rows))
+
+
+def test_trimmed_rows_stay_trimmed_with_the_model(run, scattered):
+    code, _, err = run(*FIT_SCATTERED, "--trim", "0.15", "--max-ratio", "50")
+    assert code == 0
+    assert "15 % of the rows, those of least density, are left out of the fit" in err
+    assert "21 rows are trimmed: label -1" in err
+    model = GaussianMixture(2, trim=0.15, max_ratio=50, random_state=0).fit(scattered)
+    labels = read_raw("out/assignments.csv").arrow["label"].to_numpy()
+    np.testing.assert_array_equal(labels == -1, model.predict(scattered) == -1)
+    run("assign", "out/model.mixtura", "s.csv", "-o", "again.csv")
+    np.testing.assert_array_equal(read_raw("again.csv").arrow["label"].to_numpy(), labels)
+    told = json.loads(run("score", "out/model.mixtura", "s.csv", "--json")[1])
+    assert (told["rows"], told["trimmed_rows"]) == (119, 21)
+    assert told["bic"] == pytest.approx(model.bic(scattered), rel=1e-6)
+    model.save("python.mixtura")
+    told = json.loads(run("assign", "python.mixtura", "s.csv", "--json")[1])
+    assert told["trimmed_rows"] == 21
+
+
+def test_students_t_is_told_with_its_scale(run, scattered):
+    how = ("--distribution", "t", "--dof", "3", "--prior", "fraley-raftery", "--json")
+    told = json.loads(run(*FIT_SCATTERED, *how)[1])
+    assert (told["outliers"]["dof"], told["outliers"]["dof_tie"]) == ([3.0, 3.0], "fixed")
+    assert told["asked"] == {"distribution": "t", "dof": 3.0, "prior": "fraley-raftery"}
+    one = told["components"][0]
+    assert one["sd"]["a"] == pytest.approx(one["scale"]["a"] * np.sqrt(3))
+    _, out, _ = run("show", "out/model.mixtura")
+    assert "Student's t with 3 degrees of freedom, held" in out
+
+
+def test_criteria_and_families_are_those_of_select(run, scattered):
+    assert [one.value for one in cli.Criterion] == list(CRITERIA)
+    assert list(report.CRITERIA) == list(CRITERIA)
+    _, out, _ = run(*FIT_SCATTERED, "--covariance", "factor:1,ppca:1", "--json", "-k", "1")
+    told = json.loads(out)
+    assert {one["covariance"] for one in told["candidates"]} == {"factor:1", "ppca:1"}
 
 
 def test_fit_is_the_same_for_the_same_seed(run, work):

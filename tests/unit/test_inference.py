@@ -127,6 +127,21 @@ def test_hard_assignment_is_refused_with_advice(rows):
         mixtura.standard_errors(fit, rows)
 
 
+@pytest.mark.parametrize("how", [{"max_ratio": 1.2}, {"reg_covar": 0.03}])
+def test_a_fit_off_the_maximum_by_its_bounds_is_refused_with_advice(rows, how):
+    fit = GaussianMixture(2, random_state=0, tol=1e-10, **how).fit(rows)
+    with pytest.raises(InputError, match=rf"{next(iter(how))}.*mixtura\.bootstrap"):
+        mixtura.standard_errors(fit, rows)
+    assert len(mixtura.bootstrap(fit, rows, 4, random_state=0)) == 4
+
+
+def test_bounds_that_hold_nothing_change_nothing(rows, model):
+    plain = mixtura.standard_errors(model, rows)
+    loose = GaussianMixture(2, random_state=0, max_ratio=1e6, reg_covar=1e-12, tol=1e-10).fit(rows)
+    found = mixtura.standard_errors(loose, rows)
+    np.testing.assert_allclose(sorted(found.weights), sorted(plain.weights), rtol=1e-3)
+
+
 def test_wrong_things_are_refused_by_name(rows, model):
     with pytest.raises(InputTypeError, match="call fit first"):
         mixtura.standard_errors(GaussianMixture(2), rows)
@@ -317,6 +332,8 @@ def test_robust_fits_are_bootstrapped_as_what_they_are(rows, outliers):
     assert f"{fit.bic(rows):.6f}" in str(fit.summary(rows))
     with pytest.raises(InputError, match=r"mixtura\.bootstrap"):
         mixtura.standard_errors(fit, rows)
+    with pytest.raises(InputError, match=r"mixtura\.bootstrap"):
+        mixtura.confidence_intervals(fit, rows)
 
 
 def test_low_rank_fits_are_bootstrapped_and_summed_up():
@@ -391,6 +408,12 @@ def test_the_test_takes_gaps_and_weights(rows):
     assert test.p_value == 0.2
     with pytest.raises(InputError, match="whole numbers"):
         mixtura.likelihood_ratio_test(rows, n_replicates=9, sample_weight=np.full(120, 0.5))
+
+
+def test_the_test_takes_rows_and_no_fit_with_a_prior(rows):
+    fit = GaussianMixture(2, prior="fraley-raftery", random_state=0).fit(rows)
+    with pytest.raises(InputTypeError, match=r"with a prior.*mixtura\.select"):
+        mixtura.likelihood_ratio_test(fit, 1)
 
 
 @pytest.mark.parametrize("numbers", [{"k0": 0}, {"k0": 2, "k1": 2}, {"k0": 3, "up_to": 2}])

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.path import Path as Outline
 from scipy.integrate import trapezoid
 
-from mixtura import GaussianMixture, Mixture, select
+from mixtura import GaussianMixture, Mixture, StudentT, select
 from mixtura._errors import InputError
 from mixtura.fit.select import Candidate
 from mixtura.plot import (
@@ -28,8 +28,8 @@ from mixtura.plot import (
     UncertaintyDisplay,
     save_figures,
 )
-from mixtura.plot.ellipse import outline, radius
-from mixtura.plot.palette import COLORS, component_color, component_marker
+from mixtura.plot.ellipse import outline, outlines
+from mixtura.plot.palette import ASIDE, COLORS, component_color, component_marker
 from mixtura.plot.shown import most_telling
 
 NAMES = ["length (cm)", "weight_kg", "cost in $ or $$"]
@@ -96,11 +96,58 @@ def test_an_ellipse_holds_its_probability(mixture, probability, component):
     dims = [0, 2]
     marginal = mixture.marginal(dims)
     covariance = marginal.covariances[component]
-    curve = outline(marginal.means[component], covariance, radius(probability, 2))
+    curve = outlines(marginal, probability)[component]
     drawn = mixture.sample(20_000, np.random.default_rng(3), component=component)[:, dims]
     unit = np.sqrt(np.diagonal(covariance))  # Path.contains_points needs comparable scales
     inside = Outline(curve / unit).contains_points(drawn / unit).mean()
     assert inside == pytest.approx(probability, abs=5 * np.sqrt(0.25 / 20_000))
+
+
+def test_an_ellipse_of_students_t_holds_its_probability():
+    law = StudentT(np.array([1.5, 6.0]))
+    heavy = Mixture([0.5, 0.5], [[0, 0], [9, 9]], [np.diag([1, 9]), np.eye(2)], law=law)
+    for component, curve in enumerate(outlines(heavy, 0.9)):
+        drawn = heavy.sample(20_000, np.random.default_rng(3), component=component)
+        inside = Outline(curve).contains_points(drawn).mean()
+        assert inside == pytest.approx(0.9, abs=5 * np.sqrt(0.09 / 20_000))
+
+
+@pytest.fixture(scope="module")
+def scattered():
+    """Two groups and 20 rows far from both, the last, and a gap."""
+    rng = np.random.default_rng(0)
+    rows = np.concatenate(
+        [rng.normal(0, 1, (60, 2)), rng.normal(9, 1, (60, 2)), rng.uniform(-40, 40, (20, 2))]
+    )
+    rows[3, 0] = np.nan
+    return rows
+
+
+@pytest.mark.parametrize("how", [{"noise": True}, {"trim": 0.1}])
+def test_rows_of_no_component_are_grey_crosses_with_a_name(scattered, how):
+    model = GaussianMixture(2, random_state=0, **how).fit(scattered)
+    labels = model.predict(scattered)
+    assert (labels == -1).sum() >= 10
+    displays = [
+        ClusterDisplay.from_estimator(model, scattered),
+        UncertaintyDisplay.from_estimator(model, scattered, features=[0, 1]),
+        ClusterDisplay.from_estimator(model, scattered, features=[0]),
+    ]
+    name = "noise" if "noise" in how else "trimmed"
+    for display in displays:
+        np.testing.assert_array_equal(display.labels_, labels)
+        assert any(text.startswith(name) for text in legend_of(display.ax_))
+        crosses = display.ax_.collections[0]  # drawn first, below the components' rows
+        assert len(crosses.get_offsets()) == (labels == -1).sum()
+        assert crosses.get_edgecolor()[0][:3] == pytest.approx(to_rgba(ASIDE)[:3])
+    pairs = PairsDisplay.from_estimator(model, scattered)
+    texts = [text.get_text() for text in pairs.figure_.legends[0].get_texts()]
+    assert any(text.startswith(name) for text in texts)
+    histogram = HistogramDisplay.from_estimator(model, scattered, feature=1)
+    assert any(text.startswith(name) for text in legend_of(histogram.ax_))
+    curves = histogram.curves_.sum(axis=1) + histogram.noise_
+    density = model.mixture_.marginal([1]).pdf(histogram.x_[:, None])
+    np.testing.assert_allclose(curves, density, rtol=1e-10)
 
 
 @pytest.mark.parametrize(

@@ -256,7 +256,7 @@ def rule_of(structure: FactorCovariances) -> Factor:
     )
 
 
-def factor_rules(name: Any, rank: Any = None) -> list[Factor]:
+def factor_rules(name: Any, rank: Any = None, d: int | None = None) -> list[Factor]:
     """The rules that a covariance_type of factor analyzers names, one a rank; none for others.
 
     Parameters
@@ -266,6 +266,8 @@ def factor_rules(name: Any, rank: Any = None) -> list[Factor]:
         ``"ppca:1-4"`` or ``"ppca:1,2,5"``, or ``"factor:auto"``.
     rank : int, iterable of int or "auto", optional
         In place of the one in the name.
+    d : int, optional
+        "auto" has no rank that is no reduction of so many features.
 
     Raises
     ------
@@ -292,23 +294,27 @@ def factor_rules(name: Any, rank: Any = None) -> list[Factor]:
             noise="isotropic" if code[2] == "C" else "diagonal",
             noise_common=code[1] == "C",
         )
-        for one in _ranks(told if rank is None else rank, str(name))
+        for one in _ranks(told if rank is None else rank, str(name), d)
     ]
 
 
-def _ranks(told: Any, name: str) -> list[int]:
+def _ranks(told: Any, name: str, d: int | None) -> list[int]:
     """Numbers of factors from a number, numbers, "auto", "1-4" or "1,2,5"."""
-    if told == "auto":
-        return list(AUTO)
+    if isinstance(told, str) and told == "auto":
+        return [rank for rank in AUTO if d is None or rank < d] or [AUTO[0]]
     if not isinstance(told, str):
-        return sorted({*told}) if hasattr(told, "__iter__") else [told]
+        ranks = list(dict.fromkeys(told)) if hasattr(told, "__iter__") else [told]
+        if not ranks:
+            raise InputError(f'rank={told!r} is empty: give a number of factors, several or "auto"')
+        return ranks
     found: list[int] = []
     for part in told.split(","):
         low, _, high = part.partition("-")
         if not low.strip().isdigit() or not (high.strip() or "0").isdigit():
             raise InputError(
                 f"covariance_type={name!r} needs a number of factors: write "
-                f'"{name.partition(":")[0]}:3", several as ":1-4", or ":auto"'
+                f'"{name.partition(":")[0]}:3", several as ":1-4", or ":auto"; or give a '
+                'GaussianMixture rank=3, several or "auto"'
             )
         found.extend(range(int(low), int(high or low) + 1))
     return sorted({*found})

@@ -93,9 +93,19 @@ def family(name: Any, d: int | None = None) -> Family:
     return known
 
 
-def named(name: Any, d: int | None = None) -> list[Family]:
-    """The families of a name: several where it names several ranks."""
-    found: list[Family] = [*factor_rules(name)]
+def named(name: Any, d: int | None = None, rank: Any = None) -> list[Family]:
+    """The families of a name: several where it, or `rank`, names several ranks.
+
+    Raises
+    ------
+    InputError
+        As in `family`; a rank beside one in the name.
+    """
+    if rank is not None and (isinstance(name, Factor) or ":" in str(name)):
+        raise InputError(
+            f"covariance_type={name!r} has its rank, and rank={rank!r} is another: leave one out"
+        )
+    found: list[Family] = [*factor_rules(name, rank, d)]
     return found or [family(name, d)]
 
 
@@ -126,6 +136,11 @@ def structure(array: Any, name: str, k: int, d: int, where: str = "covariances")
             _check_matrix(matrix, f"{where} of component {index}" if each else where)
     elif (values <= 0).any():
         raise InputError(f"{where} hold a variance that is not positive: {values.min()}")
+    if rule.name == "equal-spherical" and np.ptp(values) > 1e-6 * values.max():
+        raise InputError(
+            f"{where} are {values.ravel()}, and equal-spherical ones are one number: use "
+            'covariance_type="spherical"'
+        )
     if isinstance(rule, Parsimonious) and not rule.holds(values):
         raise InputError(
             f"{where} are not of the family {rule.name}: use "

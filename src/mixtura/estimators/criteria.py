@@ -10,7 +10,8 @@ from mixtura import _checks
 from mixtura._types import Array, Rows
 from mixtura.covariance import Family
 from mixtura.estimators import parameters
-from mixtura.fit.select import Task, n_parameters, rules, value_and_sharpness
+from mixtura.fit.select import n_parameters, rules, value_and_sharpness
+from mixtura.fit.task import Task
 from mixtura.source import MemorySource
 from mixtura.trimming import Cut
 
@@ -31,17 +32,16 @@ def count(estimator: Any) -> int:
     """Free parameters of the fit."""
     k, d = estimator.mixture_.location.shape
     rule = rules(estimator.covariance_type_)[0]
-    task = parameters.task(estimator, MemorySource(np.empty((0, d))))
-    return n_parameters(rule, k, d, task.equally(rule), task.outliers)
+    task = parameters.task(estimator, MemorySource(np.empty((0, d))), last=estimator.mixture_)
+    held = task.held(rule, k)
+    return n_parameters(rule, k, d, task.equally(rule), task.outliers, held)
 
 
 def trimmed(estimator: Any, values: Array, rows: Rows) -> Array:
     """Which rows (n,) of these log-densities the fit would have trimmed."""
     if estimator.cut_ is None:
         return np.zeros(len(values), dtype=bool)
-    level = estimator.cut_.level
-    rounding = 1e-9 * (1.0 + abs(level))  # rows at the level are kept in part
-    return np.asarray(estimator.cut_.trim.ranking(values, rows) < level - rounding)
+    return np.asarray(estimator.cut_.trims(values, rows))
 
 
 def cut(estimator: Any, task: Task, rule: Family) -> Cut | None:

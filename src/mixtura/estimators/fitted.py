@@ -116,7 +116,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         """
         rows = self._rows(X)
         source = MemorySource(*_checks.weighted(rows, sample_weight))
-        task = parameters.task(self, source, labels=labels)
+        task = parameters.task(self, source, labels=labels, last=self.mixture_)
         rule = rules(self.covariance_type_)[0]
         problem = task.problem(rule, self.n_components_, task.told(self.n_components_))
         return validation(problem, self.mixture_, self.lower_bounds_)
@@ -128,7 +128,8 @@ class FittedMixture(DensityMixin, BaseEstimator):
     def save(self, path: Any) -> None:
         """Write the mixture to a model file ``*.mixtura``; read it with `mixtura.load`."""
         self._fitted()
-        save(self.mixture_, path, {"covariance_type": self.covariance_type_})
+        cut = {} if self.cut_ is None else {"outliers": {"trim": self.cut_.told}}
+        save(self.mixture_, path, {"covariance_type": self.covariance_type_, **cut})
 
     @classmethod
     def from_mixture(cls, mixture: Mixture, **parameters: Any) -> Self:

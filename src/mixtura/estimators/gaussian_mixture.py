@@ -24,7 +24,8 @@ from mixtura.estimators.following import (
 from mixtura.fit.em import Fit
 from mixtura.fit.fitting import Outcome, fitted, renamed
 from mixtura.fit.given import given_start
-from mixtura.fit.select import Selection, Task, counts, grid, rules
+from mixtura.fit.select import Selection, counts, grid, rules
+from mixtura.fit.task import Task
 from mixtura.mixture import Mixture
 from mixtura.source import MemorySource
 from mixtura.source.memory import one_blas_thread
@@ -45,8 +46,12 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         "full", "tied", "diag", "spherical", "equal-spherical" or their mclust names VVV, EEE, VVI,
         VII, EII; EEI, VEI, EVI, VEE, EVE, VVE, EEV, VEV, EVV; E or V for one column. Several, or
         "all", are compared by `criterion`. Mixtures of factor analyzers and of principal
-        components, at a cost linear in the columns: "factor:3", "ppca:3", and other kinds of
-        `mixtura.covariance.Factor`; "factor:1-5" and "factor:auto" compare ranks.
+        components, at a cost linear in the columns: "factor", "ppca" and other kinds of
+        `mixtura.covariance.Factor` with a `rank`, or with it in the name, as in "factor:3";
+        "factor:1-5" and "factor:auto" compare ranks.
+    rank : int, iterable of int or "auto", optional
+        Number of factors of "factor", "ppca" and their kin, below the number of columns. Several,
+        or "auto" for some up to 8, are compared by `criterion`.
     tol : float, default=1e-6
         The climb ends when the estimate of the gain that remains, in nats a row, is below.
     reg_covar : float or "auto", default="auto"
@@ -68,6 +73,13 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         responsibilities (n, k).
     weights_init, means_init, precisions_init : array_like, optional
         Parameters to start from, laid out as in scikit-learn.
+    fixed : str, sequence of str, or mapping, optional
+        What the fit leaves as it is: "means", or ("weights", "covariances"), of all components; or
+        of some, as in ``{"means": [0, 2], "covariances": True}``. The values are those of
+        `weights_init`, `means_init` and `precisions_init`, or with `warm_start` of the last fit.
+        These may be NaN for components that are not held: the fit then looks for them around the
+        others. Held weights and means come back to the last bit, held covariances as the inverse of
+        `precisions_init`. Components keep their numbers, and what is held counts as no parameter.
     random_state : int, RandomState or None, default=None
     warm_start : bool, default=False
         Start from the last fit.
@@ -149,6 +161,7 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         n_components: Any = 1,
         *,
         covariance_type: Any = "full",
+        rank: Any = None,
         tol: float = 1e-6,
         reg_covar: Any = "auto",
         max_ratio: float | None = None,
@@ -158,6 +171,7 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         weights_init: Any = None,
         means_init: Any = None,
         precisions_init: Any = None,
+        fixed: Any = None,
         random_state: Any = None,
         warm_start: bool = False,
         verbose: int = 0,
@@ -175,6 +189,7 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
+        self.rank = rank
         self.tol = tol
         self.reg_covar = reg_covar
         self.max_ratio = max_ratio
@@ -184,6 +199,7 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         self.weights_init = weights_init
         self.means_init = means_init
         self.precisions_init = precisions_init
+        self.fixed = fixed
         self.random_state = random_state
         self.warm_start = warm_start
         self.verbose = verbose
@@ -242,11 +258,12 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         if read.names is not None:
             self.feature_names_in_ = np.array(read.names, dtype=object)
         source = MemorySource(*_checks.weighted(read.rows, sample_weight))
-        task = parameters.task(self, source, read.names, labels)
+        last = self.mixture_ if self.warm_start and hasattr(self, "mixture_") else None
+        task = parameters.task(self, source, read.names, labels, last)
         components = counts(self.n_components)
-        families = rules(self.covariance_type, read.rows.shape[1])
+        families = rules(self.covariance_type, read.rows.shape[1], self.rank)
         if len(components) * len(families) > 1:
-            parameters.compared(self)
+            parameters.compared(self, components, families)
             told = counter() if self.verbose else None
             self._keep_selection(grid(task, components, families, self.n_jobs, told))
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -11,9 +12,12 @@ from sklearn.utils import check_random_state
 from mixtura._errors import InputError, InputTypeError
 from mixtura.expectation import hard, soft
 from mixtura.fit.em import Stop
+from mixtura.fit.fixed import GIVEN, Fixed
 from mixtura.fit.given import Start
 from mixtura.fit.outliers import Outliers, asked
-from mixtura.fit.select import Task, criterion, threads
+from mixtura.fit.select import criterion, threads
+from mixtura.fit.task import Task
+from mixtura.mixture import Mixture
 from mixtura.source import MemorySource
 
 _ASSIGN = {"soft": soft, "hard": hard}
@@ -42,19 +46,47 @@ def checked(estimator: Any) -> None:
     if not isinstance(ratio, (int, float, np.number)) or not ratio >= 1:
         raise InputError(f"max_ratio={estimator.max_ratio!r}: use None or a number, at least 1")
     outliers(estimator)
+    _check_fixed(estimator)
     if estimator.assignment not in _ASSIGN:
         raise InputError(f"assignment={estimator.assignment!r}: use one of {tuple(_ASSIGN)}")
 
 
-def compared(estimator: Any) -> None:
+def _check_fixed(estimator: Any) -> None:
+    """Refuse to hold what something else sets."""
+    names = Fixed(estimator.fixed).names
+    if "weights" in names and estimator.equal_weights not in ("auto", False):
+        raise InputError(
+            'fixed holds weights, which equal_weights=True sets to 1/k: drop "weights" from '
+            "fixed, or equal_weights"
+        )
+    if "covariances" in names and estimator.max_ratio is not None:
+        raise InputError(
+            "max_ratio moves all covariances together, so none can be held: drop max_ratio, or "
+            '"covariances" from fixed'
+        )
+
+
+def compared(estimator: Any, components: Sequence[int], families: Sequence[Any]) -> None:
     """Refuse what belongs to a single fit where several candidates are compared.
 
     Raises
     ------
     InputError
     """
+    held = Fixed(estimator.fixed).names
+    if held and len(components) > 1:
+        raise InputError(
+            f"fixed={estimator.fixed!r} belongs to one number of components, and n_components has "
+            f"{len(components)}: give one, or leave fixed out"
+        )
+    if "covariances" in held and len(families) > 1:
+        raise InputError(
+            "covariances are held in one family: give one covariance_type, or hold weights and "
+            "means alone"
+        )
+    allowed = {GIVEN[name] for name in held}
     for name in ("weights_init", "means_init", "precisions_init", "callback"):
-        if getattr(estimator, name) is not None:
+        if getattr(estimator, name) is not None and name not in allowed:
             raise InputError(
                 f"{name} belongs to one fit: give one n_components and one covariance_type, "
                 "or leave it out"
@@ -66,8 +98,12 @@ def task(
     source: MemorySource,
     names: tuple[str, ...] | None = None,
     labels: Any = None,
+    last: Mixture | None = None,
 ) -> Task:
-    """What the estimator's parameters ask for, over the rows of a source."""
+    """What the estimator's parameters ask for, over the rows of a source.
+
+    What is held are values of the `last` fit if there is one.
+    """
     return Task(
         MemorySource(source.whole.rows, source.whole.weights, threads=threads(estimator.n_jobs)),
         estimator.criterion,
@@ -88,6 +124,7 @@ def task(
         ),
         outliers(estimator),
         max_ratio=estimator.max_ratio,
+        fixed=Fixed(estimator.fixed, last),
     )
 
 

@@ -14,7 +14,8 @@ from mixtura._errors import InputError, InputTypeError
 from mixtura._types import Array, Indices
 from mixtura.fit.class_plan import Plan
 from mixtura.fit.em import Stop
-from mixtura.fit.select import Task, counts, rules, threads
+from mixtura.fit.select import counts, rules, threads
+from mixtura.fit.task import Task
 from mixtura.source import MemorySource
 
 _SHARED = ("bic", "aic", "icl")

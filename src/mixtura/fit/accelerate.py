@@ -113,7 +113,8 @@ def leap(problem: Problem, last: Point, track: Path, stride: Stride) -> tuple[Po
 def _landed(problem: Problem, target: Statistics | Coordinates, last: Mixture) -> Mixture | None:
     """The mixture of extrapolated statistics or parameters, None where there is none."""
     if isinstance(target, Coordinates):
-        return target.mixture(last, problem.guard.floor)
+        landed = target.mixture(last, problem.guard.floor)
+        return None if landed is None else problem.with_held(landed)
     return problem.maximized(target, last) if _in_cone(target) else None
 
 

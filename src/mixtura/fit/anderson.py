@@ -73,7 +73,7 @@ def _tried(problem: Problem, memory: Memory, here: Point) -> Point | None:
         return None
     try:
         mixture = Coordinates(target).mixture(here.mixture, problem.guard.floor)
-        return None if mixture is None else problem.at(mixture)
+        return None if mixture is None else problem.at(problem.with_held(mixture))
     except np.linalg.LinAlgError:
         return None
 

@@ -16,7 +16,8 @@ from mixtura.covariance import Family, family
 from mixtura.fit.em import Fit, Stop, run
 from mixtura.fit.fitting import Note, renamed, seconds
 from mixtura.fit.sample import from_shares
-from mixtura.fit.select import Task, grid
+from mixtura.fit.select import grid
+from mixtura.fit.task import Task
 from mixtura.operations.bounded import BoundedMixture
 from mixtura.operations.transformation import Transformation
 from mixtura.source import MemorySource

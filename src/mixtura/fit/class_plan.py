@@ -9,7 +9,7 @@ import numpy as np
 
 from mixtura._types import Array, Indices, Mask
 from mixtura.covariance import Family
-from mixtura.fit.select import Task
+from mixtura.fit.task import Task
 from mixtura.source import MemorySource
 
 

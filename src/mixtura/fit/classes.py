@@ -24,7 +24,8 @@ from mixtura.fit.em import gain_left
 from mixtura.fit.fitting import Note, fitted, renamed
 from mixtura.fit.problem import Problem
 from mixtura.fit.sample import from_shares
-from mixtura.fit.select import Candidate, Selection, Task, grid, n_parameters
+from mixtura.fit.select import Candidate, Selection, grid, n_parameters
+from mixtura.fit.task import Task
 from mixtura.maximization import log_prior
 from mixtura.mixture import Mixture
 from mixtura.source import MemorySource

@@ -233,7 +233,7 @@ def _able(problem: Problem, k: int) -> bool:
         return False
     if problem.equal_weights or problem.assign not in (soft, hard) or not problem.outliers.none:
         return False
-    if problem.guard.ratio is not None:
+    if problem.guard.ratio is not None or problem.held is not None:
         return False
     if kernels.active().is_wide(problem.family.moments.shape, problem.source.d, k):
         return False

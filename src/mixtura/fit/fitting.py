@@ -111,7 +111,7 @@ def finished(
     notes: Sequence[Note] = (),
 ) -> Outcome:
     """A fit with its standing, its components in order unless labels or the user named them."""
-    if finalists and small.told is None:
+    if finalists and small.told is None and problem.held is None:
         fit = ordered(fit)
     bad = collapsed(fit, small)
     every = [*_column_notes(problem, small), *notes, *_notes(fit, bad, small)]
@@ -172,9 +172,10 @@ def _reseeded(small: Sample, fit: Fit, bad: Array) -> Mixture:
     else:
         start = easy.maximized(easy.at(flat).data, flat)
     weights = np.where(bad, 1.0 / k, mixture.weights)
-    return mixture.changed(
+    moved = mixture.changed(
         weights=weights / weights.sum(), location=location, structure=start.structure
     )
+    return problem.with_held(moved)
 
 
 def _second_opinion(
@@ -241,7 +242,8 @@ def _notes(fit: Fit, bad: Mask, small: Sample) -> list[Note]:
             "onto a point or a line: use fewer components, a simpler covariance family, "
             "reg_covar or a prior"
         )
-    for index in np.flatnonzero((rows < 1.5) & ~bad)[:3]:
+    alone = (rows < 1.5) & ~bad & small.problem.estimated(k)
+    for index in np.flatnonzero(alone)[:3]:
         texts.append(
             f"component {index} explains a single row, perhaps an outlier: look at it, "
             "or use fewer components"

@@ -10,11 +10,12 @@ import numpy as np
 from mixtura import _checks
 from mixtura._errors import InputError
 from mixtura._types import Array
-from mixtura.covariance import Factor, structure
+from mixtura.covariance import Covariances, Factor, Family, structure
 from mixtura.fit import seeds
 from mixtura.fit.problem import Problem
 from mixtura.fit.sample import Sample, from_labels, from_shares, partitioned, sample
 from mixtura.fit.start import Seeder, hierarchical_labels
+from mixtura.held import Held
 from mixtura.mixture import Mixture
 
 LEAVES = 500
@@ -47,9 +48,19 @@ class Start:
     precisions: Any = None
 
     @property
+    def open(self) -> bool:
+        """Whether the means of some components are not given."""
+        return self.means is None or _has_gaps(self.means)
+
+    @property
     def parameters(self) -> bool:
         """Whether any parameter is given."""
         return any(value is not None for value in (self.weights, self.means, self.precisions))
+
+    def without_gaps(self) -> Start:
+        """The same but for arrays that state held components alone."""
+        listed = (self.weights, self.means, self.precisions)
+        return Start(self.how, *(None if _has_gaps(array) else array for array in listed))
 
     def name(self) -> str:
         """The start's name; "auto" for an array, which fits only the rows it was made for."""
@@ -64,14 +75,37 @@ def given_start(problem: Problem, k: int, given: Start, rng: np.random.Generator
     InputError
         An unknown name, or numbers that do not fit.
     """
-    if isinstance(given.how, str) and given.how == "auto" and not given.parameters:
+    auto = isinstance(given.how, str) and given.how == "auto"
+    if auto and not given.parameters:
         return None
+    if problem.held is not None:
+        if auto and given.open:
+            _check_all_held(problem.held, given)
+            return None
+        given = given.without_gaps()
     if given.means is not None:
         means = _shaped(given.means, (k, problem.source.d), "means_init")
         start = _near(sample(problem, k, rng), problem.frame.read(means), 20)
     else:
         start = _asked(problem, k, given.how, rng)
     return _overridden(problem, start, given) if given.parameters else start
+
+
+def _check_all_held(held: Held, given: Start) -> None:
+    """Refuse parameters to start from, beside means that are still to be found."""
+    for name, array, mask in (
+        ("weights_init", given.weights, held.weights),
+        ("precisions_init", given.precisions, held.covariances),
+    ):
+        if array is not None and not mask.all() and not _has_gaps(array):
+            raise InputError(
+                f"{name} starts all components, and means_init leaves some open: write NaN for "
+                "the components that are not held, or give all means"
+            )
+
+
+def _has_gaps(array: Any) -> bool:
+    return array is not None and bool(np.isnan(np.asarray(array, dtype=np.float64)).any())
 
 
 def _asked(problem: Problem, k: int, how: Any, rng: np.random.Generator) -> Mixture:
@@ -121,12 +155,15 @@ def _overridden(problem: Problem, start: Mixture, given: Start) -> Mixture:
                 f"precisions_init does not fit {name} covariances: start from means_init, or give "
                 "labels or responsibilities as init_params"
             )
-        inverse = structure(given.precisions, name, k, d, "precisions_init")
-        array = (
-            inverse.precisions[0] if inverse.shape == 0 and inverse.shared else inverse.precisions
-        )
-        shape = problem.family.from_array(np.array(array), k, d).scaled(problem.frame.scale)
-    return start.changed(weights=weights, location=location, structure=shape)
+        shape = inverted(given.precisions, problem.family, k, d).scaled(problem.frame.scale)
+    return problem.with_held(start.changed(weights=weights, location=location, structure=shape))
+
+
+def inverted(precisions: Any, family: Family, k: int, d: int) -> Covariances:
+    """The covariances, in the units of the data, of precisions laid out as in scikit-learn."""
+    inverse = structure(precisions, family.name, k, d, "precisions_init")
+    array = inverse.precisions[0] if inverse.shape == 0 and inverse.shared else inverse.precisions
+    return family.from_array(np.array(array), k, d)
 
 
 def _shaped(values: Any, shape: tuple[int, ...], name: str) -> Array:

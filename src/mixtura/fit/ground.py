@@ -15,7 +15,7 @@ from mixtura.kernels.layout import FACTOR
 from mixtura.source import MemorySource
 
 if TYPE_CHECKING:
-    from mixtura.fit.select import Task
+    from mixtura.fit.task import Task
 
 
 class Ground:

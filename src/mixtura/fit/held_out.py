@@ -17,8 +17,8 @@ from mixtura.source import MemorySource
 
 if TYPE_CHECKING:
     from mixtura.fit.second_chance import Cell
-    from mixtura.fit.select import Task
     from mixtura.fit.selection import Candidate
+    from mixtura.fit.task import Task
 
 CELLS = 2000
 """Sums of rows kept of each candidate, one row each where there are not more."""

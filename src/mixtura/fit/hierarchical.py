@@ -61,8 +61,10 @@ class Tree:
         if not 1 <= k <= self.n_leaves:
             raise InputError(f"k={k}: a tree of {self.n_leaves} leaves has 1..{self.n_leaves}")
         owner = np.arange(self.n_leaves)
-        for first, second in self.merges[: self.n_leaves - k][::-1]:
-            owner[second] = owner[first]  # backwards: the union of the first is known before
+        into, gone = self.merges[: self.n_leaves - k].T
+        owner[gone] = into
+        while not np.array_equal(owner, owner[owner]):
+            owner = owner[owner]
         return np.asarray(np.unique(owner, return_inverse=True)[1][self.leaf])
 
     def __repr__(self) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from mixtura import kernels
 from mixtura._errors import InputError
-from mixtura._types import Array
+from mixtura._types import Array, Mask
 from mixtura.block import Block
 from mixtura.covariance import FAMILIES, RATIO, Factor, Family, Guard
 from mixtura.expectation import LOSS_SINGLE, Assign, cancellation, expectation, ranked, soft
@@ -17,6 +17,7 @@ from mixtura.fit.degrees import freed
 from mixtura.fit.outliers import NONE, Outliers, bulk
 from mixtura.fit.principal import nearest
 from mixtura.frame import Frame
+from mixtura.held import Held
 from mixtura.kernels.layout import FACTOR, second_width
 from mixtura.maximization import log_prior, maximization
 from mixtura.mixture import Mixture
@@ -74,6 +75,7 @@ class Problem:
     equal_weights: bool = False
     names: tuple[str, ...] | None = None
     outliers: Outliers = NONE
+    held: Held | None = None
 
     def at(self, mixture: Mixture) -> Point:
         """The E-step: the statistics and the objective at a mixture."""
@@ -113,8 +115,24 @@ class Problem:
 
     def maximized(self, data: Statistics, mixture: Mixture) -> Mixture:
         """The M-step; `mixture` says where an empty component stays, and what law it has."""
-        found = maximization(data, mixture, self.family, self.prior, self.guard, self.equal_weights)
+        found = maximization(
+            data,
+            mixture,
+            self.family,
+            self.prior,
+            self.guard,
+            equal_weights=self.equal_weights,
+            held=self.held,
+        )
         return found if found.law.settled else freed(found, self.source, self.assign, self.cut)
+
+    def with_held(self, mixture: Mixture) -> Mixture:
+        """The mixture with what is held in its place, wherever it comes from."""
+        return mixture if self.held is None else self.held.into(mixture, self.family)
+
+    def estimated(self, k: int) -> Mask:
+        """Whose covariances (k,) are estimated, and can be so badly."""
+        return np.ones(k, dtype=bool) if self.held is None else ~self.held.covariances
 
     @cached_property
     def volume(self) -> float:
@@ -221,6 +239,13 @@ def _check_ratio(ratio: float | None, family: Family) -> None:
         )
 
 
+def holding(problem: Problem, held: Held | None) -> Problem:
+    """The problem with some parameters held, in a frame that gives held means back exactly."""
+    if held is None:
+        return problem
+    return replace(problem, held=held, frame=problem.frame.coarse(problem.summary.deviation))
+
+
 def with_prior(problem: Problem, prior: object, k: int) -> Problem:
     """The problem with a prior: None, "fraley-raftery", or a dict of its parameters.
 
@@ -247,6 +272,7 @@ def with_outliers(problem: Problem, outliers: Outliers) -> Problem:
     middle, deviation = bulk(problem.source, problem.summary.deviation)
     one_scale = problem.family.one_scale or problem.guard.ratio is not None
     frame = Frame(middle, _scales(deviation, one_scale))
+    frame = frame if problem.held is None else frame.coarse(deviation)
     return replace(
         problem,
         frame=frame,
@@ -317,7 +343,9 @@ def _total(problem: Problem) -> tuple[Array, Array]:
     unbiased = weight / max(weight - 1.0, 1.0)
     if problem.family.moments.shape == FACTOR:
         return summary.mean, summary.deviation**2 * unbiased
-    whole = replace(problem, family=FAMILIES["full"], prior=Flat(), assign=soft, outliers=NONE)
+    whole = replace(
+        problem, family=FAMILIES["full"], prior=Flat(), assign=soft, outliers=NONE, held=None
+    )
     one = whole.isotropic(np.zeros((1, d)))
     for _ in range(1 if not _gappy(problem.source) else 50):
         one = whole.maximized(whole.at(one).data, one)

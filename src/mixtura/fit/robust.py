@@ -75,7 +75,8 @@ def _entrants(
     for rows in (small, dense):
         for one in tournament(rows, k, rng, stop, fields):
             yield one.name, one.fit.mixture
-    if small.told is not None or len(small.weights) <= 4 * (k + 1):
+    named = small.told is not None or small.problem.held is not None
+    if named or len(small.weights) <= 4 * (k + 1):
         return
     more = tournament(small, k + 1, rng, stop, fields)[0]
     for index in np.argsort(more.fit.mixture.weights, kind="stable")[:_SPARED]:

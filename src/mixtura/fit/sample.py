@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mixtura import kernels
 from mixtura._types import Array, Indices
 from mixtura.block import Block
-from mixtura.covariance import Covariances, Factor, FactorCovariances
+from mixtura.covariance import (
+    Covariances,
+    Factor,
+    FactorCovariances,
+    FullCovariances,
+    TiedCovariances,
+)
 from mixtura.covariance.guard import EXACT_FEATURES, Guard
 from mixtura.fit.principal import EXACT, eigen, principal_start
 from mixtura.fit.problem import Problem
@@ -101,7 +107,7 @@ def viewed(problem: Problem, drawn: Draw, flat: int | None = None) -> Sample:
     small = problem.on(MemorySource(block.rows, block.weight(), block.plausibility))
     if flat is None:
         rows = Block(block.rows, block.weight())
-        one = from_shares(small, rows, np.ones((len(block), 1)))
+        one = from_shares(replace(small, held=None), rows, np.ones((len(block), 1)))
         flat = int(on_floor(one, problem.guard)[0])
         if problem.family.moments.shape == FACTOR and problem.source.d <= EXACT:
             flat = _flat(drawn.spaces[0], block.weight(), problem.guard)
@@ -116,9 +122,9 @@ def on_floor(mixture: Mixture, guard: Guard) -> Indices:
     """
     structure = mixture.structure
     limit = 4.0 * guard.floor + 1.01 * float(guard.ridge.min(initial=np.inf))
-    if structure.shape == FULL and structure.d > EXACT_FEATURES:
-        pivots = structure.factors.diagonal(axis1=1, axis2=2) ** -2.0
-        return np.asarray((pivots <= 100.0 * limit).sum(axis=1))
+    if isinstance(structure, FullCovariances | TiedCovariances) and structure.d > EXACT_FEATURES:
+        low = structure.cholesky.diagonal(axis1=-2, axis2=-1) ** 2 <= 100.0 * limit
+        return np.broadcast_to(low.sum(axis=-1), structure.k)
     if isinstance(structure, FactorCovariances):
         return structure.below(limit)
     if (_least(structure) > limit).all():
@@ -171,7 +177,8 @@ def from_labels(small: Sample, labels: Indices, k: int) -> Mixture:
 def from_shares(problem: Problem, block: Block, shares: Array) -> Mixture:
     """The M-step of given responsibilities (n, k): a start inside its family by construction."""
     if isinstance(problem.family, Factor):
-        return principal_start(problem, problem.family, block, _told(shares, block.plausibility))
+        told = _told(shares, block.plausibility)
+        return problem.with_held(principal_start(problem, problem.family, block, told))
     flat = problem.isotropic(np.zeros((shares.shape[1], problem.source.d)))
     if block.complete and block.plausibility is None:
         frame, moments = problem.frame, problem.family.moments

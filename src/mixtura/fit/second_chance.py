@@ -19,7 +19,7 @@ from mixtura.fit.start import collapsed
 from mixtura.mixture import Mixture
 
 if TYPE_CHECKING:
-    from mixtura.fit.select import Task
+    from mixtura.fit.task import Task
 
 TRIAL = 30
 """Steps after which the best of several split components is gone on with."""
@@ -67,9 +67,9 @@ def nested_apply(task: Task) -> tuple[bool, bool]:
     """Whether objectives must rise with the family, and with the number of components.
 
     A prior differs from family to family. Hard assignments, equal weights and labels do not allow
-    a component to be two.
+    a component to be two, and nothing is compared where parameters are held.
     """
-    families = task.prior is None
+    families = task.prior is None and not task.fixed.names
     return families, families and task.assign is soft and task.labels is None
 
 

@@ -36,12 +36,33 @@ def random(rows: Array, weights: Array, k: int, rng: np.random.Generator) -> Arr
 
 def labelled(rows: Array, weights: Array, told: Array, rng: np.random.Generator) -> Array:
     """Means of the rows that the labels (m, k) tell apart; k-means++ where they name nobody."""
-    k = told.shape[1]
+    places = plus_plus(rows, weights, told.shape[1], rng)
+    known = named(rows, weights, told)
+    return np.where(np.isnan(known), places, known)
+
+
+def named(rows: Array, weights: Array, told: Array) -> Array:
+    """Means (k, d) of the rows that the labels (m, k) tell apart, NaN where they name nobody."""
     sure = told * weights[:, None] * (told.min(axis=1) < told.max(axis=1))[:, None]
     mass = sure.sum(axis=0)
-    named = mass > 0
-    places = plus_plus(rows, weights, k, rng)
-    places[named] = sure.T[named] @ rows / mass[named, None]
+    return np.asarray(sure.T @ rows / np.where(mass > 0, mass, np.nan)[:, None])
+
+
+def around(
+    rows: Array, weights: Array, known: Array, rng: np.random.Generator, *, spread: bool
+) -> Array:
+    """Seeds (k, d) of which some are known, the others NaN: rows drawn in any order.
+
+    By weight; or `spread` out, by weighted squared distance from the nearest, as in k-means++.
+    """
+    places, free = known.copy(), np.isnan(known[:, 0])
+    nearest = np.full(len(rows), np.inf)
+    for one in known[~free]:
+        nearest = np.minimum(nearest, _distances(rows, one))
+    for index in rng.permutation(np.flatnonzero(free)):
+        chances = np.where(spread & np.isfinite(nearest), nearest, 1.0)
+        places[index] = rows[_pick(weights * chances, rng.random())]
+        nearest = np.minimum(nearest, _distances(rows, places[index]))
     return places
 
 

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,83 +14,28 @@ import numpy as np
 
 from mixtura import _checks, kernels
 from mixtura._errors import InputError, InputTypeError, MixturaError, MixturaWarning
-from mixtura._types import Array, Indices
+from mixtura._types import Array
 from mixtura.block import Block
 from mixtura.covariance import FAMILIES, UNIVARIATE, Factor, Family, named
-from mixtura.expectation import hard, soft
+from mixtura.covariance.factor_rule import NAMES
 from mixtura.fit import verdict
 from mixtura.fit.averaging import FAR
 from mixtura.fit.criteria import Criterion, Formula, criterion
 from mixtura.fit.em import Fit, Stop
 from mixtura.fit.exchange import exchanged
 from mixtura.fit.fitting import Note, fitted, renamed, seconds
-from mixtura.fit.given import Start, given_start
+from mixtura.fit.given import given_start
 from mixtura.fit.ground import Ground
 from mixtura.fit.held_out import cross_validated
 from mixtura.fit.outliers import NONE, Outliers, asked
-from mixtura.fit.problem import Problem, Summary, state, with_outliers, with_prior
-from mixtura.fit.robust import distinct
+from mixtura.fit.problem import Problem
 from mixtura.fit.second_chance import Cell, nested_apply, settled
 from mixtura.fit.selection import Candidate, Selection
+from mixtura.fit.task import Task
+from mixtura.held import Held
 from mixtura.mixture import Mixture
 from mixtura.source import MemorySource
 from mixtura.source.memory import one_blas_thread
-
-
-@dataclass(frozen=True)
-class Task:
-    """What all cells of a grid share."""
-
-    source: MemorySource
-    criterion: str | Formula
-    seed: int
-    stop: Stop
-    prior: Any = None
-    reg_covar: float | None = None
-    assign: Any = soft
-    equal_weights: Any = False
-    fields: int = 1
-    names: tuple[str, ...] | None = None
-    labels: Any = None
-    start: Start = Start()
-    outliers: Outliers = NONE
-    folds: int = 5
-    max_ratio: float | None = None
-
-    def problem(
-        self, rule: Family, k: int, source: MemorySource, summary: Summary | None = None
-    ) -> Problem:
-        """The problem of one cell; a `summary` of the rows is made unless it is there."""
-        if not self.outliers.none and isinstance(self.start.how, str):
-            source, summary = distinct(source, k), None
-        stated = state(
-            source,
-            rule,
-            reg_covar=self.reg_covar,
-            max_ratio=self.max_ratio,
-            assign=self.assign,
-            names=self.names,
-            summary=summary,
-        )
-        stated = with_outliers(replace(stated, equal_weights=self.equally(rule)), self.outliers)
-        return with_prior(stated, self.prior, k)
-
-    def equally(self, rule: Family) -> bool:
-        """Whether the family's components weigh the same; "auto" where that makes k-means."""
-        if self.equal_weights == "auto":
-            return self.assign is hard and rule.name == "equal-spherical"
-        return bool(self.equal_weights)
-
-    def told(self, k: int, rows: Indices | slice = slice(None)) -> MemorySource:
-        """The rows with their labels spelled out for k components."""
-        whole = self.source.whole
-        plausibility = _checks.plausibility(self.labels, len(whole), k)
-        block = Block(whole.rows, whole.weights, plausibility).take(rows)
-        return MemorySource(block.rows, block.weights, block.plausibility, self.source.threads)
-
-    def rng(self, k: int) -> np.random.Generator:
-        """The same starts for every family of k components."""
-        return np.random.default_rng([self.seed, k])
 
 
 def select(
@@ -98,6 +43,7 @@ def select(
     components: Any = range(1, 10),
     families: Any = "all",
     *,
+    rank: Any = None,
     criterion: str | Formula = "bic",
     folds: int = 5,
     sample_weight: Any = None,
@@ -107,6 +53,7 @@ def select(
     dof: Any = "common",
     noise: Any = False,
     trim: float = 0.0,
+    max_ratio: float | None = None,
     tol: float = 1e-6,
     max_iter: int = 1000,
     random_state: int = 0,
@@ -122,6 +69,8 @@ def select(
     components : int or iterable of int, default=1..9
     families : str or sequence of str, default="all"
         Names of covariance families.
+    rank : int, iterable of int or "auto", optional
+        Numbers of factors to compare, for "factor", "ppca" and their kin.
     criterion : str or callable, default="bic"
         Smaller is better. "bic", "aic", "icl", "sabic" (sample-size adjusted), "caic", "hqc"; "cv",
         minus twice the log-likelihood held out; "slope", whose penalty is learnt from how the
@@ -132,7 +81,7 @@ def select(
     labels : (n,) or (n, k) array_like, optional
         Known components, -1 for unknown.
     prior : None, "fraley-raftery" or Conjugate
-    distribution, dof, noise, trim, tol, max_iter
+    distribution, dof, noise, trim, max_ratio, tol, max_iter
         As in `GaussianMixture`.
     random_state : int, default=0
     n_jobs : int, optional
@@ -164,8 +113,10 @@ def select(
         labels=labels,
         outliers=asked(distribution, dof, noise, trim),
         folds=_folds(folds),
+        max_ratio=max_ratio,
     )
-    return grid(task, counts(components), rules(families, read.rows.shape[1]), n_jobs, progress)
+    asked_for = rules(families, read.rows.shape[1], rank)
+    return grid(task, counts(components), asked_for, n_jobs, progress)
 
 
 def grid(
@@ -180,12 +131,13 @@ def grid(
     cells = [(k, family) for k in components for family in families]
     _check_sizes(rule, cells, task)
     ground = Ground(task)
-    whole = task.problem(families[0], 1, task.source)
+    whole = task.problem(families[0], components[0], task.source)
     kernels.prepare(sum(seconds(whole, k) for k, _ in cells))
     told = _counter(progress, len(cells))
     with ThreadPoolExecutor(threads(n_jobs)) as pool, one_blas_thread():
         begun = list(pool.map(lambda cell: told(_cell(task, ground, *cell)), cells))
-        found = settled(task, exchanged(begun, task.stop, pool))
+        apart = bool(task.fixed.names)  # neighbours' partitions know nothing of what is held
+        found = begun if apart else settled(task, exchanged(begun, task.stop, pool))
         judgements = list(pool.map(partial(_judgement, task), found))
         candidates = cross_validated(task, found, judgements, pool) if rule.held_out else judgements
     return _selection(task, rule, found, candidates)
@@ -212,7 +164,9 @@ def _selection(
         if cell.outcome is not None and c.sound == best.sound and c.bic <= likely + FAR
     }
     fit = renamed(outcome.fit, task.names)
-    chosen = Selection(tuple(table), best, fit, rule.name, (), fits)
+    problem = cells[place].problem
+    cut = None if problem is None else problem.cut(outcome.fit.mixture)
+    chosen = Selection(tuple(table), best, fit, rule.name, (), fits, cut)
     said = (*outcome.notes, *_weight_notes(task, rule), *verdict.notes(chosen))
     return replace(chosen, notes=said)
 
@@ -282,16 +236,27 @@ def counts(components: Any) -> list[int]:
     return sorted({int(k) for k in listed})
 
 
-def rules(families: Any, d: int | None = None) -> list[Family]:
-    """Families from "all", a name, or names; for one column, "all" are the two that differ."""
-    if isinstance(families, (str, Factor)) and families != "all":
-        return named(families, d)
-    if families is None or not hasattr(families, "__iter__") or not list(families):
+def rules(families: Any, d: int | None = None, rank: Any = None) -> list[Family]:
+    """Families from "all", a name, or names; for one column, "all" are the two that differ.
+
+    Raises
+    ------
+    InputError, InputTypeError
+        Names that are none; a rank where there are no factor analyzers.
+    """
+    names = [families] if isinstance(families, (str, Factor)) else families
+    if names is None or not hasattr(names, "__iter__") or not list(names):
         raise InputTypeError(f'covariance_type={families!r}: use a name, names or "all"')
-    names = list(FAMILIES) if isinstance(families, str) else list(families)
+    names = list(FAMILIES) if isinstance(families, str) and families == "all" else list(names)
     if d == 1 and names == list(FAMILIES):
         names = list(UNIVARIATE)
-    return [rule for name in names for rule in named(name, d)]
+    found = [rule for name in names for rule in named(name, d, rank)]
+    if rank is not None and not any(isinstance(rule, Factor) for rule in found):
+        raise InputError(
+            f"rank={rank!r} is a number of factors, and covariance_type={families!r} has none: "
+            f'use covariance_type="factor", or one of {sorted(NAMES)}, or leave rank out'
+        )
+    return found
 
 
 def threads(n_jobs: int | None) -> int:
@@ -330,7 +295,7 @@ def judged(task: Task, problem: Problem, fit: Fit, rule: Family, degenerate: boo
     """A fit's likelihood and what criteria are made of."""
     k, d = fit.mixture.location.shape
     likelihood, sharpness, n = totals(fit.mixture, problem)
-    p = n_parameters(rule, k, d, task.equally(rule), task.outliers)
+    p = n_parameters(rule, k, d, task.equally(rule), task.outliers, problem.held)
     bic = -2.0 * likelihood + p * float(np.log(n))
     families, components = nested_apply(task)
     return Candidate(
@@ -351,11 +316,17 @@ def judged(task: Task, problem: Problem, fit: Fit, rule: Family, degenerate: boo
 
 
 def n_parameters(
-    rule: Family, k: int, d: int, equal_weights: bool = False, outliers: Outliers = NONE
+    rule: Family,
+    k: int,
+    d: int,
+    equal_weights: bool = False,
+    outliers: Outliers = NONE,
+    held: Held | None = None,
 ) -> int:
     """Free parameters: covariances, means, weights unless they are equal, and those of outliers."""
     weights = 0 if equal_weights else k - 1
-    return rule.n_parameters(k, d) + k * d + weights + outliers.n_parameters(k)
+    less = 0 if held is None else held.n_parameters(rule, d)
+    return rule.n_parameters(k, d) + k * d + weights + outliers.n_parameters(k) - less
 
 
 def totals(mixture: Mixture, problem: Problem) -> tuple[float, float, float]:

@@ -14,6 +14,7 @@ from mixtura.fit import averaging, criteria, verdict
 from mixtura.fit.em import Fit
 from mixtura.fit.fitting import Note
 from mixtura.mixture import Mixture
+from mixtura.trimming import Cut
 
 SHOWN = 5
 """Candidates in the repr."""
@@ -107,6 +108,8 @@ class Selection:
         What the user should know of the best fit and of the choice.
     fits : mapping of (n_components, covariance_type) to Fit
         Of all sound candidates that are not hopelessly behind by BIC.
+    cut : Cut or None
+        Where the best fit trimmed rows.
 
     Examples
     --------
@@ -127,6 +130,7 @@ class Selection:
     criterion: str
     notes: tuple[Note, ...] = ()
     fits: Mapping[tuple[int, str], Fit] = field(default_factory=dict)
+    cut: Cut | None = None
 
     def ranked(self) -> tuple[Candidate, ...]:
         """The candidates, best first."""

@@ -17,8 +17,12 @@ from mixtura.fit.hierarchical import agglomerated
 from mixtura.fit.principal import EXACT
 from mixtura.fit.sample import Sample, from_labels, named, on_floor, partitioned
 from mixtura.fit.subspaces import MOST, by_angle
+from mixtura.held import Held
 from mixtura.kernels.layout import FACTOR, FULL
 from mixtura.mixture import Mixture
+
+_NARROW = (0.25, 0.5)
+"""Deviations, of one or two of the columns', of components sought within those that are held."""
 
 Seeder = Callable[[Array, Array, int, np.random.Generator], Array]
 """Rows (m, d), weights (m,), k -> k seeds (k, d)."""
@@ -41,8 +45,8 @@ _BUDGET = 0.01
 _MANY = 6
 """So many components call for twice the entrants: optima multiply."""
 
-_AGREED = 3
-"""So many starts at the same optimum end the tournament."""
+_AGREED, _SETTLED = 3, 2
+"""So many starts at the same optimum end the tournament; so many where the best stands still."""
 
 _HOPE = 10.0
 """So many times the gain it expects itself a climb may lie behind the best."""
@@ -157,7 +161,8 @@ def _agreed(standing: list[Finalist]) -> bool:
     """Whether enough starts have met at the best optimum so far."""
     best = max(standing, key=lambda one: one.fit.value)
     together = sum(met(best.fit, one.fit, 1e-4) for one in standing)
-    return together >= _AGREED and not best.degenerate
+    needed = _SETTLED if best.fit.converged else _AGREED
+    return together >= needed and not best.degenerate
 
 
 def better_half(standing: list[Finalist]) -> list[Finalist]:
@@ -208,15 +213,22 @@ def agree(a: Array, b: Array, weights: Array) -> float:
 
 
 def collapsed(fit: Fit, small: Sample) -> Mask:
-    """Which components (k,) lie on the floor in more directions than the data, or hold no row."""
+    """Which components (k,) lie on the floor in more directions than the data, or hold no row.
+
+    Not those whose covariances are held, as the user wants them so.
+    """
     rows = fit.counts / fit.counts.sum() * small.problem.source.n
-    return np.asarray((on_floor(fit.mixture, small.problem.guard) > small.flat) | (rows < 1e-6))
+    bad = (on_floor(fit.mixture, small.problem.guard) > small.flat) | (rows < 1e-6)
+    return np.asarray(bad & small.problem.estimated(len(rows)))
 
 
 def entrants(small: Sample, k: int, rng: np.random.Generator, fields: int = 1) -> Iterator[Entrant]:
     """Starts by name, each a partition of the sample."""
     if k == 1:
         yield "mean", np.zeros(len(small.weights), dtype=np.intp)
+        return
+    if small.problem.held is not None:
+        yield from _beside(small, small.problem.held, fields * len(_FIELD), rng)
         return
     if small.told is not None:
         places = seeds.labelled(small.spaces[0], small.weights, small.told, rng)
@@ -233,12 +245,38 @@ def entrants(small: Sample, k: int, rng: np.random.Generator, fields: int = 1) -
             yield name, canonical(partitioned(small, places, space), small)
 
 
+def _beside(small: Sample, held: Held, most: int, rng: np.random.Generator) -> Iterator[Entrant]:
+    """Partitions beside what is held; their clusters are numbered as the components.
+
+    Rows go to the likeliest of what is held and of narrow components on seeds, drawn at random or
+    as by k-means++ in turn: what is sought may lie within a broad component that is held.
+    """
+    rows, weights, problem = small.spaces[0], small.weights, small.problem
+    known = np.full(held.values.location.shape, np.nan)
+    if small.told is not None:
+        known = seeds.named(rows, weights, small.told)
+    known = np.where(held.means[:, None], problem.frame.read(held.values.location), known)
+    for index in range(most):
+        spread = index % 2 == 1
+        places = seeds.around(rows, weights, known, rng, spread=spread)
+        seeded = problem.isotropic(places)
+        width = np.full(rows.shape[1], rng.choice(_NARROW))
+        narrow = seeded.changed(structure=seeded.structure.scaled(width))
+        name = "k-means++" if spread else "random rows"
+        yield f"{name} beside what is held", partition(problem.with_held(narrow), small)
+
+
 def canonical(labels: Indices, small: Sample) -> Indices:
     """Clusters numbered as they appear, where no labels name them: equal partitions look equal."""
     if small.told is not None:
         return labels
-    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
-    return np.asarray(np.argsort(np.argsort(first, kind="stable"))[inverse])
+    absent = len(labels)
+    first = [int(np.argmax(own)) if own.any() else absent for own in _members(labels)]
+    return np.asarray(np.argsort(np.argsort(first, kind="stable"))[labels])
+
+
+def _members(labels: Indices) -> Iterator[Mask]:
+    return (labels == cluster for cluster in range(int(labels.max(initial=0)) + 1))
 
 
 def hierarchical_labels(small: Sample, k: int, rng: np.random.Generator, most: int) -> Indices:

@@ -35,7 +35,7 @@ def align(mixture: Any, reference: Any, X: Any = None) -> Indices:
 
     Notes
     -----
-    The permutation minimises the sum of Bhattacharyya distances (1943) between matched components,
+    The permutation minimises the sum of Bhattacharyya distances (1943) of matched components::
 
         ⅛ (μ - ν)ᵀ M⁻¹ (μ - ν) + ½ log(|M| / √(|Σ| |T|)),  M = (Σ + T)/2,
 

@@ -9,13 +9,15 @@ Govaert 1995). Standard errors of weights, means and covariances do not depend o
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 
 from mixtura._errors import InputError
-from mixtura._types import Array
+from mixtura._types import Array, Indices, Mask
 from mixtura.covariance import FullCovariances
+from mixtura.held import Held
 from mixtura.inference.eigen_chart import EigenMoves, eigen_moves
 from mixtura.inference.score import Derivatives, Entries
 from mixtura.mixture import Mixture
@@ -69,29 +71,62 @@ class Chart:
     mixture : Mixture
     moves : Moves
     free_weights : bool
+    held : Held or None
     """
 
     mixture: Mixture
     moves: Moves
     free_weights: bool = True
+    held: Held | None = None
 
     @property
     def sizes(self) -> tuple[int, int, int]:
         """How many parameters are of weights, means and covariances."""
-        k, d = self.mixture.location.shape
-        return (k - 1 if self.free_weights else 0), k * d, self.moves.jacobian.shape[2]
+        return len(self._leaders), int(self._means.sum()), int(self._turns.sum())
 
     def jacobian(self) -> Array:
         """(k, m, p): the coordinates of each component by the free parameters."""
         k, d = self.mixture.location.shape
         a, b, q = self.sizes
         out = np.zeros((k, 1 + d + len(self.moves.entries[0]), a + b + q))
-        if a:
-            out[:, 0, :a] = (np.eye(k) - self.mixture.weights)[:, :a]
-        for c in range(k):
-            out[c, 1 : 1 + d, a + c * d : a + c * d + d] = np.eye(d)
-        out[:, 1 + d :, a + b :] = self.moves.jacobian
+        out[self._weighed, 0, :a] = (np.eye(k) - self._shares)[self._weighed][:, self._leaders]
+        out[:, 1 : 1 + d, a : a + b] = np.eye(k * d).reshape(k, d, k * d)[:, :, self._means]
+        out[:, 1 + d :, a + b :] = self.moves.jacobian[:, :, self._turns]
         return out
+
+    # ---- what is free: the others are the values that are held
+
+    @cached_property
+    def _weighed(self) -> Indices:
+        """The components whose weights are free."""
+        k = self.mixture.n_components if self.free_weights else 0
+        return np.arange(k) if self.held is None else np.flatnonzero(~self.held.weights[:k])
+
+    @property
+    def _leaders(self) -> Indices:
+        """Those whose weights are parameters; that of the last follows."""
+        return self._weighed[:-1]
+
+    @cached_property
+    def _shares(self) -> Array:
+        """(k,) shares in what the free weights have together."""
+        shares = np.zeros(self.mixture.n_components)
+        shares[self._weighed] = self.mixture.weights[self._weighed]
+        return np.asarray(shares / max(float(shares.sum()), 1e-300))
+
+    @cached_property
+    def _means(self) -> Mask:
+        """(k d,) which coordinates of means are free."""
+        k, d = self.mixture.location.shape
+        held = np.zeros(k, dtype=bool) if self.held is None else self.held.means
+        return np.repeat(~held, d)
+
+    @cached_property
+    def _turns(self) -> Mask:
+        """Which parameters of the covariances are free: those that move no held one."""
+        held = np.zeros(self.mixture.n_components, bool)
+        held = held if self.held is None else self.held.covariances
+        return ~(self.moves.jacobian[held] != 0).any(axis=(0, 1))
 
     def hessian(self, found: Derivatives) -> Array:
         """(p, p) second derivatives of the log-likelihood by the free parameters."""
@@ -115,28 +150,33 @@ class Chart:
         d = self.mixture.n_features
         a, b, q = self.sizes
         out = np.zeros((a + b + q, a + b + q))
-        weights = self.mixture.weights[:a]
-        out[:a, :a] = -gradient[:, 0].sum() * (np.diag(weights) - np.outer(weights, weights))
-        out[a + b :, a + b :] = self.moves.curvature(gradient[:, 1 + d :])
+        shares, total = self._shares[self._leaders], gradient[self._weighed, 0].sum()
+        out[:a, :a] = -total * (np.diag(shares) - np.outer(shares, shares))
+        turns = self.moves.curvature(gradient[:, 1 + d :])
+        out[a + b :, a + b :] = turns[np.ix_(self._turns, self._turns)]
         return out
 
     def at(self, step: Array) -> Mixture:
         """The mixture after a step (p,) of the free parameters."""
         k, d = self.mixture.location.shape
         a, b, _ = self.sizes
-        log_ratio = np.zeros(k)
-        log_ratio[:a] = step[:a]
-        weights = self.mixture.weights * np.exp(log_ratio)
+        weights, moved, turned = self.mixture.weights.copy(), np.zeros(k * d), self._turns * 0.0
+        own = weights[self._weighed]
+        grown = own * np.exp(np.append(step[:a], np.zeros(len(own) - a)))
+        weights[self._weighed] = grown * (own.sum() / grown.sum()) if len(own) else grown
+        moved[self._means], turned[self._turns] = step[a : a + b], step[a + b :]
         return Mixture.of(
-            weights / weights.sum(),
-            self.mixture.location + step[a : a + b].reshape(k, d),
-            FullCovariances(self.moves.at(step[a + b :])),
+            weights,
+            self.mixture.location + moved.reshape(k, d),
+            FullCovariances(self.moves.at(turned)),
             self.mixture.frame,
             self.mixture.feature_names,
         )
 
 
-def chart(mixture: Mixture, name: str, free_weights: bool = True) -> Chart:
+def chart(
+    mixture: Mixture, name: str, free_weights: bool = True, held: Held | None = None
+) -> Chart:
     """The chart of a mixture in the family of a name.
 
     Raises
@@ -147,7 +187,7 @@ def chart(mixture: Mixture, name: str, free_weights: bool = True) -> Chart:
     if free_weights and not (mixture.weights > 0).all():
         empty = np.flatnonzero(mixture.weights <= 0).tolist()
         raise InputError(f"components {empty} are empty: drop them with Mixture.take first")
-    return Chart(mixture, _moves(mixture, name), free_weights)
+    return Chart(mixture, _moves(mixture, name), free_weights, held)
 
 
 def _moves(mixture: Mixture, name: str) -> Moves:

@@ -87,7 +87,7 @@ def whole_weights(about: Subject, what: str) -> Array:
     weights = about.source.whole.weight()
     if (weights != np.round(weights)).any():
         raise InputError(
-            f"{what} needs weights that are whole numbers of repetitions: "
-            'use method="weighted", which takes any'
+            f"{what} needs weights that are whole numbers of repetitions: round them, or use "
+            'mixtura.bootstrap with method="weighted", which takes any'
         )
     return weights

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mixtura import _checks
-from mixtura._errors import InputError
+from mixtura._errors import InputError, InputTypeError
 from mixtura._types import Array
 from mixtura.covariance import Family, family
 from mixtura.fit.em import run
@@ -159,9 +159,14 @@ def likelihood_ratio_test(
     ------
     InputError
         Numbers that make no test, or weights that are not whole.
+    InputTypeError
+        A fitted model in place of the rows.
 
     Notes
     -----
+    Both models are fitted by maximum likelihood, with Gaussian components: what a prior, Student's
+    t, noise or trimming maximise has no such ratio, and `mixtura.select` compares these.
+
     A replicate's alternative climbs from the null fit with each of its components split along its
     longest axes or given a broad double, and from twenty seeded partitions; the best goes on to
     the end, and never ends below the replicate's null, which it contains. The statistic of the
@@ -184,6 +189,12 @@ def likelihood_ratio_test(
         raise InputError("give k1 for one test, or up_to for a sequence of tests, not both")
     if n_replicates < 1:
         raise InputError(f"n_replicates={n_replicates} must be at least 1")
+    if isinstance(X, Mixture) or hasattr(X, "mixture_"):
+        raise InputTypeError(
+            "the test takes the rows, not a fitted model, and makes its own fits by maximum "
+            "likelihood: with a prior, Student's t, noise or trimming, choose the number of "
+            'components by mixtura.select, criterion="bic" or "cv"'
+        )
     read = _checks.table(X)
     source = MemorySource(*_checks.weighted(read.rows, sample_weight))
     rule = family(covariance_type)

@@ -151,6 +151,8 @@ def refitted(subject: Subject, drawn: Drawn, one_call: bool = True) -> Refits:
     """Climb from the fit over each replicate; by compiled climbs where that is possible."""
     compiled = able(subject, drawn)
     found = _compiled(subject, drawn, one_call) if compiled else _one_by_one(subject, drawn)
+    if subject.problem.held is not None:  # the components are named by what is held of them
+        return found
     return _aligned(subject.mixture, found)
 
 
@@ -165,6 +167,8 @@ def able(subject: Subject, drawn: Drawn) -> bool:
     if not hasattr(kernels.active(), "race") or not problem.family.averages:
         return False
     if not problem.outliers.none or not mixture.plain or problem.guard.ratio is not None:
+        return False
+    if problem.held is not None:
         return False
     if problem.equal_weights or problem.assign is hard or drawn.plausibility is not None:
         return False

@@ -25,6 +25,9 @@ METHODS = {
     "sandwich": "sandwich",
 }
 
+_AT_THE_BOUND = 1e-6
+"""How near the bound on their ratio, relative to it, eigenvalues rest on it."""
+
 SHORT = 0.02
 """Nats short of the maximum from which a warning says so: a fifth of a standard error."""
 
@@ -38,6 +41,7 @@ class StandardErrors:
     weights : (k,)
     means : (k, d)
     covariances : (k, d, d)
+        Zero for what the fit held.
     vcov : (q, q)
         Estimated covariance of the estimates in the order of `names`; singular, as weights sum to
         one and families share entries.
@@ -128,7 +132,8 @@ def standard_errors(
     ------
     InputError
         The information is singular (the fit is no maximum, or the parameters are not identified);
-        a family without parametrisation; hard assignment, trimming, Student's t or noise.
+        a family without parametrisation; hard assignment, trimming, Student's t or noise; a bound
+        on eigenvalues that holds, or a `reg_covar` that matters.
 
     Notes
     -----
@@ -148,7 +153,10 @@ def standard_errors(
         raise InputError(f"method={method!r} is unknown: use one of {tuple(METHODS)}")
     about = subject(model, X, sample_weight, labels)
     _refuse_others(about)
-    local = chart(about.mixture, family_name(model), not about.problem.equal_weights)
+    problem = about.problem
+    local = chart(about.mixture, family_name(model), not problem.equal_weights, problem.held)
+    if not sum(local.sizes):
+        raise InputError("everything is held, so nothing was estimated that could err")
     found = _summed(about, local)
     free = _covariance(local, found, about, method)
     _tell_if_short(about, local, found, free)
@@ -167,6 +175,18 @@ def _refuse_others(about: Subject) -> None:
             "the information is known for Gaussian components without noise: "
             "use mixtura.bootstrap, which takes Student's t and noise as well"
         )
+    ratio = about.problem.guard.ratio
+    if ratio is not None and _spread(about.mixture) > ratio * (1.0 - _AT_THE_BOUND):
+        raise InputError(
+            f"the fit rests on max_ratio={ratio:g}, where the likelihood still rises, so there is "
+            "no information to invert: use mixtura.bootstrap, or fit with a larger max_ratio"
+        )
+
+
+def _spread(mixture: Mixture) -> float:
+    """The largest eigenvalue of all covariances over the smallest, in the data's units."""
+    values = np.linalg.eigvalsh(mixture.unframed().dense())
+    return float(values.max() / values.min())
 
 
 def _summed(about: Subject, local: Chart) -> Derivatives:
@@ -192,6 +212,11 @@ def _tell_if_short(about: Subject, local: Chart, found: Derivatives, free: Array
     penalised = found + of_prior(about.problem, about.mixture, local.moves.entries)
     gradient = local.gradient(penalised)
     short = 0.5 * float(gradient @ free @ gradient)
+    if short > SHORT and np.any(about.problem.guard.ridge):
+        raise InputError(
+            f"reg_covar holds the fit about {short:.2g} nats below the maximum of the likelihood, "
+            "where these formulas do not hold: use mixtura.bootstrap, or leave reg_covar out"
+        )
     if short > SHORT:
         warn(
             f"the fit is about {short:.2g} nats short of the maximum: its parameters lie up to "

@@ -11,8 +11,11 @@ from mixtura._errors import InputTypeError
 from mixtura.covariance import Family, family
 from mixtura.expectation import hard, soft
 from mixtura.fit.em import Stop
+from mixtura.fit.fixed import Fixed
+from mixtura.fit.given import Start
 from mixtura.fit.outliers import Outliers
-from mixtura.fit.problem import Problem, state, with_outliers, with_prior
+from mixtura.fit.problem import Problem, holding, state, with_outliers, with_prior
+from mixtura.held import Held
 from mixtura.law import StudentT
 from mixtura.mixture import Mixture
 from mixtura.source import MemorySource
@@ -79,6 +82,8 @@ class Traits:
     hard : bool
         Whether rows were assigned to one component each.
     outliers : Outliers
+    held : Held or None
+        Parameters that the fit was told to leave as they are.
     """
 
     rule: Family
@@ -86,6 +91,7 @@ class Traits:
     equal_weights: bool
     hard: bool
     outliers: Outliers
+    held: Held | None
 
 
 def traits(model: Any) -> Traits:
@@ -96,9 +102,11 @@ def traits(model: Any) -> Traits:
     is_hard = options.get("assignment") == "hard"
     equal = options.get("equal_weights", False)
     if isinstance(equal, str):
-        equal = is_hard and rule.name == "equal-spherical"
+        free = "weights" not in Fixed(options.get("fixed")).names
+        equal = free and is_hard and rule.name == "equal-spherical"
     outliers = _outliers(mixture, float(options.get("trim", 0.0)))
-    return Traits(rule, options, bool(equal), is_hard, outliers)
+    held = Fixed(options.get("fixed"), mixture).held(Start(), rule, *mixture.location.shape)
+    return Traits(rule, options, bool(equal), is_hard, outliers, held)
 
 
 def subject(model: Any, X: Any, sample_weight: Any = None, labels: Any = None) -> Subject:
@@ -125,7 +133,7 @@ def subject(model: Any, X: Any, sample_weight: Any = None, labels: Any = None) -
         assign=hard if known.hard else soft,
         names=mixture.feature_names,
     )
-    stated = replace(stated, equal_weights=known.equal_weights)
+    stated = holding(replace(stated, equal_weights=known.equal_weights), known.held)
     stated = with_prior(stated, known.options.get("prior"), k)
     problem = with_outliers(stated, known.outliers)
     return Subject(problem.adopted(mixture), problem, refits_stop(problem))

@@ -208,7 +208,7 @@ def _both_names(name: str) -> str:
 def _df(model: Any) -> int:
     k, d = fitted_mixture(model).location.shape
     known = traits(model)
-    return n_parameters(known.rule, k, d, known.equal_weights, known.outliers)
+    return n_parameters(known.rule, k, d, known.equal_weights, known.outliers, known.held)
 
 
 def _law(mixture: Mixture) -> list[tuple[str, str]]:

@@ -78,7 +78,7 @@ def validation(problem: Problem, mixture: Mixture, trace: Sequence[float]) -> Va
         *_trace(trace, problem, mixture),
         _gradient(problem, mixture, here.data),
         _responsibilities(problem, mixture),
-        _sizes(mixture, here.data.counts),
+        *_sizes(problem, mixture, here.data.counts),
     ]
     return Validation(tuple(facts))
 
@@ -189,14 +189,18 @@ def _responsibilities(problem: Problem, mixture: Mixture) -> Fact:
     )  # fmt: skip
 
 
-def _sizes(mixture: Mixture, counts: Array) -> Fact:
+def _sizes(problem: Problem, mixture: Mixture, counts: Array) -> list[Fact]:
+    counts = np.where(problem.estimated(len(counts)), counts, np.inf)
+    if not np.isfinite(counts).any():
+        return []
     structure = mixture.structure
     d = structure.rank if isinstance(structure, FactorCovariances) else mixture.n_features
     what = "rank" if isinstance(structure, FactorCovariances) else "d"
     smallest, which = float(counts.min()), int(counts.argmin())
-    return Fact(
+    fact = Fact(
         "components are large enough", smallest, f"at least {what} + 1 = {d + 1} rows each",
         smallest >= d + 1,
         f"component {which} is the smallest; with fewer rows than {what} + 1 its own covariance "
         "could not be estimated",
     )  # fmt: skip
+    return [fact]

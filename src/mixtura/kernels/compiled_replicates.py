@@ -14,10 +14,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from mixtura.kernels.compiled import _call, _frozen, _packed, _plan, _points, _unpacked
+from mixtura.kernels.calling import call, frozen, packed, plan, unpacked
 from mixtura.kernels.compiled_climb import CARE, _climb
 from mixtura.kernels.compiled_climb import race as _race
 from mixtura.kernels.compiled_forms import address, first_axes
+from mixtura.kernels.compiled_race import slots
 from mixtura.kernels.compiled_seeds import lloyd, spread
 from mixtura.kernels.compiled_sweep import OPTIONS
 from mixtura.kernels.compiled_vectors import keep_apart
@@ -47,7 +48,7 @@ class Ends(NamedTuple):
     remaining : (E,)
         Aitken estimates of what the objectives would still gain.
     status : (E,)
-        As in `compiled.Climb`.
+        As in `compiled_race.Climb`.
     """
 
     weights: Array
@@ -237,12 +238,12 @@ def replicates(
     d = rows.shape[2]
     k, count = starts[0].shape[1], max(len(rows), len(row_weights))
     begin = first_axes(form, k, d, axes, len(starts[0]))
-    given = tuple(_frozen(part) for part in (*starts[:2], _packed(starts[2], shape), begin))
-    model = int(shape), bool(pooled), False, _frozen(ridge), int(form), address(form)
+    given = tuple(frozen(part) for part in (*starts[:2], packed(starts[2], shape), begin))
+    model = int(shape), bool(pooled), False, frozen(ridge), int(form), address(form)
     limits = float(floor), float(loss * 2.0**53)
     ends = tuple(np.empty((count, *part.shape[1:])) for part in given[:3])
     facts = np.empty((count, 4))
-    task = _Task(_frozen(pivot), _frozen(scale), given, model, tuple(map(_frozen, prior)), limits)
+    task = _Task(frozen(pivot), frozen(scale), given, model, tuple(map(frozen, prior)), limits)
     rows = np.require(rows, np.float64, ["C", "A"])
     if one_call:
         seeds = np.empty((count, 0, k)) if draws is None else draws
@@ -251,7 +252,7 @@ def replicates(
         _together(task, rows, row_weights, (seeds, whiteners), stops, (*ends, facts))
     else:
         _in_turn(task, rows, row_weights, int(most), float(tol), (*ends, facts))
-    dense = _unpacked(ends[2], shape, d)
+    dense = unpacked(ends[2], shape, d)
     return Ends(ends[0], ends[1], dense, facts[:, 0], facts[:, 1], facts[:, 2], facts[:, 3])
 
 
@@ -267,7 +268,7 @@ class _Task(NamedTuple):
 
     def points(self, pair: Array) -> tuple[Array, ...]:
         """Slots to climb in."""
-        return _points(self.starts, width(self.inner, len(self.pivot)), pair.shape[1])
+        return slots(self.starts, width(self.inner, len(self.pivot)), pair.shape[1])
 
     @property
     def inner(self) -> int:
@@ -291,16 +292,16 @@ def _together(
 ) -> None:
     """All replicates in one call."""
     _, n, d = rows.shape
-    pair, constants, *tile = _plan(rows[0], task.starts[0].shape[1], task.inner)
+    pair, constants, *tile = plan(rows[0], task.starts[0].shape[1], task.inner)
     work, total = task.work()
     buffers = total, np.empty((n, d)), np.empty(n), np.empty(n, np.int32), np.empty(stops[1] + 1)
-    data = task.pivot, task.scale, _frozen(seeds[1]), pair, constants, *tile, work, buffers
-    _call(
+    data = task.pivot, task.scale, frozen(seeds[1]), pair, constants, *tile, work, buffers
+    call(
         _replicates,
         rows.reshape(-1, d),
-        _frozen(row_weights),
+        frozen(row_weights),
         task.starts,
-        _frozen(seeds[0]),
+        frozen(seeds[0]),
         tuple(np.empty((1, *part.shape[1:])) for part in task.starts),
         task.points(pair),
         data,
@@ -321,9 +322,9 @@ def _in_turn(
     ends: tuple[Array, ...],
 ) -> None:
     """One call of the ordinary race for each replicate: nothing new need be compiled."""
-    pair, constants, *tile = _plan(rows[0], task.starts[0].shape[1], task.inner)
+    pair, constants, *tile = plan(rows[0], task.starts[0].shape[1], task.inner)
     points, (work, _) = task.points(pair), task.work()
-    nothing, steps = _frozen(np.empty((0, 0)), np.int32), _frozen(np.array([most]), np.int64)
+    nothing, steps = frozen(np.empty((0, 0)), np.int32), frozen(np.array([most]), np.int64)
     own = tuple(np.empty(part.shape) for part in task.starts)
     counts, traces, facts = np.empty(own[0].shape), np.empty((1, most + 1)), np.empty((1, 4))
     for e in range(len(ends[0])):
@@ -334,8 +335,8 @@ def _in_turn(
             some, w = some[kept], row_weights[e][kept]
             mass = float(w.sum())
         total = _moments(task, some, w) if task.model[1] else np.empty(0)
-        data = task.pivot, task.scale, _frozen(w), pair, constants, mass, total, *tile, work
-        _call(
+        data = task.pivot, task.scale, frozen(w), pair, constants, mass, total, *tile, work
+        call(
             _race, some, task.starts, nothing, points, data, task.model, task.prior, task.limits,
             steps, tol, True, _NOISE, (*own, counts, traces, facts),
         )  # fmt: skip

@@ -36,7 +36,7 @@ SETTLED = 1e-13
 ROUNDING = 8 * float(np.finfo(float).eps)
 """Smallest eigenvalue beside the largest, for each feature, that factors do not lose."""
 
-THIN, ROUNDED = 1e-12, 2e-15
+THIN, ROUNDED = 1e-13, 2e-15
 """Eigenvalues of averages beside the component's largest, and beside the unit variance of framed
 data, that may be rounding alone: equal volumes would blow it up to a shape."""
 

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from mixtura._errors import InputError
-from mixtura._types import Array
+from mixtura._types import Array, Indices
 from mixtura.plot.canvas import caption, label_axes, legend_beside, open_axes, percent
 from mixtura.plot.ellipse import outlines
 from mixtura.plot.marks import (
@@ -22,13 +22,23 @@ from mixtura.plot.marks import (
     draw_ellipses,
     draw_points,
     ellipse_handles,
+    lone_handle,
     shades,
 )
 from mixtura.plot.region import spans
-from mixtura.plot.shown import Shown, fitted, most_telling
+from mixtura.plot.shown import (
+    Shown,
+    cut_of,
+    fitted,
+    legend_title,
+    lone_names,
+    most_telling,
+    portions,
+)
 
 if TYPE_CHECKING:
     from mixtura.mixture import Mixture
+    from mixtura.trimming import Cut
 
 
 class ClusterDisplay:
@@ -46,6 +56,7 @@ class ClusterDisplay:
 
     Attributes
     ----------
+    labels_ : (n,), the likeliest component of each row, -1 for noise and what was trimmed
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
 
@@ -62,6 +73,7 @@ class ClusterDisplay:
 
     ax_: Axes
     figure_: Any
+    labels_: Indices
 
     def __init__(self, shown: Shown, responsibilities: Array, marginal: Mixture) -> None:
         self.shown = shown
@@ -79,7 +91,9 @@ class ClusterDisplay:
         **options: Any,
     ) -> ClusterDisplay:
         """Plot a fitted estimator; see `from_mixture`."""
-        return cls.from_mixture(fitted(estimator), X, features=features, ax=ax, **options)
+        return cls.from_mixture(
+            fitted(estimator), X, features=features, ax=ax, cut=cut_of(estimator), **options
+        )
 
     @classmethod
     def from_mixture(
@@ -89,6 +103,7 @@ class ClusterDisplay:
         *,
         features: Sequence[int | str] | None = None,
         ax: Axes | None = None,
+        cut: Cut | None = None,
         **options: Any,
     ) -> ClusterDisplay:
         """Plot a mixture, with rows if given.
@@ -100,9 +115,10 @@ class ClusterDisplay:
         features : one or two names or numbers; by default the two in which the components
             differ most
         ax : Axes to draw on; by default those of a new figure
+        cut : where the fit trimmed rows, `cut_` of an estimator
         **options : see `plot`
         """
-        shown = Shown.of(X, mixture).thin()
+        shown = Shown.of(X, mixture, cut).thin()
         chosen = most_telling(mixture, 2) if features is None else shown.positions(features)
         if len(chosen) > 2:
             raise InputError(f"{len(chosen)} features: name one or two, or use PairsDisplay")
@@ -133,16 +149,17 @@ class ClusterDisplay:
         own = ax is None
         ax = open_axes(ax)
         points, means = self._plane()
-        labels = self.responsibilities.argmax(axis=1)
+        labels = self.labels_ = self.shown.labels(self.responsibilities)
         opacity = density_of_ink(len(points)) * np.ones(len(points))
         if fade:
-            opacity *= 0.25 + 0.75 * certainty(self.responsibilities) ** 2
+            belongs = labels >= 0
+            opacity[belongs] *= 0.25 + 0.75 * certainty(self.responsibilities[belongs]) ** 2
         draw_points(ax, points, labels, shades(labels, opacity), dot_size(len(points)))
         draw_ellipses(ax, [self._curves(p) for p in sorted(probabilities)])
         draw_centres(ax, means, scale=1.0 if own or legend else 0.75)
         self._frame(ax, max(probabilities))
         if legend:
-            legend_beside(ax, self._handles(probabilities), "component, weight")
+            legend_beside(ax, self._handles(probabilities), legend_title(self.marginal))
             doubt = ["paler points: less certain"] if fade and means.shape[0] > 1 else []
             caption(ax, doubt + self.shown.sentences())
         self.ax_, self.figure_ = ax, ax.figure
@@ -154,7 +171,8 @@ class ClusterDisplay:
         if self.marginal.n_features == 2:
             return points, means
         jitter = np.random.default_rng(0).uniform(-0.28, 0.28, len(points))
-        lanes = self.responsibilities.argmax(axis=1) + jitter
+        labels = self.shown.labels(self.responsibilities)
+        lanes = np.where(labels < 0, len(means), labels) + jitter
         lanes[np.isnan(points[:, 0])] = np.nan
         return np.column_stack([points, lanes]), np.column_stack([means, np.arange(len(means))])
 
@@ -177,7 +195,8 @@ class ClusterDisplay:
             label_axes(ax, names[0], names[1])
         else:
             k = self.marginal.n_components
-            ax.set_ylim(k - 0.5, -0.5)
+            lone = bool((self.labels_ < 0).any())  # a lane of their own
+            ax.set_ylim(k - 0.5 + lone, -0.5)
             ax.set_yticks(range(k) if k <= NUMBERED else [])
             label_axes(ax, names[0], "component")
 
@@ -185,6 +204,8 @@ class ClusterDisplay:
         """The legend: components with their weights, then what the ellipses hold."""
         components = [
             component_handle(component, f"{component}   {percent(weight)}")
-            for component, weight in enumerate(self.marginal.weights[:40])
+            for component, weight in enumerate(portions(self.marginal)[:40])
         ]
+        lone = lone_names(self.marginal, self.shown.trimmed)
+        components += [lone_handle(name) for name in lone]
         return components + ellipse_handles(probabilities, self.marginal.n_features)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -31,10 +31,14 @@ from mixtura.plot.marks import (
     draw_ellipses,
     draw_points,
     ellipse_handles,
+    lone_handle,
     shades,
 )
 from mixtura.plot.region import spans
-from mixtura.plot.shown import LIMIT, Shown, fitted
+from mixtura.plot.shown import LIMIT, Shown, cut_of, fitted, legend_title, lone_names, portions
+
+if TYPE_CHECKING:
+    from mixtura.trimming import Cut
 
 CLASS = "class"
 """The legend's title where labels are classes."""
@@ -51,6 +55,7 @@ class DirectionsDisplay:
     names : what the labels stand for
     owners : (k,), the label of each component
     title : what the labels are, for the legend
+    lone : what rows with label -1 are, for the legend
 
     Attributes
     ----------
@@ -79,6 +84,7 @@ class DirectionsDisplay:
         names: Sequence[str],
         owners: Indices,
         title: str = "component, weight",
+        lone: Sequence[str] = (),
     ) -> None:
         self.directions = directions
         self.points = points
@@ -86,6 +92,7 @@ class DirectionsDisplay:
         self.names = tuple(names)
         self.owners = owners
         self.title = title
+        self.lone = lone
 
     @classmethod
     def from_estimator(
@@ -111,7 +118,8 @@ class DirectionsDisplay:
         """
         classes = getattr(estimator, "classes_", None)
         if classes is None:
-            return cls.from_mixture(fitted(estimator), X, weight=weight, ax=ax, **options)
+            mixture, cut = fitted(estimator), cut_of(estimator)
+            return cls.from_mixture(mixture, X, weight=weight, ax=ax, cut=cut, **options)
         owners = estimator.model_.owners
         directions = separating_directions(fitted(estimator), weight=weight, groups=owners)
         told = [] if X is None else estimator.predict(X) if y is None else np.asarray(y)
@@ -128,16 +136,18 @@ class DirectionsDisplay:
         *,
         weight: float = 0.5,
         ax: Axes | None = None,
+        cut: Cut | None = None,
         **options: Any,
     ) -> DirectionsDisplay:
         """Plot a mixture, with rows if given; the parameters are those of `from_estimator`."""
         directions = separating_directions(mixture, weight=weight)
-        shown = Shown.of(X, mixture)
+        shown = Shown.of(X, mixture, cut)
         owners = np.arange(mixture.n_components)
-        labels = shown.responsibilities(mixture).argmax(axis=1)
-        names = [f"{one}   {percent(share)}" for one, share in enumerate(mixture.weights)]
+        labels = shown.labels(shown.responsibilities(mixture))
+        names = [f"{one}   {percent(share)}" for one, share in enumerate(portions(mixture))]
         points = _projected(directions, X)
-        return cls(directions, points, labels, names, owners).plot(ax, **options)
+        titles = legend_title(mixture), lone_names(mixture, shown.trimmed)
+        return cls(directions, points, labels, names, owners, *titles).plot(ax, **options)
 
     def plot(
         self,
@@ -170,6 +180,7 @@ class DirectionsDisplay:
         self._frame(ax, pair, spans(self.points[:, pair], marginal, max(probabilities)))
         if legend:
             handles = [component_handle(i, name) for i, name in enumerate(self.names[:40])]
+            handles += [lone_handle(name) for name in self.lone]
             handles += ellipse_handles(probabilities, len(pair))
             legend_beside(ax, handles, self.title)
             caption(ax, self._sentences(pair, len(some)))
@@ -190,7 +201,8 @@ class DirectionsDisplay:
         if len(pair) == 2:
             return points
         jitter = np.random.default_rng(0).uniform(-0.28, 0.28, len(points))
-        return np.column_stack([points, self.labels + jitter])
+        lanes = np.where(self.labels < 0, len(self.names), self.labels)
+        return np.column_stack([points, lanes + jitter])
 
     def _curves(self, marginal: Mixture, probability: float) -> Array:
         """Ellipses (k, c, 2); intervals in lanes where there is one direction."""
@@ -211,7 +223,7 @@ class DirectionsDisplay:
             label_axes(ax, *names)
         else:
             size = len(self.names)
-            ax.set_ylim(size - 0.5, -0.5)
+            ax.set_ylim(size - 0.5 + bool((self.labels < 0).any()), -0.5)
             ax.set_yticks(range(size), self.names)
             label_axes(ax, names[0])
 

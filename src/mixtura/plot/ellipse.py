@@ -1,4 +1,4 @@
-"""The curve that holds a stated share of a Gaussian.
+"""The curve that holds a stated share of a component.
 
 Drawn in frame coordinates and carried to the units of the data: a square of 1e300 has no number.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import chi2
 
 from mixtura._types import Array
 
@@ -18,16 +17,21 @@ if TYPE_CHECKING:
 CORNERS = 181
 
 
-def radius(probability: float, d: int) -> float:
-    """Mahalanobis radius of the ball that holds `probability` of a Gaussian in d dimensions.
+def radii(mixture: Mixture, probability: float) -> Array:
+    """Mahalanobis radii (k,) within which each component has a probability, by its law.
 
     Examples
     --------
-    >>> from mixtura.plot.ellipse import radius
-    >>> round(radius(0.95, 1), 2), round(radius(0.95, 2), 2)
-    (1.96, 2.45)
+    >>> from mixtura import Mixture, StudentT
+    >>> from mixtura.plot.ellipse import radii
+    >>> pair = [[0.5, 0.5], [[0.0], [4.0]], [[[1.0]], [[1.0]]]]
+    >>> radii(Mixture(*pair), 0.95).round(2).tolist()
+    [1.96, 1.96]
+    >>> radii(Mixture(*pair, law=StudentT(np.array([3.0, 30.0]))), 0.95).round(2).tolist()
+    [3.18, 2.04]
     """
-    return float(np.sqrt(chi2.ppf(probability, d)))
+    squared = mixture.law.squared_radius(probability, mixture.n_features)
+    return np.sqrt(np.broadcast_to(squared, (mixture.n_components,)))
 
 
 def outline(mean: Array, covariance: Array, radius: float) -> Array:
@@ -46,12 +50,12 @@ def outline(mean: Array, covariance: Array, radius: float) -> Array:
 
 def outlines(mixture: Mixture, probability: float) -> Array:
     """The curves (k, 181, d) that hold a probability of each component, in the data's units."""
-    reach = radius(probability, mixture.n_features)
-    pairs = zip(mixture.location, mixture.structure.dense(), strict=True)
-    curves = np.stack([outline(mean, covariance, reach) for mean, covariance in pairs])
+    reach = radii(mixture, probability)
+    each = zip(mixture.location, mixture.structure.dense(), reach, strict=True)
+    curves = np.stack([outline(*one) for one in each])
     return np.asarray(mixture.frame.unread(curves))
 
 
 def deviations(mixture: Mixture) -> Array:
-    """Standard deviations (k, d) of the components, in the data's units."""
+    """Standard deviations (k, d), of Student's t scales, in the data's units."""
     return np.asarray(np.sqrt(mixture.structure.variances_by_column) / mixture.frame.scale)

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from scipy.stats import gaussian_kde
 
-from mixtura._types import Array
+from mixtura._types import Array, Indices
 from mixtura.plot.canvas import (
     caption,
     counted,
@@ -21,12 +21,22 @@ from mixtura.plot.canvas import (
     percent,
 )
 from mixtura.plot.ellipse import deviations
-from mixtura.plot.palette import QUIET, component_color
+from mixtura.plot.marks import draw_ticks, shades
+from mixtura.plot.palette import ASIDE, QUIET, component_color
 from mixtura.plot.region import grid_lines, spans
-from mixtura.plot.shown import Shown, fitted, most_telling
+from mixtura.plot.shown import (
+    Shown,
+    cut_of,
+    fitted,
+    legend_title,
+    lone_names,
+    most_telling,
+    portions,
+)
 
 if TYPE_CHECKING:
     from mixtura.mixture import Mixture
+    from mixtura.trimming import Cut
 
 BARS = (8, 80)
 ROOT = 24
@@ -43,11 +53,15 @@ class HistogramDisplay:
     ----------
     shown : Shown, the rows of the one feature, NaN where unobserved
     marginal : Mixture over that feature
+    labels : (n,), the component of each row, -1 for noise and what was trimmed; by default no row
+        is that
 
     Attributes
     ----------
     x_ : (a,) where the curves are evaluated
-    curves_ : (a, k) weighted density of each component; their sum is the density of the mixture
+    noise_ : density of the noise, the same everywhere
+    curves_ : (a, k) weighted density of each component; their sum, and that of noise where there
+        is any, is the density of the mixture
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
 
@@ -66,10 +80,12 @@ class HistogramDisplay:
     figure_: Any
     x_: Array
     curves_: Array
+    noise_: float
 
-    def __init__(self, shown: Shown, marginal: Mixture) -> None:
+    def __init__(self, shown: Shown, marginal: Mixture, labels: Indices | None = None) -> None:
         self.shown = shown
         self.marginal = marginal
+        self.labels = np.zeros(len(shown.rows), dtype=np.intp) if labels is None else labels
 
     @classmethod
     def from_estimator(
@@ -82,7 +98,9 @@ class HistogramDisplay:
         **options: Any,
     ) -> HistogramDisplay:
         """Plot a fitted estimator; see `from_mixture`."""
-        return cls.from_mixture(fitted(estimator), X, feature=feature, ax=ax, **options)
+        return cls.from_mixture(
+            fitted(estimator), X, feature=feature, ax=ax, cut=cut_of(estimator), **options
+        )
 
     @classmethod
     def from_mixture(
@@ -92,6 +110,7 @@ class HistogramDisplay:
         *,
         feature: int | str | None = None,
         ax: Axes | None = None,
+        cut: Cut | None = None,
         **options: Any,
     ) -> HistogramDisplay:
         """Plot a mixture, with the histogram of rows if given.
@@ -102,11 +121,14 @@ class HistogramDisplay:
         X : (n, d) array or data frame, NaN where unobserved
         feature : name or number; by default the one in which the components differ most
         ax : Axes to draw on; by default those of a new figure
+        cut : where the fit trimmed rows, `cut_` of an estimator
         **options : see `plot`
         """
-        shown = Shown.of(X, mixture)
+        shown = Shown.of(X, mixture, cut)
         chosen = most_telling(mixture, 1) if feature is None else shown.positions([feature])
-        return cls(shown.take(chosen), mixture.marginal(chosen)).plot(ax, **options)
+        plain = mixture.noise is None and cut is None
+        labels = None if plain else shown.labels(shown.responsibilities(mixture))
+        return cls(shown.take(chosen), mixture.marginal(chosen), labels).plot(ax, **options)
 
     def plot(
         self, ax: Axes | None = None, *, kernel: bool = True, legend: bool = True
@@ -122,17 +144,22 @@ class HistogramDisplay:
         ax = open_axes(ax)
         span = spans(self.shown.rows, self.marginal, 0.99)[0]
         self._evaluate(span)
-        values = self.shown.rows[:, 0]
-        values = values[~np.isnan(values)]
+        values, seen = self.shown.rows[:, 0], ~np.isnan(self.shown.rows[:, 0])
+        lone = values[seen & (self.labels < 0)]
+        if self.shown.trimmed is not None:
+            seen &= ~self.shown.trimmed
+        values = values[seen]
         top = self._draw_bars(ax, values, span)
         drawn = kernel and self._draw_kernel(ax, values)
         peak = self._draw_curves(ax)
+        draw_ticks(ax, lone, shades(np.full(len(lone), -1), 0.9), 0)
         cut = top > 0 and peak > HEADROOM * top
         ax.set_ylim(0, 1.05 * (HEADROOM * top if cut else max(peak, top)))
         ax.set_xlim(*span)
         label_axes(ax, self.shown.names[0], "density")
         if legend:
-            legend_beside(ax, self._handles(ink(ax), len(values), drawn), "component, weight")
+            handles = self._handles(ink(ax), len(values), drawn)
+            legend_beside(ax, handles, legend_title(self.marginal))
             said = [f"the highest peak, {peak:.3g}, is cut off"] if cut else []
             caption(ax, said + self.shown.sentences())
         self.ax_, self.figure_ = ax, ax.figure
@@ -142,7 +169,10 @@ class HistogramDisplay:
         spread = deviations(self.marginal)[:, 0]
         self.x_ = grid_lines(span, self.marginal.means[:, 0], spread, 400)
         log_density = self.marginal.component_logpdf(self.x_[:, None])
-        self.curves_ = self.marginal.weights * np.exp(log_density)
+        self.curves_ = portions(self.marginal) * np.exp(log_density)
+        noise, everywhere = self.marginal.noise, np.ones(1, dtype=bool)
+        even = 0.0 if noise is None else noise.share * np.exp(noise.log_density(everywhere))
+        self.noise_ = float(even * self.marginal.frame.scale[0])
 
     def _draw_bars(self, ax: Axes, values: Array, span: Array) -> float:
         """Bars of total area one; the height of the highest."""
@@ -170,20 +200,25 @@ class HistogramDisplay:
 
     def _draw_curves(self, ax: Axes) -> float:
         """The components and their sum; the height of the highest peak."""
-        total = self.curves_.sum(axis=1)
+        total = self.curves_.sum(axis=1) + self.noise_
         k = self.curves_.shape[1]
         ax.plot(self.x_, total, color=ink(ax), linewidth=1.6, zorder=4)
         for component in range(k):
             color, curve = component_color(component), self.curves_[:, component]
             ax.fill_between(self.x_, curve, color=color, alpha=0.10, linewidth=0, zorder=2)
             ax.plot(self.x_, curve, color=color, linewidth=1.5, zorder=5 if k > 1 else 3.5)
+        if self.noise_:
+            ax.axhline(self.noise_, color=ASIDE, linewidth=1.2, zorder=3)
         return float(total.max())
 
     def _handles(self, color: str, rows: int, kernel: bool) -> list[Any]:
         components = [
             Line2D([], [], color=component_color(i), linewidth=2, label=f"{i}   {percent(weight)}")
-            for i, weight in enumerate(self.marginal.weights[:40])
+            for i, weight in enumerate(portions(self.marginal)[:40])
         ]
+        for name in lone_names(self.marginal, self.shown.trimmed):
+            line = 1.2 if name.startswith("noise") else 0.0
+            components.append(Line2D([], [], color=ASIDE, linewidth=line, marker="|", label=name))
         handles: list[Any] = [*components, Line2D([], [], color=color, linewidth=1.6, label="sum")]
         if kernel:
             of = f", {counted(KERNEL_ROWS)}" if rows > KERNEL_ROWS else ""
@@ -192,7 +227,8 @@ class HistogramDisplay:
                        label="kernel estimate" + of)
             )  # fmt: skip
         if rows:
-            handles.append(Patch(**BAR, label=counted(rows)))
+            kept = "" if self.shown.trimmed is None else " kept"
+            handles.append(Patch(**BAR, label=counted(rows) + kept))
         return handles
 
 

@@ -14,6 +14,7 @@ from matplotlib.patheffects import AbstractPathEffect, Normal, Stroke
 
 from mixtura._types import Array, Indices
 from mixtura.plot.palette import (
+    ASIDE,
     MARKERS,
     QUIET,
     component_color,
@@ -22,12 +23,15 @@ from mixtura.plot.palette import (
 )
 
 RASTER = 2_000  # vector files with more points than this open slowly
+LONE = 14  # area of the cross of a row of no component
 NUMBERED = 30  # more centres than this are dots without a number
 
 
 def shades(labels: Indices, opacity: Array | float) -> Array:
-    """Colours (n, 4) of rows with these components."""
-    colors = to_rgba_array([component_color(int(label)) for label in labels])
+    """Colours (n, 4) of rows with these components, grey for -1."""
+    colors = to_rgba_array(
+        [ASIDE if label < 0 else component_color(int(label)) for label in labels]
+    )
     colors = colors.reshape(len(labels), 4)
     colors[:, 3] = opacity
     return colors
@@ -58,12 +62,19 @@ def draw_points(
     colors: Array,
     size: float | Array,
 ) -> None:
-    """Complete points as dots, half-seen ones as ticks at the edge of the feature that is seen."""
+    """Complete points as dots, half-seen ones as ticks at the edge of the feature that is seen.
+
+    Rows of no component, with label -1, are small crosses.
+    """
     seen = ~np.isnan(points)
     order = np.random.default_rng(0).permutation(len(points))  # no component lies on top
     sizes = np.broadcast_to(size, len(points))
-    shapes = labels // 9 % len(MARKERS)
-    for shape in np.unique(shapes):
+    lone = order[(seen.all(axis=1) & (labels < 0))[order]]
+    if len(lone):
+        x, y = points[lone].T
+        ax.scatter(x, y, s=LONE, c=colors[lone], marker="x", linewidths=0.8, zorder=1.9)
+    shapes = np.where(labels < 0, -1, labels // 9 % len(MARKERS))
+    for shape in np.unique(shapes[labels >= 0]):
         chosen = order[(seen.all(axis=1) & (shapes == shape))[order]]
         ax.scatter(
             points[chosen, 0],
@@ -165,6 +176,14 @@ def component_handle(component: int, label: str) -> Line2D:
         markersize=6.5,
         label=label,
     )
+
+
+def lone_handle(name: str, marker: str = "x") -> Line2D:
+    """The legend's mark of rows of no component."""
+    return Line2D(
+        [], [], linestyle="none", marker=marker, color=ASIDE, markersize=4.5, markeredgewidth=0.9,
+        label=name,
+    )  # fmt: skip
 
 
 def ellipse_handles(probabilities: Sequence[float], d: int) -> list[Line2D]:

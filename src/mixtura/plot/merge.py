@@ -32,7 +32,7 @@ from mixtura.plot.marks import (
 )
 from mixtura.plot.palette import COLORS, QUIET, component_color
 from mixtura.plot.region import spans
-from mixtura.plot.shown import Shown, fitted, most_telling
+from mixtura.plot.shown import Shown, component_labels, fitted, most_telling
 
 if TYPE_CHECKING:
     from mixtura.mixture import Mixture
@@ -162,7 +162,7 @@ class MergeDisplay:
 
     def _draw_clusters(self, ax: Axes, groups: Sequence[tuple[int, ...]]) -> None:
         rows = np.column_stack([self.responsibilities[:, list(g)].sum(axis=1) for g in groups])
-        labels = rows.argmax(axis=1)
+        labels = component_labels(rows)
         opacity = density_of_ink(len(rows)) * (0.25 + 0.75 * certainty(rows) ** 2)
         points = self._points(self.shown.rows, labels)
         draw_points(ax, points, labels, shades(labels, opacity), dot_size(len(rows)))

@@ -15,12 +15,21 @@ from mixtura.plot.canvas import SMALL, counted, grouped, open_figure, percent, q
 from mixtura.plot.cluster import ClusterDisplay
 from mixtura.plot.density import DensityDisplay
 from mixtura.plot.histogram import HistogramDisplay
-from mixtura.plot.marks import component_handle, ellipse_handles
+from mixtura.plot.marks import component_handle, ellipse_handles, lone_handle
 from mixtura.plot.palette import QUIET, bands
-from mixtura.plot.shown import Shown, fitted, most_telling
+from mixtura.plot.shown import (
+    Shown,
+    cut_of,
+    fitted,
+    legend_title,
+    lone_names,
+    most_telling,
+    portions,
+)
 
 if TYPE_CHECKING:
     from mixtura.mixture import Mixture
+    from mixtura.trimming import Cut
 
 MOST = 6
 ROWS = 2_000
@@ -81,7 +90,9 @@ class PairsDisplay:
         **options: Any,
     ) -> PairsDisplay:
         """Plot a fitted estimator; see `from_mixture`."""
-        return cls.from_mixture(fitted(estimator), X, features=features, ax=ax, **options)
+        return cls.from_mixture(
+            fitted(estimator), X, features=features, ax=ax, cut=cut_of(estimator), **options
+        )
 
     @classmethod
     def from_mixture(
@@ -91,6 +102,7 @@ class PairsDisplay:
         *,
         features: Sequence[int | str] | None = None,
         ax: Any = None,
+        cut: Cut | None = None,
         **options: Any,
     ) -> PairsDisplay:
         """Plot a mixture, with rows if given.
@@ -102,9 +114,10 @@ class PairsDisplay:
         features : names or numbers; by default all, or the six in which the components differ
             most
         ax : (d, d) array of Axes to draw on; by default those of a new figure
+        cut : where the fit trimmed rows, `cut_` of an estimator
         **options : see `plot`
         """
-        shown = Shown.of(X, mixture)
+        shown = Shown.of(X, mixture, cut)
         chosen = most_telling(mixture, MOST) if features is None else shown.positions(features)
         omitted = mixture.n_features - len(chosen) if features is None else 0
         shown = shown.thin(ROWS)
@@ -158,7 +171,8 @@ class PairsDisplay:
         dims = [row] if row == column else [column, row]
         seen, marginal = self.shown.take(dims), self.marginal.marginal(dims)
         if row == column:
-            HistogramDisplay(seen, marginal).plot(ax, kernel=False, legend=False)
+            labels = self.shown.labels(self.responsibilities)
+            HistogramDisplay(seen, marginal, labels).plot(ax, kernel=False, legend=False)
         elif row > column:
             clusters = ClusterDisplay(seen, self.responsibilities, marginal)
             clusters.plot(ax, probabilities=ellipses, legend=False)
@@ -189,10 +203,12 @@ class PairsDisplay:
                     ax.set_yticks([])
 
     def _explain(self, ellipses: Sequence[float], regions: Sequence[float]) -> None:
-        weights = self.marginal.weights[:40]
+        weights = portions(self.marginal)[:40]
         handles: list[Any] = [
             component_handle(i, f"{i}   {percent(weight)}") for i, weight in enumerate(weights)
         ]
+        lone = lone_names(self.marginal, self.shown.trimmed)
+        handles += [lone_handle(name) for name in lone]
         handles += ellipse_handles(ellipses, 2)
         shades = bands(len(regions))[::-1]
         handles += [
@@ -201,7 +217,7 @@ class PairsDisplay:
         ]
         legend = self.figure_.legend(
             handles=handles,
-            title="component, weight",
+            title=legend_title(self.marginal),
             loc="outside right upper",
             frameon=False,
             fontsize=SMALL,

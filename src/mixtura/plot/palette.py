@@ -24,6 +24,7 @@ LIGHT = frozenset({"#E69F00", "#56B4E9", "#C9B458"})
 INK = "#262626"
 QUIET = "#6B6B6B"
 FAINT = "#B8B8B8"
+ASIDE = "#8A8A8A"  # rows of no component
 BANDS = ("#E9EDF1", "#D0D8E0", "#ABB9C6", "#8598AA", "#5F768C")  # density, sparse to dense
 
 

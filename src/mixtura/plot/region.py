@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixtura._types import Array
-from mixtura.plot.ellipse import deviations, radius
+from mixtura.plot.ellipse import deviations, radii
 
 if TYPE_CHECKING:
     from mixtura.mixture import Mixture
@@ -23,7 +23,7 @@ def spans(points: Array, mixture: Mixture, probability: float = 0.95) -> Array:
 
     A component far wider than the data may stretch the view by a quarter on each side.
     """
-    reach = radius(probability, mixture.n_features) * deviations(mixture)
+    reach = radii(mixture, probability)[:, None] * deviations(mixture)
     low, high = (mixture.means - reach).min(axis=0), (mixture.means + reach).max(axis=0)
     seen = np.vstack([points, mixture.means])
     first, last = np.nanmin(seen, axis=0), np.nanmax(seen, axis=0)

@@ -19,6 +19,7 @@ from mixtura.plot.uncertainty import UncertaintyDisplay
 if TYPE_CHECKING:
     from mixtura.fit.select import Selection
     from mixtura.mixture import Mixture
+    from mixtura.trimming import Cut
 
 DPI = 150
 
@@ -30,6 +31,7 @@ def save_figures(
     folder: str | os.PathLike[str],
     *,
     trace: Sequence[float] | None = None,
+    cut: Cut | None = None,
 ) -> list[Path]:
     """Write the figures that fit the number of features, as PNG files.
 
@@ -44,6 +46,7 @@ def save_figures(
     selection : Selection, or None
     folder : made if it does not exist
     trace : objective after each iteration
+    cut : where the fit trimmed rows
 
     Returns
     -------
@@ -52,24 +55,28 @@ def save_figures(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    makers = _makers(mixture, X, selection, trace)
+    makers = _makers(mixture, X, selection, trace, cut)
     return [_write(make().figure_, folder / f"{name}.png") for name, make in makers.items()]
 
 
 def _makers(
-    mixture: Mixture, X: Any, selection: Selection | None, trace: Sequence[float] | None
+    mixture: Mixture,
+    X: Any,
+    selection: Selection | None,
+    trace: Sequence[float] | None,
+    cut: Cut | None,
 ) -> dict[str, Callable[[], Any]]:
     """Name of each file -> what draws it, so that one figure is in memory at a time."""
     makers: dict[str, Callable[[], Any]] = {}
     if mixture.n_features == 1:
-        makers["histogram"] = lambda: HistogramDisplay.from_mixture(mixture, X)
+        makers["histogram"] = lambda: HistogramDisplay.from_mixture(mixture, X, cut=cut)
     else:
-        makers["clusters"] = lambda: ClusterDisplay.from_mixture(mixture, X)
+        makers["clusters"] = lambda: ClusterDisplay.from_mixture(mixture, X, cut=cut)
         makers["density"] = lambda: DensityDisplay.from_mixture(mixture, X)
     if mixture.n_features > 2:
-        makers["pairs"] = lambda: PairsDisplay.from_mixture(mixture, X)
+        makers["pairs"] = lambda: PairsDisplay.from_mixture(mixture, X, cut=cut)
     if mixture.n_components > 1:
-        makers["uncertainty"] = lambda: UncertaintyDisplay.from_mixture(mixture, X)
+        makers["uncertainty"] = lambda: UncertaintyDisplay.from_mixture(mixture, X, cut=cut)
     if selection is not None and len(selection.candidates) > 1:
         makers["selection"] = lambda: SelectionDisplay.from_selection(selection)
     if trace is not None and len(trace) > 1:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mixtura import _checks
 from mixtura._errors import InputError
-from mixtura._types import Array, Rows
-from mixtura.plot.canvas import counted, grouped
+from mixtura._types import Array, Indices, Mask, Rows
+from mixtura.plot.canvas import counted, grouped, percent
 
 if TYPE_CHECKING:
     from mixtura.mixture import Mixture
+    from mixtura.trimming import Cut
 
 LIMIT = 10_000  # points drawn: more only blacken the paper
 
@@ -28,14 +29,16 @@ class Shown:
     rows : (n, d), NaN where unobserved
     names : d names of features
     total : how many rows there were before `thin`
+    trimmed : (n,) or None, rows that the fit left out
     """
 
     rows: Rows
     names: tuple[str, ...]
     total: int
+    trimmed: Mask | None = None
 
     @classmethod
-    def of(cls, X: Any, mixture: Mixture) -> Shown:
+    def of(cls, X: Any, mixture: Mixture, cut: Cut | None = None) -> Shown:
         """Read a table or an array; None is no rows at all."""
         d, names = mixture.n_features, mixture.feature_names
         rows: Rows = np.empty((0, d))
@@ -44,14 +47,16 @@ class Shown:
         elif X is not None:
             read = _checks.table(X)
             rows, names = _checks.rows_like(read.rows, d), read.names
-        return cls(rows, names or tuple(f"feature {j}" for j in range(d)), len(rows))
+        trimmed = None if cut is None else cut.trims(mixture.logpdf(rows), rows)
+        return cls(rows, names or tuple(f"feature {j}" for j in range(d)), len(rows), trimmed)
 
     def thin(self, limit: int = LIMIT) -> Shown:
         """At most `limit` rows, drawn at random but always the same."""
         if len(self.rows) <= limit:
             return self
-        chosen = np.random.default_rng(0).choice(len(self.rows), limit, replace=False)
-        return Shown(self.rows[np.sort(chosen)], self.names, self.total)
+        chosen = np.sort(np.random.default_rng(0).choice(len(self.rows), limit, replace=False))
+        trimmed = None if self.trimmed is None else self.trimmed[chosen]
+        return replace(self, rows=self.rows[chosen], trimmed=trimmed)
 
     def positions(self, features: Sequence[int | str]) -> list[int]:
         """Names or numbers of features -> their columns."""
@@ -60,13 +65,17 @@ class Shown:
     def take(self, dims: Sequence[int]) -> Shown:
         """Some of the features, in float64."""
         rows = np.asarray(self.rows[:, dims], dtype=np.float64)
-        return Shown(rows, tuple(self.names[j] for j in dims), self.total)
+        return replace(self, rows=rows, names=tuple(self.names[j] for j in dims))
 
     def responsibilities(self, mixture: Mixture) -> Array:
         """(n, k), from all features of the mixture: ask before `take`."""
         if not len(self.rows):
             return np.empty((0, mixture.n_components))
         return mixture.responsibilities(self.rows)
+
+    def labels(self, responsibilities: Array) -> Indices:
+        """The likeliest component of each row, (n,); -1 for noise and what was trimmed."""
+        return component_labels(responsibilities, self.trimmed)
 
     def sentences(self) -> list[str]:
         """What the figure leaves out, or shows at its margin."""
@@ -86,6 +95,35 @@ class Shown:
         return said
 
 
+def component_labels(responsibilities: Array, trimmed: Mask | None = None) -> Indices:
+    """The likeliest component of each row; -1 where what is left to noise is more, or trimmed."""
+    if not len(responsibilities):
+        return np.empty(0, dtype=np.intp)
+    labels = responsibilities.argmax(axis=1)
+    labels[1.0 - responsibilities.sum(axis=1) > responsibilities.max(axis=1)] = -1
+    if trimmed is not None:
+        labels[trimmed] = -1
+    return labels
+
+
+def portions(mixture: Mixture) -> Array:
+    """Shares (k,) of the components in the whole mixture, beside which there may be noise."""
+    return mixture.weights * (1.0 - (0.0 if mixture.noise is None else mixture.noise.share))
+
+
+def legend_title(mixture: Mixture) -> str:
+    """What a legend lists."""
+    return "component, weight" if mixture.noise is None else "component, share"
+
+
+def lone_names(mixture: Mixture, trimmed: Mask | None) -> list[str]:
+    """What rows of no component are, and their share."""
+    said = [] if mixture.noise is None else [f"noise   {percent(mixture.noise.share)}"]
+    if trimmed is not None and trimmed.any():
+        said.append(f"trimmed   {percent(float(trimmed.mean()))}")
+    return said
+
+
 def fitted(estimator: Any) -> Mixture:
     """The mixture of a fitted estimator."""
     mixture: Mixture | None = getattr(estimator, "mixture_", None)
@@ -95,6 +133,12 @@ def fitted(estimator: Any) -> Mixture:
             "or hand a Mixture to from_mixture"
         )
     return mixture
+
+
+def cut_of(estimator: Any) -> Cut | None:
+    """Where a fitted estimator trimmed rows."""
+    cut: Cut | None = getattr(estimator, "cut_", None)
+    return cut
 
 
 def most_telling(mixture: Mixture, count: int) -> list[int]:

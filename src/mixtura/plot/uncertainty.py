@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from mixtura._errors import InputError
-from mixtura._types import Array
+from mixtura._types import Array, Indices, Mask
 from mixtura.plot.canvas import (
     caption,
     counted,
@@ -26,14 +26,16 @@ from mixtura.plot.marks import (
     dot_size,
     draw_centres,
     draw_points,
+    lone_handle,
     shades,
 )
 from mixtura.plot.palette import QUIET
 from mixtura.plot.region import spans
-from mixtura.plot.shown import Shown, fitted
+from mixtura.plot.shown import Shown, component_labels, cut_of, fitted
 
 if TYPE_CHECKING:
     from mixtura.mixture import Mixture
+    from mixtura.trimming import Cut
 
 DOUBTFUL = 0.2  # a row is doubtful where 1 - its largest responsibility is above this
 CERTAIN = 0.005  # below this, rows leave the sorted curve
@@ -54,10 +56,12 @@ class UncertaintyDisplay:
     shown : Shown, the rows of two features, for the map
     marginal : Mixture over those two features, for the map
     total : number of rows from which these were drawn; by default these are all
+    trimmed : (n,), rows that the fit left out
 
     Attributes
     ----------
-    uncertainty_ : (n,)
+    uncertainty_ : (n,), of noise 1 - its probability; 0 for trimmed rows, which nobody assigns
+    labels_ : (n,), the likeliest component, -1 for noise and what was trimmed
     doubtful_ : number of rows whose uncertainty is above 0.2
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
@@ -72,6 +76,7 @@ class UncertaintyDisplay:
 
     ax_: Axes
     figure_: Any
+    labels_: Indices
 
     def __init__(
         self,
@@ -80,12 +85,19 @@ class UncertaintyDisplay:
         marginal: Mixture | None = None,
         *,
         total: int | None = None,
+        trimmed: Mask | None = None,
     ) -> None:
         self.responsibilities = np.asarray(responsibilities, dtype=np.float64)
         self.shown = shown
         self.marginal = marginal
         self.total = len(self.responsibilities) if total is None else total
-        self.uncertainty_ = np.clip(1.0 - self.responsibilities.max(axis=1), 0.0, 1.0)
+        self.trimmed = trimmed
+        self.noise = np.clip(1.0 - self.responsibilities.sum(axis=1), 0.0, 1.0)
+        largest = np.maximum(self.responsibilities.max(axis=1), self.noise)
+        self.uncertainty_ = np.clip(1.0 - largest, 0.0, 1.0)
+        if trimmed is not None:
+            self.uncertainty_[trimmed] = 0.0
+        self.labels_ = component_labels(self.responsibilities, trimmed)
         self.doubtful_ = int(np.sum(self.uncertainty_ > DOUBTFUL))
 
     @classmethod
@@ -99,7 +111,9 @@ class UncertaintyDisplay:
         **options: Any,
     ) -> UncertaintyDisplay:
         """Plot a fitted estimator; see `from_mixture`."""
-        return cls.from_mixture(fitted(estimator), X, features=features, ax=ax, **options)
+        return cls.from_mixture(
+            fitted(estimator), X, features=features, ax=ax, cut=cut_of(estimator), **options
+        )
 
     @classmethod
     def from_mixture(
@@ -109,6 +123,7 @@ class UncertaintyDisplay:
         *,
         features: Sequence[int | str] | None = None,
         ax: Axes | None = None,
+        cut: Cut | None = None,
         **options: Any,
     ) -> UncertaintyDisplay:
         """Plot a mixture and rows.
@@ -119,12 +134,15 @@ class UncertaintyDisplay:
         X : (n, d) array or data frame, NaN where unobserved
         features : two names or numbers for the map; by default the sorted curve is drawn
         ax : Axes to draw on; by default those of a new figure
+        cut : where the fit trimmed rows, `cut_` of an estimator
         **options : see `plot`
         """
-        whole = Shown.of(X, mixture)
+        whole = Shown.of(X, mixture, cut)
         if features is None:
             shown = whole.thin(LIMIT)
-            display = cls(mixture.responsibilities(shown.rows), total=whole.total)
+            display = cls(
+                mixture.responsibilities(shown.rows), total=whole.total, trimmed=shown.trimmed
+            )
             return display.plot(ax, **options)
         shown, chosen = whole.thin(), whole.positions(features)
         if len(chosen) != 2:
@@ -134,6 +152,7 @@ class UncertaintyDisplay:
             shown.take(chosen),
             mixture.marginal(chosen),
             total=whole.total,
+            trimmed=shown.trimmed,
         )
         return display.plot(ax, **options)
 
@@ -154,6 +173,7 @@ class UncertaintyDisplay:
             caption(ax, [self._summary(), *said])
             k = self.responsibilities.shape[1]
             handles = [component_handle(i, str(i)) for i in range(min(k, 40))]
+            handles += self._lone_handles()
             legend_beside(ax, handles, "likeliest\ncomponent")
         self.ax_, self.figure_ = ax, ax.figure
         return self
@@ -169,12 +189,21 @@ class UncertaintyDisplay:
             f"{verb} an uncertainty above {DOUBTFUL:g}"
         )
 
+    def _lone_handles(self) -> list[Any]:
+        """Marks of noise, a grey dot on the curve, and of trimmed rows, which are not on it."""
+        kept = self.labels_ if self.trimmed is None else self.labels_[~self.trimmed]
+        marker = "o" if self.shown is None else "x"
+        handles = [lone_handle("noise", marker)] if (kept < 0).any() else []
+        if self.shown is not None and self.trimmed is not None and self.trimmed.any():
+            handles.append(lone_handle("trimmed"))
+        return handles
+
     def _draw_curve(self, ax: Axes) -> list[str]:
         order = np.argsort(-self.uncertainty_, kind="stable")
         drawn = max(int(np.sum(self.uncertainty_ > CERTAIN)), min(len(order), FEWEST))
         order = order[:drawn]
         heights = self.uncertainty_[order]
-        colors = shades(self.responsibilities.argmax(axis=1)[order], 0.9)
+        colors = shades(self.labels_[order], 0.9)
         ranks = np.arange(1, drawn + 1)
         if drawn <= STEMS:
             ax.vlines(ranks, 0, heights, colors=colors, linewidth=1.0, zorder=1)
@@ -198,10 +227,11 @@ class UncertaintyDisplay:
         return [f"{counted(rest, 'more row')}, below {CERTAIN:g}, not shown"] if rest else []
 
     def _draw_map(self, ax: Axes, shown: Shown, marginal: Mixture) -> list[str]:
-        labels = self.responsibilities.argmax(axis=1)
+        labels = self.labels_
         size = dot_size(len(labels))
-        doubt = self.uncertainty_ / (1 - 1 / max(self.responsibilities.shape[1], 2))
-        colors = shades(labels, 0.3 + 0.55 * np.sqrt(doubt))
+        choices = self.responsibilities.shape[1] + (marginal.noise is not None)
+        doubt = self.uncertainty_ / (1 - 1 / max(choices, 2))
+        colors = shades(labels, np.where(labels < 0, 0.8, 0.3 + 0.55 * np.sqrt(doubt)))
         draw_points(ax, shown.rows, labels, colors, 0.6 * size + 5.0 * size * doubt)
         draw_centres(ax, marginal.means)
         limits = spans(shown.rows, marginal)

@@ -1,0 +1,202 @@
+"""What a mixture says of rows: densities, responsibilities, distances."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from mixtura import _checks
+from mixtura._types import Array, Mask, Rows
+from mixtura.block import Block, Pattern, cuts
+from mixtura.conditioning import Observed, labels, log_sums, seen_through, shares
+from mixtura.covariance import Covariances
+from mixtura.frame import Frame
+from mixtura.kernels.layout import FACTOR
+from mixtura.law import Gaussian, Law
+from mixtura.noise import Noise
+from mixtura.scoring import (
+    distances_with_gaps,
+    gaussian_joint,
+    joint_at,
+    joint_with,
+    squared_distances,
+)
+
+_FEW = 8
+"""Patterns of gaps that low-rank covariances take one by one."""
+
+
+class Densities(ABC):
+    """The part of `mixtura.Mixture` that takes rows; see there for the fields."""
+
+    weights: Array
+    location: Array
+    structure: Covariances
+    frame: Frame
+    feature_names: tuple[str, ...] | None
+    law: Law
+    noise: Noise | None
+
+    @property
+    @abstractmethod
+    def means(self) -> Array:
+        """(k, d) means in the units of the data."""
+
+    @abstractmethod
+    def changed(self, **fields: Any) -> Any:
+        """The mixture with other values for some of the fields."""
+
+    @property
+    def n_components(self) -> int:
+        """k."""
+        return len(self.weights)
+
+    @property
+    def n_features(self) -> int:
+        """d."""
+        return self.location.shape[1]
+
+    def logpdf(self, X: Any) -> Array:
+        """Log-density log P(x) of each row, (n,), by the observed coordinates."""
+        return self._by_rows(X, log_sums, ())
+
+    def pdf(self, X: Any) -> Array:
+        """Density P(x) of each row, (n,)."""
+        return np.exp(self.logpdf(X))
+
+    def component_logpdf(self, X: Any) -> Array:
+        """Log-density log p(x | μ_k, Σ_k) of each row in each component, (n, k)."""
+        free = self.changed(weights=np.ones_like(self.weights), noise=None)
+        return free._by_rows(self._rows(X), lambda joint: joint, (self.n_components,))
+
+    def responsibilities(self, X: Any) -> Array:
+        """Posterior probability of each component given the row, (n, k).
+
+        Rows sum to one, or with noise to one less the probability that the row is noise.
+        """
+        k = self.n_components
+        return self._by_rows(X, lambda joint: shares(joint)[:, :k], (k,))
+
+    def predict(self, X: Any) -> Array:
+        """The most probable component of each row, (n,); -1 where that is the noise."""
+        k = self.n_components
+        return self._by_rows(X, lambda joint: labels(joint, k), ()).astype(np.intp)
+
+    def outlier_probability(self, X: Any) -> Array:
+        """Probability that the row is noise, (n,); zero without a noise component."""
+        k = self.n_components
+        return self._by_rows(X, lambda joint: shares(joint)[:, k:].sum(axis=1), ())
+
+    def outlier_weights(self, X: Any) -> Array:
+        """How much each row counts in a fit, ``Σ_k r_ik u_ik``, (n,): near zero for outliers.
+
+        ``u = (ν + d)/(ν + δ²)`` for Student's t with d coordinates observed, one for a Gaussian;
+        the responsibilities r of a row that is probably noise sum to little.
+
+        Examples
+        --------
+        >>> from mixtura import Mixture, StudentT
+        >>> one = Mixture([1.0], [[0.0]], [[[1.0]]], law=StudentT(np.array([3.0])))
+        >>> one.outlier_weights([[0.0], [1.0], [9.0]]).round(3).tolist()
+        [1.333, 1.0, 0.048]
+        """
+
+        def weighed(squared: Array, observed: Mask) -> Array:
+            share = shares(joint_at(self, squared, observed))[:, : self.n_components]
+            return np.asarray(share * self.law.row_weights(squared, int(observed.sum())))
+
+        return self._by_distance(X, weighed).sum(axis=1)
+
+    def mahalanobis(self, X: Any) -> Array:
+        """Distance √((x - μ_k)ᵀ Σ_k⁻¹ (x - μ_k)) of each row to each component, (n, k).
+
+        With gaps, that of the observed coordinates.
+        """
+        return self._by_distance(X, lambda squared, observed: np.sqrt(squared))
+
+    @cached_property
+    def log_weights(self) -> Array:
+        """(k,) log π_k, -inf for an empty component."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.weights)
+
+    def log_joint(self, block: Block) -> Iterator[tuple[Pattern, Array]]:
+        """``log π_k + log p(z | k)`` (m, k) in frame coordinates, pattern by pattern.
+
+        With noise, ``log (1 - share)`` is added and a last column holds the noise's.
+        """
+        if self.structure.shape == FACTOR and len(block.patterns) > _FEW:
+            squared, log_det = distances_with_gaps(self, block)
+            for pattern in block.patterns:
+                at = squared[pattern.rows], log_det[pattern.rows]
+                yield pattern, joint_with(self, *at, pattern.observed)
+            return
+        for pattern in block.patterns:
+            yield pattern, self.joint(block.rows[pattern.rows], pattern.observed)
+
+    def observed(self, observed: Mask) -> Observed:
+        """The mixture seen through a pattern (d,) of observed coordinates."""
+        if self.structure.shape == FACTOR:  # cheap, and as large as the loadings
+            return seen_through(self.structure, observed)
+        key = np.packbits(observed).tobytes()
+        if key not in self._seen:
+            self._seen[key] = seen_through(self.structure, observed)
+        return self._seen[key]
+
+    def kept(self, name: str, make: Any) -> Any:
+        """``make(mixture)``, made once: what every block of rows needs of the mixture."""
+        if name not in self._kept:
+            self._kept[name] = make(self)
+        return self._kept[name]
+
+    @cached_property
+    def _kept(self) -> dict[str, Any]:
+        return {}
+
+    @cached_property
+    def _seen(self) -> dict[bytes, Observed]:
+        return {}
+
+    def joint(self, rows: Rows, observed: Mask) -> Array:
+        """Log joint (m, k) of rows that have the coordinates `observed`; see `log_joint`."""
+        if self.plain:
+            norms = self.observed(observed).log_norms
+            return gaussian_joint(self, rows, observed, self.log_weights, norms)
+        return joint_at(self, squared_distances(self, rows, observed), observed)
+
+    @property
+    def plain(self) -> bool:
+        """Whether all components are Gaussian and there is no noise."""
+        return isinstance(self.law, Gaussian) and self.noise is None
+
+    def _rows(self, X: Any) -> Rows:
+        return _checks.rows_like(X, self.n_features, self.feature_names)
+
+    def _by_rows(self, X: Any, finish: Any, tail: tuple[int, ...]) -> Array:
+        """Apply `finish` to the log joint (in the data's units) of every row, block by block."""
+        rows = self._rows(X)
+        out = np.empty((len(rows), *tail))
+        for part in cuts(*rows.shape):
+            self.fill(Block(rows[part]), finish, out[part])
+        return out
+
+    def _by_distance(self, X: Any, finish: Any) -> Array:
+        """``finish(squared distances, observed)``, (n, k), of every row."""
+        rows = self._rows(X)
+        out = np.empty((len(rows), self.n_components))
+        for part in cuts(*rows.shape):
+            block = Block(rows[part])
+            for pattern in block.patterns:
+                squared = squared_distances(self, block.rows[pattern.rows], pattern.observed)
+                out[part][pattern.rows] = finish(squared, pattern.observed)
+        return out
+
+    def fill(self, block: Block, finish: Any, out: Array) -> None:
+        """Write ``finish(log joint)`` of a block's rows into `out`."""
+        for pattern, joint in self.log_joint(block):
+            volume = self.frame.take(pattern.observed).log_volume
+            out[pattern.rows] = finish(joint + volume)

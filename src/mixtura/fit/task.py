@@ -1,0 +1,85 @@
+"""What is asked of a fit or of all fits of a grid, whatever their size and family."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from mixtura import _checks
+from mixtura._types import Indices
+from mixtura.block import Block
+from mixtura.covariance import Family
+from mixtura.expectation import hard, soft
+from mixtura.fit.criteria import Formula
+from mixtura.fit.em import Stop
+from mixtura.fit.fixed import Fixed
+from mixtura.fit.given import Start
+from mixtura.fit.outliers import NONE, Outliers
+from mixtura.fit.problem import Problem, Summary, holding, state, with_outliers, with_prior
+from mixtura.fit.robust import distinct
+from mixtura.held import Held
+from mixtura.source import MemorySource
+
+
+@dataclass(frozen=True)
+class Task:
+    """What all cells of a grid share."""
+
+    source: MemorySource
+    criterion: str | Formula
+    seed: int
+    stop: Stop
+    prior: Any = None
+    reg_covar: float | None = None
+    assign: Any = soft
+    equal_weights: Any = False
+    fields: int = 1
+    names: tuple[str, ...] | None = None
+    labels: Any = None
+    start: Start = Start()
+    outliers: Outliers = NONE
+    folds: int = 5
+    max_ratio: float | None = None
+    fixed: Fixed = Fixed()
+
+    def problem(
+        self, rule: Family, k: int, source: MemorySource, summary: Summary | None = None
+    ) -> Problem:
+        """The problem of one cell; a `summary` of the rows is made unless it is there."""
+        if not self.outliers.none and isinstance(self.start.how, str):
+            source, summary = distinct(source, k), None
+        stated = state(
+            source,
+            rule,
+            reg_covar=self.reg_covar,
+            max_ratio=self.max_ratio,
+            assign=self.assign,
+            names=self.names,
+            summary=summary,
+        )
+        stated = holding(replace(stated, equal_weights=self.equally(rule)), self.held(rule, k))
+        return with_prior(with_outliers(stated, self.outliers), self.prior, k)
+
+    def held(self, rule: Family, k: int) -> Held | None:
+        """What a fit of k components holds."""
+        return self.fixed.held(self.start, rule, k, self.source.d)
+
+    def equally(self, rule: Family) -> bool:
+        """Whether the family's components weigh the same; "auto" where that makes k-means."""
+        if self.equal_weights == "auto":
+            free = "weights" not in self.fixed.names
+            return free and self.assign is hard and rule.name == "equal-spherical"
+        return bool(self.equal_weights)
+
+    def told(self, k: int, rows: Indices | slice = slice(None)) -> MemorySource:
+        """The rows with their labels spelled out for k components."""
+        whole = self.source.whole
+        plausibility = _checks.plausibility(self.labels, len(whole), k)
+        block = Block(whole.rows, whole.weights, plausibility).take(rows)
+        return MemorySource(block.rows, block.weights, block.plausibility, self.source.threads)
+
+    def rng(self, k: int) -> np.random.Generator:
+        """The same starts for every family of k components."""
+        return np.random.default_rng([self.seed, k])

@@ -1,0 +1,199 @@
+"""Sums over rows, compiled: the log-linear form, the accurate form, and rows with gaps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixtura.kernels.calling import call, frozen, native, packed, plan
+from mixtura.kernels.compiled_math import exp_constants
+from mixtura.kernels.compiled_observed import observed_sums
+from mixtura.kernels.compiled_products import lanes
+from mixtura.kernels.compiled_sweep import sweep
+from mixtura.kernels.compiled_whiten import BAND, whitened_joint, whitened_sums
+from mixtura.kernels.compiled_wide import bands, wide_sweep
+from mixtura.kernels.layout import FULL, SPHERICAL, width
+
+__all__ = ["accumulate", "accumulate_centred", "accumulate_observed", "is_wide", "log_joint"]
+
+Array = NDArray[Any]
+
+# From so many features, and so many for each component, on.
+_WIDE, _WIDE_PER_COMPONENT = 48, 4
+
+
+def is_wide(shape: int, d: int, k: int) -> bool:
+    """Whether features are so many that a table of their products does not pay."""
+    return shape == FULL and d >= max(_WIDE, _WIDE_PER_COMPONENT * k)
+
+
+def accumulate(
+    rows: Array,
+    pivot: Array,
+    scale: Array,
+    weights: Array,
+    theta: Array,
+    shape: int,
+    hard: bool,
+) -> tuple[float, Array]:
+    """As `plain.accumulate`; for float32 rows the products are in float32, the sums in float64."""
+    rows = native(rows)
+    k, p = theta.shape
+    if is_wide(shape, rows.shape[1], k):
+        return _accumulate_wide(rows, pivot, scale, weights, theta, hard)
+    pair, constants, *tile = plan(rows, k, shape)
+    sums = np.zeros((k, pair.shape[1]))
+    given = frozen(pivot), frozen(scale), frozen(weights), np.array(theta, rows.dtype, order="C")
+    log_likelihood = call(sweep, rows, *given, pair, bool(hard), sums, constants, *tile)
+    return log_likelihood, sums[:, :p]
+
+
+def _accumulate_wide(
+    rows: Array, pivot: Array, scale: Array, weights: Array, theta: Array, hard: bool
+) -> tuple[float, Array]:
+    """`accumulate` with full covariances of many features."""
+    k, d = len(theta), rows.shape[1]
+    starts, places = bands(d)
+    banded, sums = np.zeros((k, starts[-1]), rows.dtype), np.zeros((k, starts[-1]))
+    banded[:, places] = theta
+    step = lanes(rows.dtype)
+    b = min(256, -(-max(len(rows), 1) // step) * step)
+    given = frozen(pivot), frozen(scale), frozen(weights), banded, frozen(starts, np.intp)
+    constants = exp_constants(rows.dtype)
+    log_likelihood = call(wide_sweep, rows, *given, bool(hard), sums, constants, b, step)
+    return log_likelihood, sums[:, places]
+
+
+def accumulate_centred(
+    rows: Array,
+    pivot: Array,
+    scale: Array,
+    weights: Array,
+    log_weights: Array,
+    means: Array,
+    factors: Array,
+    log_norms: Array,
+    shape: int,
+    hard: bool,
+) -> tuple[float, Array]:
+    """As `plain.accumulate_centred`, in float64 throughout."""
+    rows = native(rows)
+    k, d = means.shape
+    component, ends = _components(log_weights, means, factors, log_norms, shape)
+    b, step, constants = _centred_plan(rows)
+    first = np.zeros((k, d + 1))
+    second = np.zeros((k, component[2].shape[1], -(-d // 4) * 4))
+    given = frozen(pivot), frozen(scale), frozen(weights), component, ends, bool(hard)
+    log_likelihood = call(whitened_sums, rows, *given, constants, b, step, first, second)
+    moments = second[:, :, :d] if shape == FULL else second[:, 0, :d]
+    if shape == SPHERICAL:
+        moments = moments.sum(axis=1)
+    return log_likelihood, np.hstack([packed(moments, shape), first])
+
+
+def accumulate_observed(
+    rows: Array,
+    pivot: Array,
+    scale: Array,
+    weights: Array,
+    plausibility: Array | None,
+    groups: tuple[Array, Array, Array],
+    log_weights: Array,
+    means: Array,
+    covariances: Array,
+    shape: int,
+    hard: bool,
+) -> tuple[float, Array]:
+    """Log-likelihood and expected sums of ``T(z - mean_k)`` of rows with gaps or labels.
+
+    Parameters
+    ----------
+    rows, pivot, scale, weights, shape, hard
+        As in `accumulate`; what was not observed is not read.
+    plausibility : (n, k) or None
+        Added to the log joint.
+    groups : (order, ends, masks)
+        The rows by pattern: their order (n,), where each pattern's end (P,), and what it observes
+        (P, d).
+    log_weights : (k,)
+    means : (k, d)
+    covariances : (k, d, d), or variances (k, d)
+
+    Examples
+    --------
+    One standard normal; its second row saw nothing, so it adds the expected square, 1:
+
+    >>> import numpy as np
+    >>> one, zero = np.ones(1), np.zeros(1)
+    >>> groups = np.array([0, 1]), np.array([1, 2]), np.array([[True], [False]])
+    >>> rows, means = np.array([[2.0], [np.nan]]), np.zeros((1, 1))
+    >>> given = rows, zero, one, zero[:0], None, groups, zero, means, np.ones((1, 1, 1))
+    >>> accumulate_observed(*given, 0, False)[1]
+    array([[5., 2., 2.]])
+    """
+    rows = native(rows)
+    k, d = means.shape
+    sums = np.zeros((k, width(shape, d)))
+    told = np.empty((0, 0)) if plausibility is None else plausibility
+    order, ends, masks = groups
+    log_likelihood = call(
+        observed_sums,
+        rows,
+        frozen(pivot),
+        frozen(scale),
+        frozen(weights),
+        frozen(told),
+        (frozen(order, np.intp), frozen(ends, np.intp), frozen(masks, np.bool_)),
+        (frozen(log_weights), frozen(means), frozen(covariances.reshape(k, -1, d))),
+        int(shape),
+        bool(hard),
+        sums,
+    )
+    return log_likelihood, sums
+
+
+def log_joint(
+    rows: Array,
+    pivot: Array,
+    scale: Array,
+    log_weights: Array,
+    means: Array,
+    factors: Array,
+    log_norms: Array,
+    shape: int,
+) -> Array:
+    """As `plain.log_joint`."""
+    rows = native(rows)
+    component, ends = _components(log_weights, means, factors, log_norms, shape)
+    b, step, _ = _centred_plan(rows)
+    out = np.empty((len(rows), len(means)))
+    call(whitened_joint, rows, frozen(pivot), frozen(scale), component, ends, b, step, out)
+    return out
+
+
+def _centred_plan(rows: Array) -> tuple[int, int, Array]:
+    """Rows per tile, their padding, and constants of the exponential; all in float64."""
+    double = np.dtype(np.float64)
+    step = lanes(double)
+    whole = -(-max(len(rows), 1) // step) * step
+    return min(256 if rows.shape[1] <= 64 else 128, whole), step, exp_constants(double)
+
+
+def _components(
+    log_weights: Array, means: Array, factors: Array, log_norms: Array, shape: int
+) -> tuple[tuple[Array, Array, Array], Array]:
+    """Constants, means and transposed whiteners, and where the bands of the latter end.
+
+    Those of full covariances are lower triangles.
+    """
+    k, d = means.shape
+    if shape == FULL:
+        whiteners = factors.swapaxes(1, 2)
+        ends = np.tile(np.minimum(np.arange(0, d, BAND) + BAND, d), (k, 1))
+    else:
+        whiteners = np.broadcast_to(factors.reshape(k, 1, -1), (k, 1, d))
+        ends = np.zeros((k, 0), int)
+    component = frozen(log_weights + log_norms), frozen(means), frozen(whiteners)
+    return component, frozen(ends, np.intp)
