@@ -59,58 +59,72 @@ def conditionals(mixture: Mixture, X: Any, given: Any) -> Mixtures:
     rows = np.full((len(seen), mixture.n_features), np.nan)
     rows[:, dims] = seen
     rest = np.setdiff1d(np.arange(mixture.n_features), dims)
-    return _assembled(mixture, Block(rows), rest)
+    patterns = [
+        (_over_all(pattern.observed, dims, mixture), pattern.rows)
+        for pattern in Block(seen).patterns
+    ]
+    return _assembled(mixture, rows, patterns, rest)
 
 
-def _assembled(mixture: Mixture, block: Block, rest: Array) -> Mixtures:
-    n, k, m = len(block), mixture.n_components, len(rest)
-    count, names = len(block.patterns), mixture.feature_names
-    logs, evidence = np.empty((n, k)), np.empty(n)
-    location, group = np.empty((n, k, m)), np.zeros(n, dtype=np.intp)
-    spread, heavy = np.empty((count, k, m, m)), isinstance(mixture.law, StudentT)
-    growth = np.ones((n, k)) if heavy else None
-    dof = np.empty((count, k)) if heavy else None
-    share = None if mixture.noise is None else np.empty(n)
-    for number, pattern in enumerate(block.patterns):
-        observed, kept = pattern.observed, _within(pattern.observed, rest)
-        mine = np.arange(n)[pattern.rows]
-        group[mine] = number
-        spread[number] = mixture.observed(observed).residual[:, kept][:, :, kept]
-        volume = mixture.frame.take(observed).log_volume
-        if isinstance(mixture.law, StudentT) and dof is not None:
-            dof[number] = mixture.law.dof + observed.sum()
-        for part in cuts(len(mine), mixture.n_features):
-            some = mine[part] if count > 1 else part
-            rows = block.rows[some]
-            location[some] = _means(mixture, rows, observed, rest, kept)
-            if mixture.plain:
-                joint = mixture.joint(rows, observed)
-                evidence[some] = log_sums(joint)
-                logs[some] = joint - evidence[some][:, None]
-            else:
-                squared = squared_distances(mixture, rows, observed)
-                alone = component_joint(mixture, squared, observed)
-                logs[some] = alone - log_sums(alone)[:, None]
-                whole = joint_at(mixture, squared, observed)
-                evidence[some] = log_sums(whole)
-                if growth is not None:
-                    growth[some] = mixture.law.given(squared, int(observed.sum()))[1]
-                if share is not None:
-                    share[some] = np.exp(whole[:, -1] - evidence[some])
-            evidence[some] += volume
-    return Mixtures(
-        logs,
-        location,
-        spread,
-        group,
+def _over_all(seen: Mask, dims: list[int], mixture: Mixture) -> Mask:
+    """What is observed of the given dimensions, as a mask over all."""
+    observed = np.zeros(mixture.n_features, dtype=bool)
+    observed[np.asarray(dims)[seen]] = True
+    return observed
+
+
+def _assembled(
+    mixture: Mixture, table: Array, patterns: list[tuple[Mask, Any]], rest: Array
+) -> Mixtures:
+    """The mixtures of all rows, pattern by pattern, in blocks of rows."""
+    n, k, m, count = len(table), mixture.n_components, len(rest), len(patterns)
+    heavy = isinstance(mixture.law, StudentT)
+    names = mixture.feature_names
+    found = Mixtures(
+        np.empty((n, k)),
+        np.empty((n, k, m)),
+        np.empty((count, k, m, m)),
+        np.zeros(n, dtype=np.intp),
         mixture.frame.take(rest),
-        evidence,
+        np.empty(n),
         None if names is None else tuple(names[i] for i in rest),
-        growth,
-        dof,
+        np.ones((n, k)) if heavy else None,
+        np.empty((count, k)) if heavy else None,
         None if mixture.noise is None else mixture.noise.marginal(rest),
-        share,
+        None if mixture.noise is None else np.empty(n),
     )
+    for number, (observed, where) in enumerate(patterns):
+        kept, mine = _within(observed, rest), np.arange(n)[where]
+        found.group[mine] = number
+        found.spread[number] = mixture.observed(observed).residual[:, kept][:, :, kept]
+        if isinstance(mixture.law, StudentT) and found.dof is not None:
+            found.dof[number] = mixture.law.dof + observed.sum()
+        for part in cuts(len(mine), mixture.n_features):
+            some: Any = mine[part] if count > 1 else part  # a slice is not copied
+            rows = table[some]
+            found.location[some] = _means(mixture, rows, observed, rest, kept)
+            _weigh(mixture, rows, observed, (found, some))
+    return found
+
+
+def _weigh(mixture: Mixture, rows: Array, observed: Mask, into: tuple[Mixtures, Any]) -> None:
+    """Write the weights of some rows, and what else their distances tell, into the mixtures."""
+    found, some = into
+    volume = mixture.frame.take(observed).log_volume
+    if mixture.plain:
+        alone = whole = mixture.joint(rows, observed)
+    else:
+        squared = squared_distances(mixture, rows, observed)
+        alone = component_joint(mixture, squared, observed)
+        whole = joint_at(mixture, squared, observed)
+        if found.growth is not None:
+            found.growth[some] = mixture.law.given(squared, int(observed.sum()))[1]
+    evidence = log_sums(whole)
+    total = evidence if mixture.noise is None else log_sums(alone)
+    found.log_weights[some] = alone - total[:, None]
+    found.log_evidence[some] = evidence + volume
+    if found.noise_share is not None:
+        found.noise_share[some] = np.exp(whole[:, -1] - evidence)
 
 
 def _within(observed: Mask, rest: Array) -> Array:

@@ -190,7 +190,9 @@ def _given(mixture: Mixture, block: Block, A: Array, R: Array) -> Mixtures:
         if view is not None:
             spread[number], group[mine] = view.residual[0], number
         for start in range(0, len(mine), size):
-            part = mine[start : start + size]
+            part: Any = mine[start : start + size]
+            if len(patterns) == 1:  # a slice is not copied
+                part = slice(start, start + len(part))
             here = view
             if here is None:
                 here = _View.of(mixture, A[some], R[part][:, some][:, :, some])
