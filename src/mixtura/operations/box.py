@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from functools import cache
 from itertools import product
 
 import numpy as np
 from scipy.special import chdtri, ndtr, ndtri
-from scipy.stats import qmc
 
 from mixtura._types import Array
 from mixtura.operations.orthant import bivariate, trivariate
+from mixtura.operations.sobol import averaged, scrambled
 
 POINTS = 4096
-_SCRAMBLES = 8
 _CELLS = 1 << 21
 _ROUNDING = 1e-15
 _LEAST, _MOST = 1e-300, 1.0 - 1e-16
@@ -108,19 +106,18 @@ def _summed(
     order = np.argsort(np.mean(ndtr(high) - ndtr(low), axis=0), kind="stable")
     lower = np.linalg.cholesky(correlation[np.ix_(order, order)])
     low, high = low[:, order], high[:, order]
-    points = _points(len(lower) - (dof is None), *grid)  # (s, q, d - 1 or d)
+    points = scrambled(len(lower) - (dof is None), *grid)  # (s, q, d - 1 or d)
     count = points.shape[0] * points.shape[1]
     flat = points.reshape(count, -1)
     scale = np.ones(count)
     if dof is not None:
-        scale = np.sqrt(chdtri(dof, np.clip(flat[:, -1], 1e-16, 1.0 - 1e-16)) / dof)
+        scale = np.sqrt(chdtri(dof, flat[:, -1]) / dof)
     size = max(1, _CELLS // (count * len(lower)))
     parts = [
         _products(lower, low[at : at + size], high[at : at + size], flat, scale)
         for at in range(0, len(low), size)
     ]
-    each = np.concatenate(parts).reshape(len(low), len(points), -1).mean(axis=2)
-    return each.mean(axis=1), each.std(axis=1, ddof=1) / np.sqrt(len(points))
+    return averaged(np.concatenate(parts).reshape(len(low), len(points), -1).mean(axis=2))
 
 
 def _products(lower: Array, low: Array, high: Array, points: Array, scale: Array) -> Array:
@@ -136,12 +133,3 @@ def _products(lower: Array, low: Array, high: Array, points: Array, scale: Array
             inside = bottom + points[:, j] * (top - bottom)
             drawn.append(ndtri(np.clip(inside, _LEAST, _MOST)))
     return total
-
-
-@cache
-def _points(d: int, points: int, seed: int) -> Array:
-    """(8, q, d): scrambles of the first points of Sobol's sequence, of about so many in all."""
-    exponent = max(int(np.ceil(np.log2(points / _SCRAMBLES))), 4)
-    seeds = np.random.SeedSequence(seed).spawn(_SCRAMBLES)
-    make = (qmc.Sobol(d, seed=np.random.default_rng(one)) for one in seeds)
-    return np.stack([sequence.random_base2(exponent) for sequence in make])

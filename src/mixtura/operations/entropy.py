@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from scipy.special import betaln, chdtri, digamma, gammaln, ndtri, xlogy
-from scipy.stats import qmc
 
 from mixtura._errors import InputError
 from mixtura._types import Array
@@ -17,10 +16,10 @@ from mixtura.mixture import Mixture
 from mixtura.operations.frames import gaussian_only
 from mixtura.operations.line import Line
 from mixtura.operations.pairs import Pairs, log_average
+from mixtura.operations.sobol import averaged, scrambled
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(20)
 _REACH = 11.0
-_SCRAMBLES = 8
 _DIGITS = 17.0
 
 
@@ -120,8 +119,9 @@ def _by_points(mixture: Mixture, points: int, seed: int) -> tuple[float, float]:
         spread = own - own.mean()
         slope = (spread * log_f).mean() / max(float((spread**2).mean()), 1e-300)
         each = -(log_f - slope * (own + known[index])).mean(axis=1)
-        value += weight * float(each.mean())
-        variance += weight**2 * float(each.var(ddof=1)) / len(each)
+        middle, error = averaged(each)
+        value += weight * float(middle)
+        variance += (weight * float(error)) ** 2
     rounding = 4.0 * np.finfo(float).eps * abs(value)
     return float(value), float(np.sqrt(variance)) + rounding
 
@@ -130,11 +130,8 @@ def _drawn(mixture: Mixture, component: int, points: float, seed: int) -> tuple[
     """log p_k and log f in the frame at Sobol' points drawn from component k, by scramble."""
     d, law = mixture.n_features, mixture.law
     heavy = isinstance(law, StudentT)
-    exponent = max(int(np.ceil(np.log2(points / _SCRAMBLES))), 4)
-    seeds = np.random.SeedSequence(seed).spawn(_SCRAMBLES)
-    made = (qmc.Sobol(d + heavy, seed=np.random.default_rng(one)) for one in seeds)
-    shares = np.concatenate([sequence.random_base2(exponent) for sequence in made])
-    shares = np.clip(shares, 1e-16, 1.0 - 1e-16)
+    grid = scrambled(d + heavy, int(np.ceil(points)), seed)
+    shares = grid.reshape(-1, d + heavy)
     z = mixture.structure.colorize(ndtri(shares[:, :d]), component)
     if isinstance(law, StudentT):
         dof = law.dof[component]
@@ -142,7 +139,7 @@ def _drawn(mixture: Mixture, component: int, points: float, seed: int) -> tuple[
     rows = mixture.frame.unread(z + mixture.location[component])
     joint = mixture.joint(rows, np.ones(d, dtype=bool))
     own = joint[:, component] - mixture.log_weights[component]
-    return own.reshape(_SCRAMBLES, -1), log_sums(joint).reshape(_SCRAMBLES, -1)
+    return own.reshape(len(grid), -1), log_sums(joint).reshape(len(grid), -1)
 
 
 def _own_entropies(mixture: Mixture) -> Array:

@@ -6,15 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import ndtr, ndtri
-from scipy.stats import qmc
 
 from mixtura._types import Array
 from mixtura.covariance.full import FullCovariances
 from mixtura.mixture import Mixture
 from mixtura.operations.frames import gaussian_only
 from mixtura.operations.pairs import Pairs
-
-_SCRAMBLES = 8
+from mixtura.operations.sobol import averaged, scrambled
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +110,7 @@ def overlap(mixture: Mixture, *, points: int = 4096, rng: int = 0) -> Overlap:
     gaussian_only(mixture, "the overlap of components", advice)
     k, d = mixture.location.shape
     chances, errors = np.zeros((k, k)), np.zeros((k, k))
-    normal = _points(d - 1, points, rng)
+    normal = ndtri(scrambled(d - 1, points, rng))
     structure = FullCovariances(mixture.structure.dense())
     for a in range(k):
         for b in range(k):
@@ -139,7 +137,8 @@ def _mistaken(
     others = np.delete(np.arange(len(values)), one)
     summed = (0.5 * bend[others] * normal + slope[others]) * normal
     each = _positive(float(bend[one]), float(slope[one]), rest + summed.sum(axis=2)).mean(axis=1)
-    return float(each.mean()), float(each.std(ddof=1) / np.sqrt(len(each)))
+    chance, error = averaged(each)
+    return float(chance), float(error)
 
 
 def _positive(bend: float, slope: float, rest: Array) -> Array:
@@ -158,13 +157,3 @@ def _positive(bend: float, slope: float, rest: Array) -> Array:
     if bend > 0:
         return np.where(square < 0, 1.0, ndtr(low) + ndtr(-high))
     return np.where(square < 0, 0.0, between)
-
-
-def _points(d: int, points: int, seed: int) -> Array:
-    """(8, q, d) standard normal Sobol' points, or one empty point where d is 0."""
-    if d == 0:
-        return np.zeros((_SCRAMBLES, 1, 0))
-    exponent = max(int(np.ceil(np.log2(points / _SCRAMBLES))), 4)
-    seeds = np.random.SeedSequence(seed).spawn(_SCRAMBLES)
-    drawn = (qmc.Sobol(d, seed=np.random.default_rng(s)).random_base2(exponent) for s in seeds)
-    return np.asarray(ndtri(np.clip(np.stack(list(drawn)), 1e-16, 1.0 - 1e-16)))

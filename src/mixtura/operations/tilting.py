@@ -7,13 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import root
 from scipy.special import logsumexp
-from scipy.stats import qmc
 
 from mixtura._types import Array, Indices
 from mixtura.law import LOG_2PI
 from mixtura.operations.interval import log_probability, within
+from mixtura.operations.sobol import averaged, scrambled
 
-_SCRAMBLES = 8
 _TRIES = 10_000
 
 
@@ -109,15 +108,10 @@ class Tilted:
         d = len(self.order)
         if d == 1:
             return self.bound, 0.0
-        exponent = max(int(np.ceil(np.log2(points / _SCRAMBLES))), 4)
-        logs = []
-        for one in np.random.SeedSequence(seed).spawn(_SCRAMBLES):
-            sequence = qmc.Sobol(d - 1, seed=np.random.default_rng(one))
-            shares = np.clip(sequence.random_base2(exponent), 1e-16, 1.0 - 1e-16)
-            logs.append(logsumexp(self._drawn(shares)[1]) - exponent * np.log(2.0))
+        grid = scrambled(d - 1, points, seed)
+        logs = [logsumexp(self._drawn(shares)[1]) - np.log(len(shares)) for shares in grid]
         middle = float(logsumexp(logs) - np.log(len(logs)))
-        ratios = np.exp(np.array(logs) - middle)
-        return middle, float(ratios.std(ddof=1) / np.sqrt(len(logs)))
+        return middle, float(averaged(np.exp(np.array(logs) - middle))[1])
 
     def _drawn(self, shares: Array) -> tuple[Array, Array]:
         """x (n, d or d - 1) at shares of the conditional quantiles, and ψ (n,)."""
