@@ -303,3 +303,13 @@ def test_a_posterior_of_students_t_is_refused():
     heavy = Mixture([1.0], [[0.0]], [[[1.0]]], law=StudentT(np.array([3.0])))
     with pytest.raises(InputError, match="condition on exact values"):
         heavy.posterior([0.0], 1.0)
+
+
+def test_law_of_total_probability_over_many_rows():
+    """Averaged over observations, posteriors give back the prior's moments."""
+    mixture = framed(drawn(5, 3, 2))
+    Y = mixture.sample(100_000, 0) + np.random.default_rng(1).normal(0, 0.7, (100_000, 2))
+    many = mixture.posterior(Y, 0.49)
+    assert many.mean().mean(axis=0) == pytest.approx(mixture.mean(), abs=0.05)
+    total = many.covariance().mean(axis=0) + np.cov(many.mean().T)
+    np.testing.assert_allclose(total, mixture.covariance(), rtol=0.03)

@@ -8,12 +8,14 @@ import numpy as np
 from scipy.optimize import root
 from scipy.special import logsumexp
 
+from mixtura._errors import InputError
 from mixtura._types import Array, Indices
 from mixtura.law import LOG_2PI
 from mixtura.operations.interval import log_probability, within
 from mixtura.operations.sobol import averaged, scrambled
 
-_TRIES = 10_000
+_TRIES = 1_000
+_MOST = 1 << 21
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,13 +133,19 @@ class Tilted:
         kept: list[Array] = []
         lack, rate = n, 1.0
         for _ in range(_TRIES):
-            x, value = self._drawn(rng.random((int(1.1 * lack / rate) + 8, len(self.order))))
+            tries = min(int(1.1 * lack / rate) + 8, _MOST // len(self.order) + 1)
+            x, value = self._drawn(rng.random((tries, len(self.order))))
             some = np.log(rng.random(len(x))) < value - self.bound
             kept.append(x[some][:lack])
             lack, rate = lack - len(kept[-1]), float(np.clip(some.mean(), 1e-3, 1.0))
             if not lack:
                 break
-        rows = np.empty((n - lack, len(self.order)))
+        else:
+            raise InputError(
+                "the box is so narrow a part of its correlated normal variables that hardly any "
+                "proposal is accepted: truncate fewer columns, or ask for fewer rows"
+            )
+        rows = np.empty((n, len(self.order)))
         rows[:, self.order] = np.concatenate(kept) @ self.factor.T
         return rows
 
