@@ -355,3 +355,19 @@ def test_units_do_not_matter(unit):
     assert cut.probability == pytest.approx(mixture.truncate(-1.0).probability, rel=1e-12)
     one = moved.marginal(0).truncate(-unit)
     assert one.std() / unit == pytest.approx(mixture.marginal(0).truncate(-1.0).std(), rel=1e-12)
+
+
+def test_an_empty_component_changes_nothing():
+    mixture = Mixture(
+        [0.4, 0, 0.6], [[0, 0], [1, 1], [3, 1]], [np.eye(2), np.eye(2), 2 * np.eye(2)]
+    )
+    fewer, X = mixture.take([0, 2]), [[0.5, 1.0]]
+    assert overlap(mixture).largest == overlap(fewer).largest
+    assert mixture.entropy() == fewer.entropy()
+    assert entropy_bounds(mixture).lower == pytest.approx(entropy_bounds(fewer).lower)
+    np.testing.assert_array_equal(mixture.cdf(X), fewer.cdf(X))
+    np.testing.assert_allclose(mixture.posterior(X, 1.0).mean(), fewer.posterior(X, 1.0).mean())
+    assert reduce(mixture, 2).divergence_bound == 0.0
+    cut = mixture.truncate(-1, 2)
+    assert cut.probability == pytest.approx(fewer.truncate(-1, 2).probability, rel=1e-14)
+    assert np.isfinite(cut.sample(9, 0)).all()

@@ -126,7 +126,7 @@ def _mistaken(
     """P(π_b N_b > π_a N_a) under N_a, and its standard error."""
     a, b = pair
     if not (mixture.weights[a] and mixture.weights[b]):
-        return float(mixture.weights[b] > 0), 0.0
+        return 0.0, 0.0  # no row comes from an empty component, or goes to it
     root = structure.cholesky[a]
     values, turn = np.linalg.eigh(root.T @ structure.precisions[b] @ root)
     off = turn.T @ np.linalg.solve(root, mixture.location[b] - mixture.location[a])
