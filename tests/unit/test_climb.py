@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mixtura.fit.em import gain_left
 from mixtura.kernels import plain
 from mixtura.kernels.layout import DIAGONAL, FULL, SPHERICAL, width
 
@@ -307,8 +308,6 @@ def test_width_of_prior_sums() -> None:
 
 
 def test_what_a_ridge_still_costs_is_told_like_a_gain():
-    from mixtura.fit.em import gain_left
-
     assert gain_left(0.0, 1.0, 1.5) == pytest.approx(0.5)
     assert gain_left(0.0, -1.0, -1.5) == pytest.approx(0.5)
     assert gain_left(0.0, -1.0, -2.5) == gain_left(0.0, 1.0, 2.5) == np.inf
