@@ -9,12 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from mixtura._errors import InputError
+from mixtura._tables import data_frame, html_table
 from mixtura.fit import averaging, criteria, verdict
 from mixtura.fit.em import Fit
 from mixtura.fit.fitting import Note
 from mixtura.mixture import Mixture
 from mixtura.trimming import Cut
+
+_KINDS = {
+    "n_components": int,
+    "n_parameters": int,
+    "converged": bool,
+    "degenerate": bool,
+    "covariance_type": str,
+    "failure": str,
+}
 
 SHOWN = 5
 """Candidates in the repr."""
@@ -173,13 +182,7 @@ class Selection:
 
     def to_frame(self, backend: str = "pandas") -> Any:
         """`table` as a data frame of "pandas", "polars" or "pyarrow", whichever is installed."""
-        import narwhals as nw
-
-        if backend not in ("pandas", "polars", "pyarrow"):
-            raise InputError(f'backend={backend!r}: use "pandas", "polars" or "pyarrow"')
-        table = self.table()
-        schema = {name: _dtype(name, nw) for name in table}
-        return nw.from_dict(table, schema=schema, backend=backend).to_native()
+        return data_frame(self.table(), _KINDS, backend)
 
     def average(self, top: int | None = None) -> Mixture:
         """The density averaged over the candidates by their BIC weights, as one mixture.
@@ -207,31 +210,5 @@ class Selection:
         return "\n".join(lines + [f"  … and {more} more: .table()"] * (more > 0))
 
     def _repr_html_(self) -> str:
-        table = self.table()
-        head = "".join(f"<th>{escape(name)}</th>" for name in table)
-        rows = "".join(
-            "<tr>" + "".join(f"<td>{escape(_shown(cell))}</td>" for cell in row) + "</tr>"
-            for row in zip(*table.values(), strict=True)
-        )
         said = "".join(f"<p>{escape(sentence)}</p>" for sentence in verdict.sentences(self))
-        return f"{said}<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-
-
-def _dtype(name: str, nw: Any) -> Any:
-    if name in ("n_components", "n_parameters"):
-        return nw.Int64
-    if name in ("converged", "degenerate"):
-        return nw.Boolean
-    return nw.String if name in ("covariance_type", "failure") else nw.Float64
-
-
-def _shown(cell: Any) -> str:
-    if cell is None:
-        return ""
-    if isinstance(cell, bool):
-        return "yes" if cell else "no"
-    return (
-        f"{cell:.4g}"
-        if isinstance(cell, float) and abs(cell) < 1
-        else (f"{cell:.2f}" if isinstance(cell, float) else str(cell))
-    )
+        return said + html_table(self.table())
