@@ -21,8 +21,8 @@ class Table:
     names: tuple[str, ...] | None
 
 
-def table(X: Any) -> Table:
-    """Read an array, masked array, nested sequence or data frame.
+def table(X: Any, finite: bool = True) -> Table:
+    """Read an array, masked array, nested sequence or data frame; infinite where allowed.
 
     Raises
     ------
@@ -34,7 +34,8 @@ def table(X: Any) -> Table:
         rows, names = _frame_rows(frame)
     else:
         rows, names = _array_rows(X), None
-    _refuse_infinite(rows, names)
+    if finite:
+        _refuse_infinite(rows, names)
     return Table(rows, names)
 
 
@@ -48,9 +49,11 @@ def eager(X: Any) -> Any:
     return frame.collect().to_native() if isinstance(frame, nw.LazyFrame) else X
 
 
-def rows_like(X: Any, features: int, names: Sequence[str] | None = None) -> Rows:
+def rows_like(
+    X: Any, features: int, names: Sequence[str] | None = None, finite: bool = True
+) -> Rows:
     """Rows for a model of `features` columns; a data frame is matched to `names` when it can be."""
-    read = table(X)
+    read = table(X, finite)
     if names is not None and read.names is not None and read.names != tuple(names):
         if set(names) <= set(read.names):
             return np.asarray(read.rows[:, [read.names.index(name) for name in names]])

@@ -213,7 +213,7 @@ class StudentT:
         half = 0.5 * self.dof[component]
         with np.errstate(divide="ignore", over="ignore", under="ignore"):
             logs = np.array(np.log(self.tail(t, component)))
-            thin = np.asarray(logs < _THIN)
+            thin = np.asarray((logs < _THIN) & np.isfinite(t))
             log_odds = 2.0 * np.log(np.abs(np.asarray(t)[thin])) - np.log(self.dof[component])
             share = np.logaddexp(0.0, log_odds)  # -log x
             series = np.log(hyp2f1(half + 0.5, 1.0, half + 1.0, np.exp(-share)))

@@ -13,6 +13,7 @@ from mixtura import _checks
 from mixtura._errors import InputError
 from mixtura._types import Array
 from mixtura.block import Block, cuts
+from mixtura.borrowed import Borrowed
 from mixtura.covariance import Covariances, structure
 from mixtura.densities import Densities
 from mixtura.drawing import centre, drawn, total_covariance
@@ -172,25 +173,32 @@ class Mixture(Densities):
         """
         return np.asarray(total_covariance(self) / self.frame.scale[:, None] / self.frame.scale)
 
-    # ---- one feature
+    cov = covariance
 
-    def cdf(self, X: Any) -> Array:
-        """P(x' <= x) of each value, (n,); for one feature. See `operations.univariate`."""
-        from mixtura.operations import univariate
+    # ---- distribution functions, summaries and closed operations, by `mixtura.operations`
 
-        return univariate.cdf(self, X)
-
-    def sf(self, X: Any) -> Array:
-        """P(x' > x) of each value, (n,), exact where it is tiny; for one feature."""
-        from mixtura.operations import univariate
-
-        return univariate.sf(self, X)
-
-    def quantile(self, probability: Any) -> Array:
-        """Where the cdf reaches each probability, in the same shape; for one feature."""
-        from mixtura.operations import univariate
-
-        return univariate.quantile(self, probability)
+    affine = Borrowed("affine.affine")
+    box_probability = Borrowed("probability.box_probability")
+    cdf = Borrowed("probability.cdf")
+    conditionals = Borrowed("conditionals.conditionals")
+    convolve = Borrowed("algebra.convolve")
+    covariance_parts = Borrowed("moments.covariance_parts")
+    entropy = Borrowed("entropy.entropy")
+    icdf = Borrowed("univariate.quantile")
+    isf = Borrowed("univariate.isf")
+    kurtosis = Borrowed("moments.kurtosis")
+    logcdf = Borrowed("probability.logcdf")
+    logsf = Borrowed("univariate.logsf")
+    moment = Borrowed("moments.moment")
+    posterior = Borrowed("posterior.posterior")
+    ppf = Borrowed("univariate.quantile")
+    product = Borrowed("algebra.product")
+    quantile = Borrowed("univariate.quantile")
+    sf = Borrowed("univariate.sf")
+    skewness = Borrowed("moments.skewness")
+    std = Borrowed("moments.std")
+    truncate = Borrowed("truncation.truncate")
+    var = Borrowed("moments.var")
 
     # ---- drawing
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mixtura.fit.em import gain_left
 from mixtura.kernels import plain
 from mixtura.kernels.layout import DIAGONAL, FULL, SPHERICAL, width
 
@@ -304,3 +305,10 @@ def test_partitions_start_from_their_m_step(compiled: ModuleType, shape: int, po
 def test_width_of_prior_sums() -> None:
     for shape in (FULL, DIAGONAL, SPHERICAL):
         assert conjugate(2, 3, shape)[0][0].shape == (2, width(shape, 3))
+
+
+def test_what_a_ridge_still_costs_is_told_like_a_gain():
+    assert gain_left(0.0, 1.0, 1.5) == pytest.approx(0.5)
+    assert gain_left(0.0, -1.0, -1.5) == pytest.approx(0.5)
+    assert gain_left(0.0, -1.0, -2.5) == gain_left(0.0, 1.0, 2.5) == np.inf
+    assert gain_left(0.0, -1.0, 0.5) == np.inf

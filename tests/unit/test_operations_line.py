@@ -80,7 +80,7 @@ def test_shapes_gaps_and_ends(three):
 
 def test_several_features_are_refused():
     flat = Mixture([1.0], [[0.0, 0.0]], [np.eye(2)])
-    for call in (flat.cdf, flat.sf, flat.quantile):
+    for call in (flat.sf, flat.quantile, flat.logsf):
         with pytest.raises(InputError, match="one feature"):
             call([0.5])
 

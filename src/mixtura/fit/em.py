@@ -147,6 +147,8 @@ def gain_left(
     level = max(1e-14 * max(abs(now), 1.0), noise)
     if abs(second) <= level and abs(first) <= 10.0 * level:
         return 0.0
+    if first < 0.0 and second < 0.0:
+        first, second = -first, -second
     if first <= 0.0 or second >= first:
         return float("inf")
     rate = max(second / first, max(1.0 - ratio, 0.0) ** 2)

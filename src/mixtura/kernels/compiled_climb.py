@@ -103,11 +103,14 @@ def _gain_left(before, middle, now, rate, noise):  # type: ignore[no-untyped-def
     """Aitken's estimate of what the objective still gains after three plain steps.
 
     The gains shrink with the square of the `rate` of the sums. The slower of both is believed:
-    right after a leap the gains alone look faster than they are.
+    right after a leap the gains alone look faster than they are. Under a ridge, which is no part
+    of the objective, steps may lose: then it is what they still lose.
     """
     first, second = middle - before, now - middle
     if abs(second) <= noise and abs(first) <= 10.0 * noise:
         return 0.0
+    if first < 0.0 and second < 0.0:
+        first, second = -first, -second
     if first <= 0.0 or second >= first:
         return np.inf
     share = max(second / first, rate**2)

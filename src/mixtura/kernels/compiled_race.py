@@ -115,6 +115,7 @@ def race(
     Examples
     --------
     >>> import numpy as np
+    >>> from mixtura.kernels.compiled_climb import CONVERGED
     >>> rows = np.array([[-1.5], [-0.5], [9.5], [10.5]])
     >>> nothing = np.empty((1, 2)), np.empty((1, 2, 1)), np.empty((1, 2, 1, 1))
     >>> given = rows, np.zeros(1), np.ones(1), np.empty(0), nothing, 0, False, False

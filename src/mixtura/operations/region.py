@@ -34,7 +34,7 @@ class Region:
     threshold_error : float
         Standard error of `log_threshold`; 0 where it is exact.
     probability_error : float
-        Standard error of the probability held; 0 where the threshold is exact.
+        Standard error of the probability held; 0 where it is exact.
     intervals : (m, 2) or None
         Of one feature without noise, in rising order; otherwise there is no such list.
     """
@@ -57,9 +57,9 @@ class Region:
 
     def sentence(self) -> str:
         """The region in words."""
-        text = f"{100 * self.probability:.12g} % of the mixture lies where its density is at least "
+        text = f"{100 * self.probability:.8g} % of the mixture lies where its density is at least "
         text += f"{self.threshold:.4g}"
-        if self.threshold_error:
+        if self.probability_error:
             text += f" ({self.probability_error:.1g} standard error of the probability)"
         if self.intervals is not None:
             shown = [f"{low:.4g} to {high:.4g}" for low, high in self.intervals[:6]]
@@ -117,6 +117,53 @@ def highest_density_region(
     if np.count_nonzero(mixture.weights) == 1 and mixture.plain:
         return _of_one(mixture, p)
     return _drawn(mixture, p, draws, rng)
+
+
+def level_set(mixture: Mixture, density: float, *, draws: int = _DRAWS, rng: Any = 0) -> Region:
+    """The set where the density is at least a level, and the probability that it holds.
+
+    Parameters
+    ----------
+    mixture : Mixture
+    density : float
+        The level, above 0.
+    draws : int, default=100_000
+        Used with several features and several components, and with noise.
+    rng : numpy.random.Generator, int or None, default=0
+
+    Returns
+    -------
+    Region
+        Empty, with probability 0, for a level above the highest mode.
+
+    Raises
+    ------
+    InputError
+        A level that is not above 0.
+
+    Examples
+    --------
+    >>> from mixtura import Mixture, level_set
+    >>> mixture = Mixture([0.5, 0.5], [[0.0], [9.0]], [[[1.0]], [[1.0]]])
+    >>> found = level_set(mixture, 0.1)
+    >>> round(found.probability, 6), found.intervals.round(3).tolist()
+    (0.760069, [[-1.175, 1.175], [7.825, 10.175]])
+    """
+    level = float(_checks.numbers(density, "density"))
+    if not 0 < level < np.inf:
+        raise InputError(f"density={level}: a level above 0 is needed")
+    log = float(np.log(level))
+    if mixture.n_features == 1 and mixture.noise is None:
+        line = Line.of(mixture)
+        found = intervals(line, log - mixture.frame.log_volume)
+        held = 1.0 - _missed(line, found)
+        return Region(mixture, held, log, 0.0, 0.0, line.unread(found))
+    if np.count_nonzero(mixture.weights) == 1 and mixture.plain:
+        single, d = int(mixture.weights.argmax()), mixture.n_features
+        norm = float(log_norms(mixture.structure.log_det, d)[single]) + mixture.frame.log_volume
+        return Region(mixture, float(chi2.cdf(2.0 * (norm - log), d)), log, 0.0, 0.0, None)
+    held = float((mixture.logpdf(mixture.sample(draws, rng)) >= log).mean())
+    return Region(mixture, held, log, 0.0, float(np.sqrt(held * (1.0 - held) / draws)), None)
 
 
 def _of_line(mixture: Mixture, p: float) -> Region:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, cached_property
+from itertools import count
 from threading import Lock
 from typing import Any, TypeVar
 
@@ -61,12 +62,33 @@ class MemorySource:
         with one_blas_thread():
             if self.threads == 1 or len(self.blocks) == 1:
                 return [function(block) for block in self.blocks]
-            return list(self._pool.map(function, self.blocks))
+            return self._side_by_side(function)
+
+    def _side_by_side(self, function: Callable[[Block], Any]) -> list[Any]:
+        """`map` by this thread and others, which take the next block when they are free.
+
+        To wake a thread takes as long as a small block: meanwhile this one is at work.
+        """
+        results: list[Any] = [None] * len(self.blocks)
+        turns = count()
+
+        def work() -> None:
+            while (turn := next(turns)) < len(results):
+                results[turn] = function(self.blocks[turn])
+
+        others = [self._pool.submit(work) for _ in range(min(self.threads, len(results)) - 1)]
+        try:
+            work()
+        finally:
+            for other in others:
+                if not other.cancel():
+                    other.result()
+        return results
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
-        """The threads, which end with the source."""
-        return ThreadPoolExecutor(self.threads)
+        """The other threads, which end with the source."""
+        return ThreadPoolExecutor(self.threads - 1)
 
     def each(self, function: Callable[[Block, slice], object]) -> None:
         """``function(block, place)`` of every block and where its rows stand."""
