@@ -159,13 +159,13 @@ def test_tables_that_agree_lose_nothing():
 
 
 def test_intervals_cover():
-    """60 times: 40 rows, half of y missing where x is high; the 90 % interval of the mean of y.
+    """40 times: 40 rows, half of y missing where x is high; the 90 % interval of the mean of y.
 
     Whole-row means are far off; proper imputations cover within four standard errors.
     """
     rng = np.random.default_rng(0)
     covered, naive = 0, 0
-    for seed in range(60):
+    for seed in range(40):
         x = rng.normal(size=40)
         X = np.column_stack([x, x + rng.normal(size=40)])
         X[rng.random(40) < 1 / (1 + np.exp(-3 * x)), 1] = np.nan
@@ -176,9 +176,9 @@ def test_intervals_cover():
         covered += low <= 0 <= high
         seen = X[~np.isnan(X[:, 1]), 1]
         naive += abs(seen.mean()) < 1.7 * seen.std(ddof=1) / np.sqrt(len(seen))
-    error = np.sqrt(0.9 * 0.1 / 60)
-    assert covered / 60 > 0.9 - 4 * error
-    assert naive / 60 < 0.5
+    error = np.sqrt(0.9 * 0.1 / 40)
+    assert covered / 40 > 0.9 - 4 * error
+    assert naive / 40 < 0.5
 
 
 def test_proper_tables_differ_more(gappy):

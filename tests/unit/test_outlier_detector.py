@@ -16,7 +16,7 @@ from mixtura.operations.contributions import contributions
 CHECKED = [
     MixtureOutlierDetector((1, 2), covariance_type="diag", trim=0.0),
     MixtureOutlierDetector(1, covariance_type="full", distribution="t", contamination=0.2),
-    MixtureOutlierDetector(2, covariance_type="diag"),
+    MixtureOutlierDetector(3, covariance_type="diag"),  # the checks' rows are three blobs
 ]
 
 
