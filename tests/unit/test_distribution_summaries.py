@@ -249,7 +249,8 @@ def test_overlap_on_the_line_to_the_digits():
 
         A = 0.5 / sa**2 - 0.5 / sb**2
         B = mb / sb**2 - ma / sa**2
-        roots = sorted(mpmath.polyroots([A, B, gap(mpmath.mpf(0))]))
+        width = mpmath.sqrt(B**2 - 4 * A * gap(mpmath.mpf(0)))
+        roots = sorted([(-B - width) / (2 * A), (-B + width) / (2 * A)])
         inner = mpmath.ncdf(roots[1], ma, sa) - mpmath.ncdf(roots[0], ma, sa)
         want = inner if gap(sum(roots) / 2) > 0 else 1 - inner
         assert found.misclassified[a, b] == pytest.approx(float(want), rel=1e-9, abs=1e-14)
