@@ -69,7 +69,7 @@ def gaussian_only(mixture: Mixture, what: str, advice: str) -> None:
     if not mixture.plain:
         kind = "noise" if mixture.noise is not None else "Student's t components"
         raise InputError(
-            f"{what} is closed for Gaussian components only, not with {kind}: {advice}"
+            f"{what} is for Gaussian components without noise, not for {kind}: {advice}"
         )
 
 

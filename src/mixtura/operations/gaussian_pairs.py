@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from scipy.special import logsumexp
 
-from mixtura._errors import InputError
 from mixtura._types import Array
 from mixtura.law import LOG_2PI, log_norms
 from mixtura.mixture import Mixture
 from mixtura.operations.density_ratio import pair
+from mixtura.operations.frames import gaussian_only, in_frame
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,22 +58,16 @@ def gaussians(p: Any, q: Any, what: str) -> tuple[Gaussians, Gaussians]:
     """
     p, q = pair(p, q)
     for mixture in (p, q):
-        if not mixture.plain:
-            raise InputError(
-                f"{what} holds for Gaussian components without noise: jensen_shannon, hellinger "
-                "and total_variation take any"
-            )
-    return _within(p, p), _within(q, p)
+        gaussian_only(mixture, what, "jensen_shannon, hellinger and total_variation take any")
+    return _weighing(p), _weighing(in_frame(q, p.frame))
 
 
-def _within(mixture: Mixture, other: Mixture) -> Gaussians:
-    """A mixture in the frame of another."""
-    old, new, some = mixture.frame, other.frame, mixture.weights > 0
-    shift, ratio = (old.pivot - new.pivot) * new.scale, new.scale / old.scale
+def _weighing(mixture: Mixture) -> Gaussians:
+    """The components that weigh something."""
+    some = mixture.weights > 0
     weights = mixture.weights[some]
     roots = np.linalg.cholesky(mixture.structure.dense()[some])
-    means = mixture.location[some] * ratio + shift
-    return Gaussians(np.log(weights / weights.sum()), means, ratio[:, None] * roots)
+    return Gaussians(np.log(weights / weights.sum()), mixture.location[some], roots)
 
 
 def kl_pairs(p: Gaussians, q: Gaussians) -> Array:
