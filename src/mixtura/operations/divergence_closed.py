@@ -7,11 +7,12 @@ from scipy.special import logsumexp
 
 from mixtura._types import Array
 from mixtura.mixture import Mixture
+from mixtura.operations.algebra import log_inner_product
 from mixtura.operations.gaussian_pairs import (
     Gaussians,
+    gaussian_pair,
     gaussians,
     kl_pairs,
-    log_overlap,
     log_products,
 )
 
@@ -46,11 +47,10 @@ def l2(p: Mixture, q: Mixture) -> float:
     >>> round(divergence.l2(p, q) ** 2, 6)  # 1/√π, as nothing overlaps
     0.56419
     """
-    first, second = gaussians(p, q, "the closed form of l2")
-    logs = np.array([log_overlap(*two) for two in _three(first, second)])
+    logs = _inner_products(*gaussian_pair(p, q, "the closed form of l2"))
     top = logs.max()
     square = max(float(np.exp(logs - top) @ [1.0, -2.0, 1.0]), 0.0)
-    return float(np.exp(0.5 * (top + p.frame.log_volume)) * np.sqrt(square))
+    return float(np.exp(0.5 * top) * np.sqrt(square))
 
 
 def cauchy_schwarz(p: Mixture, q: Mixture) -> float:
@@ -78,13 +78,13 @@ def cauchy_schwarz(p: Mixture, q: Mixture) -> float:
     >>> round(divergence.cauchy_schwarz(p, q), 12)
     1.0
     """
-    first, second = gaussians(p, q, "the closed form of cauchy_schwarz")
-    logs = [log_overlap(*two) for two in _three(first, second)]
-    return max(0.5 * (logs[0] + logs[2]) - logs[1], 0.0)
+    logs = _inner_products(*gaussian_pair(p, q, "the closed form of cauchy_schwarz"))
+    return max(float(0.5 * (logs[0] + logs[2]) - logs[1]), 0.0)
 
 
-def _three(p: Gaussians, q: Gaussians) -> list[tuple[Gaussians, Gaussians]]:
-    return [(p, p), (p, q), (q, q)]
+def _inner_products(p: Mixture, q: Mixture) -> Array:
+    """``log ∫ p²``, ``log ∫ p q`` and ``log ∫ q²``."""
+    return np.array([log_inner_product(*two) for two in ((p, p), (p, q), (q, q))])
 
 
 def kl_variational(p: Mixture, q: Mixture) -> float:

@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.special import logsumexp
 
 from mixtura._types import Array
 from mixtura.law import LOG_2PI, log_norms
@@ -48,8 +47,8 @@ class Gaussians:
         return np.asarray(0.5 * (self.means.shape[1] * (LOG_2PI + 1.0) + self.log_det))
 
 
-def gaussians(p: Any, q: Any, what: str) -> tuple[Gaussians, Gaussians]:
-    """Both mixtures in the frame of the first.
+def gaussian_pair(p: Any, q: Any, what: str) -> tuple[Mixture, Mixture]:
+    """Two Gaussian mixtures of the same features.
 
     Raises
     ------
@@ -59,6 +58,12 @@ def gaussians(p: Any, q: Any, what: str) -> tuple[Gaussians, Gaussians]:
     p, q = pair(p, q)
     for mixture in (p, q):
         gaussian_only(mixture, what, "jensen_shannon, hellinger and total_variation take any")
+    return p, q
+
+
+def gaussians(p: Any, q: Any, what: str) -> tuple[Gaussians, Gaussians]:
+    """Both mixtures of a `gaussian_pair` in the frame of the first."""
+    p, q = gaussian_pair(p, q, what)
     return _weighing(p), _weighing(in_frame(q, p.frame))
 
 
@@ -90,8 +95,3 @@ def log_products(p: Gaussians, q: Gaussians) -> Array:
         log_det = 2.0 * np.log(np.diagonal(roots, axis1=1, axis2=2)).sum(axis=1)
         out[a] = log_norms(log_det, len(mean)) - 0.5 * np.sum(away**2, axis=1)
     return out
-
-
-def log_overlap(p: Gaussians, q: Gaussians) -> float:
-    """``log ∫ p q`` in z."""
-    return float(logsumexp(log_products(p, q) + p.log_weights[:, None] + q.log_weights))
