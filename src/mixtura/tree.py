@@ -28,20 +28,22 @@ def tree_sum(values: Iterable[Any]) -> Any:
     return total
 
 
-def runs(n: int, workers: int) -> list[slice]:
+def runs(n: int, workers: int, longest: int | None = None) -> list[slice]:
     """Cut n leaves into runs that are nodes of their tree, the later the shorter.
 
     One worker takes all at once. With more, a run is about the share of a worker in two thirds of
-    what is left, so that few are handed out and all workers end together.
+    what is left, so that few are handed out and all workers end together. None is longer than the
+    `longest`.
 
     >>> [run.stop for run in runs(13, 2)]
     [4, 6, 8, 9, 10, 11, 12, 13]
     """
-    if workers == 1:
+    most = n if longest is None else longest
+    if workers == 1 and n <= most:
         return [slice(0, n)]
     edges = [0]
     while (start := edges[-1]) < n:
-        share = max(2 * (n - start) // (3 * workers), 1)
+        share = max(min(2 * (n - start) // (3 * workers), most), 1)
         size = 1 << (share.bit_length() - 1)
         edges.append(min(start + min(size, start & -start or size), n))
     return [slice(*ends) for ends in pairwise(edges)]

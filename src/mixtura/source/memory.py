@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache, cached_property
 from itertools import count
 from threading import Lock
@@ -13,6 +14,7 @@ import threadpoolctl
 
 from mixtura._types import Array, Indices, Rows
 from mixtura.block import Block, cuts
+from mixtura.reading.cache import IN_MEMORY, backing, released
 from mixtura.tree import joined, runs
 
 T = TypeVar("T")
@@ -56,12 +58,45 @@ class MemorySource:
 
     def sum(self, function: Callable[[Sequence[Block]], T]) -> T:
         """``Σ function(run of blocks)`` in a fixed binary tree."""
-        cut = runs(len(self.blocks), self.threads)
-        return joined(self._mapped(function, [self.blocks[run] for run in cut]), cut)
+        cut = runs(len(self.blocks), self.threads, _LONGEST if self._elsewhere else None)
+
+        def summed(run: slice) -> T:
+            with self._visit(run) as blocks:
+                return function(blocks)
+
+        return joined(self._mapped(summed, cut), cut)
 
     def map(self, function: Callable[[Block], Any]) -> list[Any]:
         """``function(block)`` of every block, in order."""
-        return self._mapped(function, self.blocks)
+
+        def visited(index: int) -> Any:
+            with self._visit(slice(index, index + 1)) as (block,):
+                return function(block)
+
+        return self._mapped(visited, range(len(self.blocks)))
+
+    def each(self, function: Callable[[Block, slice], object]) -> None:
+        """``function(block, place)`` of every block and where its rows stand."""
+        places = cuts(self.n, self.d)
+
+        def visited(index: int) -> None:
+            with self._visit(slice(index, index + 1)) as (block,):
+                function(block, places[index])
+
+        self._mapped(visited, range(len(self.blocks)))
+
+    @contextmanager
+    def _visit(self, run: slice) -> Iterator[Sequence[Block]]:
+        """Some of the blocks; where rows are elsewhere nothing of them is kept in memory."""
+        blocks = self.blocks[run]
+        if not self._elsewhere:
+            yield blocks
+            return
+        try:
+            yield [block.take(slice(None)) for block in blocks]
+        finally:
+            for block in blocks:
+                released(block.rows)
 
     def _mapped(self, function: Callable[[Any], Any], pieces: Sequence[Any]) -> list[Any]:
         with one_blas_thread():
@@ -91,15 +126,14 @@ class MemorySource:
         return results
 
     @cached_property
+    def _elsewhere(self) -> bool:
+        """Whether the rows are many and mapped from a file: no more than a few are held."""
+        return self.whole.rows.nbytes > IN_MEMORY and backing(self.whole.rows) is not None
+
+    @cached_property
     def _pool(self) -> ThreadPoolExecutor:
         """The other threads, which end with the source."""
         return ThreadPoolExecutor(self.threads - 1)
-
-    def each(self, function: Callable[[Block, slice], object]) -> None:
-        """``function(block, place)`` of every block and where its rows stand."""
-        places = iter(cuts(self.n, self.d))
-        placed = {id(block): place for block, place in zip(self.blocks, places, strict=True)}
-        self.map(lambda block: function(block, placed[id(block)]))
 
     def single(self) -> Block | None:
         """All rows where they are a single block, else None."""
@@ -108,6 +142,10 @@ class MemorySource:
     def take(self, rows: Indices | slice) -> Block:
         """Some of the rows as one block."""
         return self.whole.take(rows)
+
+
+_LONGEST = 16
+"""Blocks that are in memory together, where rows are mapped from a file."""
 
 
 class OneBlasThread:
