@@ -27,6 +27,9 @@ __all__ = ["Batches", "blocks", "from_files", "from_stream"]
 BATCH = 1 << 16
 """Rows of a batch."""
 
+_BUFFER = 1 << 16
+"""Bytes of a column read together."""
+
 _FORMATS = {
     ".parquet": "parquet",
     ".pq": "parquet",
@@ -62,7 +65,7 @@ def from_files(
 ) -> Batches:
     """The columns of a file, or of all files of a folder or that match a pattern.
 
-    Memory stays bounded: one batch is read ahead, and no row group is buffered as a whole.
+    Memory stays bounded: one batch is read ahead, and no row group is held as a whole.
     """
     files, filesystem = _files(path)
     form = _format(files[0])
@@ -72,17 +75,38 @@ def from_files(
         raise _damaged(path, error) from None
     names = _numeric(data.schema, columns, weights, path)
     rule = _expression(where)
-    scanner = data.scanner(
-        columns=_with(names, weights),
+    wanted = _with(names, weights)
+    batches = _row_groups(data, wanted, rule) if form == "parquet" else _scanned(data, wanted, rule)
+    rows = data.count_rows() if rule is None and form != "csv" else None
+    return Batches(names, _named_errors(batches, path), rows, path)
+
+
+def _scanned(data: Any, columns: list[str], rule: Any) -> Iterator[Any]:
+    """Batches one by one; what a scanner reads ahead by itself is not bounded."""
+    yield from data.scanner(
+        columns=columns,
         filter=rule,
         batch_size=BATCH,
         batch_readahead=1,
         fragment_readahead=1,
-        fragment_scan_options=_unbuffered(form),
         use_threads=False,
-    )
-    rows = data.count_rows() if rule is None and form != "csv" else None
-    return Batches(names, _named_errors(scanner.to_batches(), path), rows, path)
+    ).to_batches()
+
+
+def _row_groups(data: Any, columns: list[str], rule: Any) -> Iterator[Any]:
+    """Batches of Parquet files, page by page: a scanner decodes whole row groups at a time.
+
+    Row groups whose statistics say that no row is wanted are not read.
+    """
+    for fragment in data.get_fragments(filter=rule):
+        chosen = fragment if rule is None else fragment.subset(filter=rule)
+        groups = [group.id for group in chosen.row_groups]
+        with fragment.open() as stream:
+            file = pa.parquet.ParquetFile(stream, pre_buffer=False, buffer_size=_BUFFER)
+            read = columns if rule is None else None
+            for batch in file.iter_batches(BATCH, groups, read, use_threads=False):
+                kept = batch if rule is None else batch.filter(rule)
+                yield kept.select(columns)
 
 
 def from_stream(
@@ -133,10 +157,6 @@ def _check_weights(weights: Array, start: int, where: str) -> None:
 
 def _with(names: Sequence[str], weights: str | None) -> list[str]:
     return [*names] if weights is None else [*names, weights]
-
-
-def _unbuffered(form: str) -> Any:
-    return ds.ParquetFragmentScanOptions(pre_buffer=False) if form == "parquet" else None
 
 
 def _array(batch: Any, kind: np.dtype[Any]) -> Rows:

@@ -14,9 +14,9 @@ from typing import IO, Any
 import numpy as np
 
 from mixtura._errors import InputError
-from mixtura._types import Array, Rows
+from mixtura._types import Array, Indices, Rows
 
-__all__ = ["backing", "kept", "released"]
+__all__ = ["backing", "gathered", "kept", "released"]
 
 IN_MEMORY = 1 << 26
 """Bytes up to which rows stay in memory."""
@@ -107,3 +107,16 @@ def released(rows: Rows) -> None:
     first, end = -(-start // page) * page, (start + length) // page * page
     if end > first:
         mapped.madvise(mmap.MADV_DONTNEED, first, end - first)
+
+
+def gathered(rows: Rows, indices: Indices) -> Rows:
+    """Some of the mapped rows, of whose pages only a few are held at a time."""
+    out = np.empty((len(indices), rows.shape[1]), rows.dtype)
+    for at in range(0, len(indices), _FEW):
+        out[at : at + _FEW] = rows[indices[at : at + _FEW]]
+        released(rows)
+    return out
+
+
+_FEW = 128
+"""Rows whose pages, and those the system brings along, are held together."""

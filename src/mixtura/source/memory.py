@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache, cached_property
 from itertools import count
 from threading import Lock
 from typing import Any, TypeVar
 
+import numpy as np
 import threadpoolctl
 
 from mixtura._types import Array, Indices, Rows
 from mixtura.block import Block, cuts
-from mixtura.reading.cache import IN_MEMORY, backing, released
+from mixtura.reading.cache import IN_MEMORY, backing, gathered, released
 from mixtura.tree import joined, runs
 
 T = TypeVar("T")
@@ -141,7 +143,10 @@ class MemorySource:
 
     def take(self, rows: Indices | slice) -> Block:
         """Some of the rows as one block."""
-        return self.whole.take(rows)
+        if isinstance(rows, slice) or not self._elsewhere:
+            return self.whole.take(rows)
+        known = replace(self.whole, rows=np.empty((self.n, 0))).take(rows)
+        return replace(known, rows=gathered(self.whole.rows, rows))
 
 
 _LONGEST = 16
