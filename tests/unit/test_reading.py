@@ -60,7 +60,7 @@ WAYS = {
     "filter": lambda at: scan(at / "parts", columns=COLUMNS, where=[("w", ">", 0.5)]),
     "query": lambda at: scan(f"select a, b, c from '{at}/parts/*.parquet'"),
     "lazy frame": lambda at: scan(pl.scan_parquet(f"{at}/parts/*.parquet").select(COLUMNS)),
-    "blocks": lambda at: scan([b for b in np.array_split(np.load(at / "rows.npy"), 3)]),
+    "blocks": lambda at: scan(np.array_split(np.load(at / "rows.npy"), 3)),
 }
 
 
