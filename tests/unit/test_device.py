@@ -100,12 +100,11 @@ def test_single_precision_stays_single(rows):
 def test_what_the_device_does_not_know_is_worked_out_here(rows):
     """Heavy tails, several families, narrow clusters far off: the same answers all the same."""
     torch = pytest.importorskip("torch")
-    rows = rows[800:1400]
-    X = torch.from_numpy(rows)
-    for given in ({"distribution": "t"}, {"noise": True}, {"covariance_type": ["full", "tied"]}):
-        here = GaussianMixture(2, random_state=0, **given).fit(rows)
+    X = torch.from_numpy(rows[900:1100])
+    for given in ({"distribution": "t", "dof": 5.0}, {"covariance_type": ["full", "tied"]}):
+        here = GaussianMixture(2, random_state=0, **given).fit(X.numpy())
         there = GaussianMixture(2, random_state=0, **given).fit(X)
-        assert there.score(X) == pytest.approx(here.score(rows), rel=1e-7)
+        assert there.score(X) == pytest.approx(here.score(X.numpy()), rel=1e-7)
     far = np.concatenate([rows, rows + [1e5, 0.0, 0.0]])
     ends = [GaussianMixture(4, random_state=0).fit(f) for f in (far, torch.from_numpy(far))]
     np.testing.assert_allclose(ends[0].covariances_, ends[1].covariances_, rtol=1e-5)

@@ -137,7 +137,7 @@ class _There:
 
     def sent(self, values: Array) -> Any:
         """Numbers in the rows' precision, on their device."""
-        values = np.ascontiguousarray(values, dtype=np.float64)
+        values = np.array(values, dtype=np.float64, order="C")  # some want to own what they get
         return self.xp.astype(self.xp.asarray(values, device=self.device), self.dtype)
 
     def tiles(
