@@ -10,12 +10,11 @@ from mixtura import _checks
 from mixtura._errors import InputError, InputTypeError
 from mixtura._types import Array
 from mixtura.covariance import Experts
-from mixtura.estimators import parameters
 from mixtura.estimators.behind import mixture_parameters, take_over
 from mixtura.estimators.gaussian_mixture import GaussianMixture
 from mixtura.estimators.outcomes import outcomes
 from mixtura.estimators.predictive import PredictiveMixture
-from mixtura.fit.select import counts, rules
+from mixtura.fit.select import rules
 from mixtura.mixture import Mixture
 from mixtura.operations.experts import LinearExperts, linear_experts
 

@@ -91,8 +91,9 @@ class Problem:
     def log_prior(self, mixture: Mixture) -> float:
         """What is known before of a mixture: by the prior, and by a family that has a ridge."""
         value = log_prior(self.prior, mixture, self.family.moments)
-        own = isinstance(self.family, Experts)
-        return value + self.family.log_prior(mixture.structure) if own else value
+        if isinstance(self.family, Experts):
+            value += self.family.log_prior(mixture.structure)
+        return value
 
     def cut(self, mixture: Mixture) -> Cut | None:
         """Where trimming cuts the rows under a mixture; None where nothing is trimmed."""

@@ -297,7 +297,7 @@ def judged(task: Task, problem: Problem, fit: Fit, rule: Family, degenerate: boo
     likelihood, sharpness, n = totals(fit.mixture, problem)
     p = n_parameters(rule, k, d, task.equally(rule), task.outliers, problem.held)
     bic = -2.0 * likelihood + p * float(np.log(n))
-    families, components = nested_apply(task)
+    families, components = nested_apply(task, rule)
     return Candidate(
         k,
         rule.name,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from mixtura._types import Array
 from mixtura.covariance import ExpertCovariances
 from mixtura.covariance.experts import split

@@ -94,7 +94,7 @@ def _hills(lines: Lines) -> tuple[Indices, Array, Array, Array]:
 
 def turns(lines: Lines) -> tuple[Indices, Array, Mask]:
     """Where the densities turn: owner, place, and whether it is a mode; in order row by row."""
-    n, k = lines.means.shape
+    n = len(lines.means)
     grid = lines.means[:, :, None] + lines.deviations[:, :, None] * _OFFSETS
     ends = np.stack(
         [(lines.means - lines.deviations).min(1), (lines.means + lines.deviations).max(1)], axis=1
