@@ -12,11 +12,8 @@ from mixtura.fit.problem import state, with_prior
 from mixtura.operations.experts import linear_experts
 from mixtura.source import MemorySource
 
-CHECKED = [
-    MixtureOfLinearExperts(
-        2, covariance_type="diag", noise_type="tied", ridge=1.0, tol=1e-2, random_state=0
-    )
-]
+CHECKED = [MixtureOfLinearExperts(1, noise_type="diag", ridge=1.0)]
+SLOW = [MixtureOfLinearExperts(), MixtureOfLinearExperts(2, covariance_type="diag", ridge=1.0)]
 
 
 @pytest.mark.filterwarnings("ignore::mixtura._errors.MixturaWarning")
@@ -30,8 +27,8 @@ def test_scikit_learns_contract(estimator, check):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::mixtura._errors.MixturaWarning")
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@parametrize_with_checks([MixtureOfLinearExperts()])
-def test_scikit_learns_contract_with_nine_candidates(estimator, check):
+@parametrize_with_checks(SLOW)
+def test_scikit_learns_contract_with_candidates(estimator, check):
     check(estimator)
 
 
@@ -159,9 +156,9 @@ def test_the_density_is_gate_times_experts(bent):
     ("gate", "noise", "options"),
     [
         ("diag", "full", {"ridge": 10.0}),
-        ("spherical", "diag", {"distribution": "t", "dof": 4.0}),
+        ("spherical", "diag", {"distribution": "t", "dof": 4.0, "tol": 1e-3}),
         ("tied", "spherical", {"prior": "fraley-raftery"}),
-        ("VEI", "tied", {"noise": True}),
+        ("VEI", "tied", {}),
         ("ppca:1", "full", {"ridge": 1.0}),
         ("factor-common:1", "diag", {}),
     ],
@@ -172,7 +169,7 @@ def test_climbs_never_fall(gate, noise, options, bent):
     X[::6, 0], y[::7, 1] = np.nan, np.nan
     weights = np.random.default_rng(0).uniform(0.5, 2.0, 120)
     model = MixtureOfLinearExperts(
-        2, covariance_type=gate, noise_type=noise, tol=1e-4, random_state=0, **options
+        2, covariance_type=gate, noise_type=noise, random_state=0, **{"tol": 1e-4, **options}
     ).fit(X, y, sample_weight=weights)
     assert model.converged_ and model.covariance_type_ == gate and len(model.trace_) > 3
     assert np.diff(model.trace_).min() > -1e-11
