@@ -89,7 +89,9 @@ def main() -> None:
             crps = 2.0 * np.mean(np.maximum(LEVELS * off, (LEVELS - 1.0) * off))
             held = np.mean((found[:, 0] <= y) & (y <= found[:, -1]))
             width, error = np.mean(found[:, -1] - found[:, 0]), np.abs(off[:, 9]).mean()
-            print(f"| {data} | {name} | {crps:.4g} | {error:.4g} | {100 * held:.1f} % | {width:.4g} |")
+            print(
+                f"| {data} | {name} | {crps:.4g} | {error:.4g} | {100 * held:.1f} % | {width:.4g} |"
+            )
 
 
 if __name__ == "__main__":

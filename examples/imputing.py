@@ -17,7 +17,9 @@ from mixtura import MixtureImputer
 iris = load_iris(as_frame=True).data
 hidden = np.random.default_rng(0).random(iris.shape) < 0.2
 gaps = iris.mask(hidden)
-print(f"{hidden.sum()} of {hidden.size} cells are hidden; {(~hidden.any(axis=1)).sum()} rows are whole")
+print(
+    f"{hidden.sum()} of {hidden.size} cells are hidden; {(~hidden.any(axis=1)).sum()} rows are whole"
+)
 
 imputer = MixtureImputer(range(1, 5), random_state=0).fit(gaps)
 filled = imputer.transform(gaps)
@@ -32,7 +34,9 @@ for column, (ax, name) in enumerate(zip(figure.subplots(1, 4), iris.columns, str
     error = np.sqrt(np.mean((guess - true) ** 2))
     naive = np.sqrt(np.mean((gaps[name].mean() - true) ** 2))
     held = np.mean((low[some, column] <= true) & (true <= high[some, column]))
-    print(f"{name}: error {error:.2f}, of the mean {naive:.2f}; 90 % of draws hold {100 * held:.0f} %")
+    print(
+        f"{name}: error {error:.2f}, of the mean {naive:.2f}; 90 % of draws hold {100 * held:.0f} %"
+    )
     ends = [true.min(), true.max()]
     ax.plot(ends, ends, color="#6B6B6B", linewidth=1, linestyle=(0, (4, 2)))
     ax.vlines(true, low[some, column], high[some, column], color="#ABB9C6", linewidth=1.2)

@@ -32,15 +32,19 @@ model.fit(X, gappy)
 unseen = gappy.isna()
 print(f"{model.n_components_} components; {unseen.sum()} outcomes were not told, and")
 low, high = model.predict_interval(X[unseen], coverage=0.9).T
-print(f"90 % intervals hold {100 * ((low <= y[unseen]) & (y[unseen] <= high)).mean():.0f} % of them")
+print(
+    f"90 % intervals hold {100 * ((low <= y[unseen]) & (y[unseen] <= high)).mean():.0f} % of them"
+)
 print(f"CRPS {crps(y[unseen], model.predict_dist(X[unseen])):.3f} minutes")
 
 # At 67 minutes there are two answers, and the mean is neither.
 at = pd.DataFrame({"waiting": [67]})
 modes = model.predict_modes(at)
 for place, weight in zip(modes.points[0, :, 0], modes.weights[0], strict=True):
-    print(f"after 67 minutes: {place:.1f} min, with probability {weight:.2f}")
-print(f"their mean {model.predict(at)[0]:.1f}; regions {model.predict_region(at).round(1).tolist()}")
+    print(f"before a wait of 67 minutes: {place:.1f} min, with probability {weight:.2f}")
+print(
+    f"their mean {model.predict(at)[0]:.1f}; regions {model.predict_region(at).round(1).tolist()}"
+)
 
 # The same with one noise for both experts: what are the lines?
 experts = MixtureOfLinearExperts(2, noise_type="tied", random_state=0).fit(X, gappy)

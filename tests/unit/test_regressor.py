@@ -153,14 +153,14 @@ def test_draws(fork, fitted):
 # ---- fitting
 
 
-@pytest.mark.parametrize("options", [{}, {"prior": "fraley-raftery"}])
-def test_the_fit_is_that_of_the_joint(options, fork):
+def test_the_fit_is_that_of_the_joint(fork):
     """With gaps in X and in y, weights and a prior."""
     X, y = fork[0].copy(), fork[1].copy()
     X[::5, 1], y[::7, 0], y[3] = np.nan, np.nan, np.nan
     weights = np.random.default_rng(0).uniform(0.5, 2.0, 400)
-    ours = MixtureRegressor(2, random_state=0, tol=1e-3, **options).fit(X, y, sample_weight=weights)
-    joint = GaussianMixture(2, random_state=0, tol=1e-3, **options)
+    options = {"prior": "fraley-raftery", "tol": 1e-3, "random_state": 0}
+    ours = MixtureRegressor(2, **options).fit(X, y, sample_weight=weights)
+    joint = GaussianMixture(2, **options)
     joint.fit(np.column_stack([X, y]), sample_weight=weights)
     assert ours.mixture_ == joint.mixture_
 
@@ -238,3 +238,49 @@ def test_what_cannot_be_used(fork):
         fitted.predict_interval(X, 90)
     with pytest.raises(InputError, match="one feature"):
         fitted.predict_region(X)
+
+
+# ---- the fan
+
+
+def test_bands_hold_their_share_of_the_rows(fork):
+    """Also those of one input of two: the other is averaged over. Four standard errors."""
+    pytest.importorskip("matplotlib")
+    from mixtura.plot import FanDisplay
+
+    model = MixtureRegressor(2, random_state=0).fit(*fork)
+    display = FanDisplay.from_estimator(
+        model, *fork, feature=1, output=1, coverage=[0.5, 0.9], modes=True
+    )
+    x, y = fork[0][:, 1], fork[1][:, 1]
+    for index, level in enumerate((0.5, 0.9)):
+        low, high = (np.interp(x, display.x, display.bands_[:, index, end]) for end in (0, 1))
+        held = np.mean((low <= y) & (y <= high))
+        assert held == pytest.approx(level, abs=4 * np.sqrt(level * (1 - level) / 400))
+    labels = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert labels == ["50 %", "90 %", "mean", "mode", "rows"]
+
+
+def test_regions_part_where_there_are_two_modes(fork):
+    """The painted areas at a place are those of `predict_region`, to the fineness of the grid."""
+    pytest.importorskip("matplotlib")
+    from mixtura.plot import FanDisplay
+
+    X, y = fork[0], fork[1][:, 0]
+    model = MixtureRegressor(2, random_state=0).fit(X, y)
+    display = FanDisplay.from_estimator(
+        model, X, y, at={1: 0.0}, kind="highest", coverage=[0.8], mean=False
+    )
+    assert display.bands_ is None and "feature 1 = 0" in display.ax_.texts[0].get_text()
+    place = display.x[np.abs(display.x - 1.0).argmin()]
+    (region,) = model.predict_region([[place, 0.0]], 0.8)
+    assert len(region) == 2
+    grid = np.linspace(*display.ax_.get_ylim(), 801)
+    area = display.ax_.collections[0].get_paths()[0]
+    painted = area.contains_points(np.column_stack([np.full(801, place), grid]))
+    inside = ((region[:, :1] <= grid) & (grid <= region[:, 1:])).any(axis=0)
+    assert np.mean(painted != inside) < 0.02
+    with pytest.raises(InputError, match="kind='wide'"):
+        FanDisplay.from_estimator(model, kind="wide")
+    with pytest.raises(InputError, match="is drawn"):
+        FanDisplay.from_estimator(model, at={0: 1.0})

@@ -15,8 +15,8 @@ from mixtura._errors import InputError
 from mixtura._types import Array
 from mixtura.operations.predictions import central_intervals, proper_coverage
 from mixtura.plot.canvas import caption, ink, label_axes, legend_beside, open_axes
-from mixtura.plot.marks import density_of_ink, dot_size
-from mixtura.plot.palette import COLORS, QUIET, bands
+from mixtura.plot.marks import density_of_ink, dot_size, draw_points, shades
+from mixtura.plot.palette import COLORS, bands
 from mixtura.plot.region import grid_lines, spans
 from mixtura.plot.shown import Shown, fitted
 
@@ -225,11 +225,10 @@ class FanDisplay:
 
     def _draw_rows(self, ax: Axes) -> None:
         rows = self.shown.rows
-        size, opacity = dot_size(len(rows)), density_of_ink(len(rows))
-        ax.scatter(
-            *rows.T, s=size, color=COLORS[0], alpha=opacity, linewidths=0, zorder=3,
-            rasterized=len(rows) > 2_000,
-        )  # fmt: skip
+        labels = np.zeros(len(rows), dtype=np.intp)
+        draw_points(
+            ax, rows, labels, shades(labels, density_of_ink(len(rows))), dot_size(len(rows))
+        )
 
     def _draw_modes(self, ax: Axes) -> None:
         found = self.predicted.modes()
@@ -261,7 +260,4 @@ class FanDisplay:
 
 
 def _dot(color: str, label: str) -> Line2D:
-    return Line2D(
-        [], [], linestyle="none", marker="o", color=color, markersize=4.5,
-        markeredgecolor=QUIET, markeredgewidth=0, label=label,
-    )  # fmt: skip
+    return Line2D([], [], linestyle="none", marker="o", color=color, markersize=4.5, label=label)
