@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from machine import describe
 from scipy.special import ndtri
 from sklearn.datasets import load_diabetes
 from sklearn.ensemble import GradientBoostingRegressor
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import KFold
 
+from machine import describe
 from mixtura import MixtureOfLinearExperts, MixtureRegressor
 
 LEVELS = np.linspace(0.05, 0.95, 19)

@@ -16,8 +16,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from machine import describe
 
+from machine import describe
 from mixtura import Mixture
 
 K, D, ROWS, LOOPED = 10, 10, 100_000, 300

@@ -17,9 +17,8 @@ from mixtura import MixtureImputer
 iris = load_iris(as_frame=True).data
 hidden = np.random.default_rng(0).random(iris.shape) < 0.2
 gaps = iris.mask(hidden)
-print(
-    f"{hidden.sum()} of {hidden.size} cells are hidden; {(~hidden.any(axis=1)).sum()} rows are whole"
-)
+whole = (~hidden.any(axis=1)).sum()
+print(f"{hidden.sum()} of {hidden.size} cells are hidden; {whole} rows are whole")
 
 imputer = MixtureImputer(range(1, 5), random_state=0).fit(gaps)
 filled = imputer.transform(gaps)

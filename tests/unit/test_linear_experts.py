@@ -1,4 +1,4 @@
-"""Linear experts behind a gate: an EM step by loops, special cases, laws, scikit-learn's contract."""
+"""Linear experts behind a gate: an EM step by loops, special cases, laws, the contract."""
 
 import numpy as np
 import pytest

@@ -62,7 +62,7 @@ def joint_density(mixture, rows):
 
 @pytest.mark.parametrize("row", [[0.5, -1.0], [np.nan, 0.3]])
 def test_mean_and_deviation_by_quadrature(row, fitted):
-    """``∫ y p(x, y) dy / p(x)`` by the trapezoidal rule, which is exact to rounding for Gaussians."""
+    """``∫ y p(x, y) dy / p(x)`` by the trapezoidal rule: exact to rounding for Gaussians."""
     means, deviations = fitted.predict([row], return_std=True)
     y = np.linspace(-25, 25, 4001)
     for output in range(2):

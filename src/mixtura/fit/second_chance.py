@@ -66,8 +66,9 @@ class Cell:
 def nested_apply(task: Task, rule: Family) -> tuple[bool, bool]:
     """Whether objectives must rise with the family, and with the number of components.
 
-    A prior differs from family to family, and a ridge counts once for each expert. Hard assignments, equal weights and labels do not allow
-    a component to be two, and nothing is compared where parameters are held.
+    A prior differs from family to family, and a ridge counts once for each expert. Hard
+    assignments, equal weights and labels do not allow a component to be two, and nothing is
+    compared where parameters are held.
     """
     ridge = isinstance(rule, Experts) and rule.ridge > 0
     families = task.prior is None and not task.fixed.names and not ridge
