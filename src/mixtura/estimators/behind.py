@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from sklearn.utils.validation import validate_data
 
-from mixtura import _checks
 from mixtura.estimators.gaussian_mixture import GaussianMixture
 
 
@@ -20,16 +18,15 @@ def mixture_parameters(estimator: Any) -> dict[str, Any]:
 
 def take_over(estimator: Any, model: GaussianMixture, X: Any) -> None:
     """Keep what was fitted, and what columns it was fitted to."""
-    columns_of(estimator, X)
+    validate_data(estimator, X, skip_check_array=True, reset=True)
+    estimator.n_features_in_ = model.n_features_in_
+    if hasattr(model, "feature_names_in_"):
+        estimator.feature_names_in_ = model.feature_names_in_
+    keep_fit(estimator, model)
+
+
+def keep_fit(estimator: Any, model: GaussianMixture) -> None:
+    """Keep what was fitted alone."""
     estimator.mixture_, estimator.selection_ = model.mixture_, model.selection_
     estimator.covariance_type_ = model.covariance_type_
     estimator.converged_, estimator.n_iter_ = model.converged_, model.n_iter_
-
-
-def columns_of(estimator: Any, X: Any) -> None:
-    """Keep how many columns X has, and their names."""
-    read = _checks.table(X)
-    validate_data(estimator, X, skip_check_array=True, reset=True)
-    estimator.n_features_in_ = read.rows.shape[1]
-    if read.names is not None:
-        estimator.feature_names_in_ = np.array(read.names, dtype=object)

@@ -6,14 +6,14 @@ from typing import Any, Self
 
 import numpy as np
 
-from mixtura import _checks
 from mixtura._errors import InputError, InputTypeError
 from mixtura._types import Array
 from mixtura.covariance import Experts
-from mixtura.estimators.behind import mixture_parameters, take_over
+from mixtura.estimators.behind import keep_fit, mixture_parameters
 from mixtura.estimators.gaussian_mixture import GaussianMixture
 from mixtura.estimators.outcomes import outcomes
 from mixtura.estimators.predictive import PredictiveMixture
+from mixtura.estimators.rows import rows_to_fit
 from mixtura.fit.select import rules
 from mixtura.mixture import Mixture
 from mixtura.operations.experts import LinearExperts, linear_experts
@@ -156,14 +156,13 @@ class MixtureOfLinearExperts(PredictiveMixture):
             Data, weights or parameters that cannot be used; says which and what to do.
         """
         self._point()
-        X, given = _checks.eager(X), outcomes(y)
-        inputs = _checks.table(X)
-        rows, names = given.beside(inputs)
-        d, m = inputs.rows.shape[1], given.rows.shape[1]
+        given = outcomes(y)
+        rows, names = given.beside(rows_to_fit(self, X)[1])
+        d, m = self.n_features_in_, given.rows.shape[1]
         families = self._families(d, m)
         given_to_all = mixture_parameters(self) | {"covariance_type": families, "rank": None}
         model = GaussianMixture(**given_to_all).fit(rows, sample_weight=sample_weight)
-        take_over(self, model, X)
+        keep_fit(self, model)
         self.mixture_ = model.mixture_.changed(feature_names=names)
         self.experts_ = linear_experts(self.mixture_, d)
         self.covariance_type_ = self.experts_.gate.structure.name

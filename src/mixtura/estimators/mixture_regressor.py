@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from mixtura import _checks
-from mixtura.estimators.behind import mixture_parameters, take_over
+from mixtura.estimators.behind import keep_fit, mixture_parameters
 from mixtura.estimators.gaussian_mixture import GaussianMixture
 from mixtura.estimators.outcomes import outcomes
 from mixtura.estimators.predictive import PredictiveMixture
+from mixtura.estimators.rows import rows_to_fit
 from mixtura.operations.experts import steadied
 
 
@@ -129,10 +129,10 @@ class MixtureRegressor(PredictiveMixture):
             Data, weights or parameters that cannot be used; says which and what to do.
         """
         self._point()
-        X, given = _checks.eager(X), outcomes(y)
-        rows, names = given.beside(_checks.table(X))
+        given = outcomes(y)
+        rows, names = given.beside(rows_to_fit(self, X)[1])
         model = GaussianMixture(**mixture_parameters(self)).fit(rows, sample_weight=sample_weight)
-        take_over(self, model, X)
+        keep_fit(self, model)
         steady = steadied(model.mixture_, self.n_features_in_)
         self.mixture_ = steady.changed(feature_names=names)
         self.n_outputs_, self._flat = given.rows.shape[1], given.flat
