@@ -200,7 +200,7 @@ def _check_sizes(rule: Criterion, cells: Sequence[tuple[int, Family]], task: Tas
 
 def _weight_notes(task: Task, rule: Criterion) -> list[Note]:
     """Weights that are shares instead of repetitions leave BIC without a penalty."""
-    weights = task.source.whole.weights
+    weights = task.source.whole.weights if isinstance(task.source, MemorySource) else None
     if weights is None or not rule.by_rows:
         return []
     total, rows = float(weights.sum()), int(np.count_nonzero(weights))

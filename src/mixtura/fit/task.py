@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mixtura import _checks
+from mixtura._errors import InputError
 from mixtura._types import Indices
 from mixtura.block import Block
 from mixtura.covariance import Family
@@ -20,14 +21,14 @@ from mixtura.fit.outliers import NONE, Outliers
 from mixtura.fit.problem import Problem, Summary, holding, state, with_outliers, with_prior
 from mixtura.fit.robust import distinct
 from mixtura.held import Held
-from mixtura.source import MemorySource
+from mixtura.source import MemorySource, Source
 
 
 @dataclass(frozen=True)
 class Task:
     """What all cells of a grid share."""
 
-    source: MemorySource
+    source: Source
     criterion: str | Formula
     seed: int
     stop: Stop
@@ -45,7 +46,7 @@ class Task:
     fixed: Fixed = Fixed()
 
     def problem(
-        self, rule: Family, k: int, source: MemorySource, summary: Summary | None = None
+        self, rule: Family, k: int, source: Source, summary: Summary | None = None
     ) -> Problem:
         """The problem of one cell; a `summary` of the rows is made unless it is there."""
         if not self.outliers.none and isinstance(self.start.how, str):
@@ -73,8 +74,23 @@ class Task:
             return free and self.assign is hard and rule.name == "equal-spherical"
         return bool(self.equal_weights)
 
-    def told(self, k: int, rows: Indices | slice = slice(None)) -> MemorySource:
+    def told(self, k: int) -> Source:
         """The rows with their labels spelled out for k components."""
+        return self.source if self.labels is None else self.part(k, slice(None))
+
+    def part(self, k: int, rows: Indices | slice) -> MemorySource:
+        """Some of the rows, in memory, with their labels spelled out for k components.
+
+        Raises
+        ------
+        InputError
+            The rows lie elsewhere.
+        """
+        if not isinstance(self.source, MemorySource):
+            raise InputError(
+                "labels and cross-validation need rows in memory or in files: fit an array, a "
+                "data frame or mixtura.scan(...)"
+            )
         whole = self.source.whole
         plausibility = _checks.plausibility(self.labels, len(whole), k)
         block = Block(whole.rows, whole.weights, plausibility).take(rows)
