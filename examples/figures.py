@@ -13,10 +13,11 @@ import pandas as pd
 from PIL import Image
 from sklearn.datasets import load_breast_cancer, load_iris
 
-from mixtura import GaussianMixture, MixtureOutlierDetector, select
+from mixtura import GaussianMixture, MixtureOutlierDetector, MixtureRegressor, select
 from mixtura.plot import (
     ClusterDisplay,
     DensityDisplay,
+    FanDisplay,
     HistogramDisplay,
     PairsDisplay,
     PValueDisplay,
@@ -41,6 +42,10 @@ def pictures() -> Iterator[tuple[str, Any]]:
     yield "doubt", UncertaintyDisplay.from_mixture(mixture, geyser, features=[0, 1])
     climb = GaussianMixture(3, init_params="random", random_state=1).fit(geyser)
     yield "trace", TraceDisplay.from_estimator(climb)
+    known, wanted = geyser[["waiting"]], geyser["eruptions"]
+    regressor = MixtureRegressor(random_state=0).fit(known, wanted)
+    options = {"kind": "highest", "modes": True}
+    yield "fan", FanDisplay.from_estimator(regressor, known, wanted, **options)
     flowers = load_iris(as_frame=True).data
     species = GaussianMixture(3, random_state=0).fit(flowers)
     yield "p-values", benign_and_malignant()

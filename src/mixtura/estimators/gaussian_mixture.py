@@ -260,7 +260,8 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
             self._keep_selection(grid(task, components, families, self.n_jobs, told))
         else:
             self._keep(self._fit_one(task, components[0], families[0], X), families[0].name, None)
-        self.cut_ = criteria.cut(self, task, rules(self.covariance_type_)[0])
+        chosen = next(rule for rule in families if rule.name == self.covariance_type_)
+        self.cut_ = criteria.cut(self, task, chosen)
         return self
 
     def fit_predict(self, X: Any, y: Any = None, **fit_params: Any) -> Array:

@@ -11,7 +11,7 @@ from mixtura import kernels
 from mixtura._errors import InputError
 from mixtura._types import Array, Mask
 from mixtura.block import Block
-from mixtura.covariance import FAMILIES, RATIO, Factor, Family, Guard
+from mixtura.covariance import FAMILIES, RATIO, Experts, Factor, Family, Guard
 from mixtura.expectation import LOSS_SINGLE, Assign, cancellation, ranked, soft, summed
 from mixtura.fit.degrees import freed
 from mixtura.fit.outliers import NONE, Outliers, bulk
@@ -83,10 +83,17 @@ class Problem:
         step = partial(summed, mixture, moments=moments, assign=self.assign)
         cut = self.cut(mixture)
         data = self.source.sum(step if cut is None else partial(step, cut=cut))
-        value = data.log_likelihood + log_prior(self.prior, mixture, moments)
+        value = data.log_likelihood + self.log_prior(mixture)
         if cut is None:
             return Point(mixture, data, value / self.summary.weight + self.volume)
         return Point(mixture, data, value / (self.summary.weight * (1.0 - cut.trim.share)))
+
+    def log_prior(self, mixture: Mixture) -> float:
+        """What is known before of a mixture: by the prior, and by a family that has a ridge."""
+        value = log_prior(self.prior, mixture, self.family.moments)
+        if isinstance(self.family, Experts):
+            value += self.family.log_prior(mixture.structure)
+        return value
 
     def cut(self, mixture: Mixture) -> Cut | None:
         """Where trimming cuts the rows under a mixture; None where nothing is trimmed."""
@@ -220,8 +227,8 @@ def state(
     if len(empty):
         named = [names[i] if names else int(i) for i in empty]
         raise InputError(f"columns {named} have no observed value at all: drop them")
-    one_scale = family.one_scale or max_ratio is not None
-    frame = Frame(summary.mean, _scales(summary.deviation, one_scale))
+    frame = Frame(summary.mean, _scales(summary.deviation, family, max_ratio is not None))
+    family = _measured(family, summary.deviation, frame)
     ridge = np.zeros(source.d) if reg_covar is None else reg_covar * frame.scale**2
     guard = Guard(ridge, ratio=max_ratio)
     return Problem(source, family, summary, frame, guard, assign=assign, names=names)
@@ -270,11 +277,12 @@ def with_outliers(problem: Problem, outliers: Outliers) -> Problem:
     if outliers.none:
         return problem
     middle, deviation = bulk(problem.source, problem.summary.deviation)
-    one_scale = problem.family.one_scale or problem.guard.ratio is not None
-    frame = Frame(middle, _scales(deviation, one_scale))
+    bound = problem.guard.ratio is not None
+    frame = Frame(middle, _scales(deviation, problem.family, bound))
     frame = frame if problem.held is None else frame.coarse(deviation)
     return replace(
         problem,
+        family=_measured(problem.family, deviation, frame),
         frame=frame,
         summary=replace(problem.summary, mean=middle, deviation=deviation),
         guard=replace(
@@ -325,7 +333,22 @@ def _weight(source: Source) -> float:
     return float(sum(source.map(lambda block: block.weight().sum())))
 
 
-def _scales(deviation: Array, one: bool) -> Array:
+def _scales(deviation: Array, family: Family, bound: bool) -> Array:
+    """The columns' scales, common to those that the family or a bound treats alike."""
+    if isinstance(family, Experts):
+        groups = family.groups(len(deviation))
+        return np.concatenate([_powers(deviation[part], one) for part, one in groups])
+    return _powers(deviation, family.one_scale or bound)
+
+
+def _measured(family: Family, deviation: Array, frame: Frame) -> Family:
+    """The family, told how its columns vary where that matters."""
+    if not isinstance(family, Experts):
+        return family
+    return family.measured((deviation * frame.scale) ** 2)
+
+
+def _powers(deviation: Array, one: bool) -> Array:
     """Powers of two that bring deviations into [1, 2); a constant column is scaled as the rest."""
     known = deviation[deviation > 0]
     if not len(known):

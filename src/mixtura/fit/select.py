@@ -16,7 +16,7 @@ from mixtura import _checks, kernels
 from mixtura._errors import InputError, InputTypeError, MixturaError, MixturaWarning
 from mixtura._types import Array
 from mixtura.block import Block
-from mixtura.covariance import FAMILIES, UNIVARIATE, Factor, Family, named
+from mixtura.covariance import FAMILIES, UNIVARIATE, Experts, Factor, Family, named
 from mixtura.covariance.factor_rule import NAMES
 from mixtura.fit import verdict
 from mixtura.fit.averaging import FAR
@@ -246,7 +246,7 @@ def rules(families: Any, d: int | None = None, rank: Any = None) -> list[Family]
     InputError, InputTypeError
         Names that are none; a rank where there are no factor analyzers.
     """
-    names = [families] if isinstance(families, (str, Factor)) else families
+    names = [families] if isinstance(families, (str, Factor, Experts)) else families
     if names is None or not hasattr(names, "__iter__") or not list(names):
         raise InputTypeError(f'covariance_type={families!r}: use a name, names or "all"')
     names = list(FAMILIES) if isinstance(families, str) and families == "all" else list(names)
@@ -299,7 +299,7 @@ def judged(task: Task, problem: Problem, fit: Fit, rule: Family, degenerate: boo
     likelihood, sharpness, n = totals(fit.mixture, problem)
     p = n_parameters(rule, k, d, task.equally(rule), task.outliers, problem.held)
     bic = -2.0 * likelihood + p * float(np.log(n))
-    families, components = nested_apply(task)
+    families, components = nested_apply(task, rule)
     return Candidate(
         k,
         rule.name,

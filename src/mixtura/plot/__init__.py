@@ -15,6 +15,7 @@ from mixtura.plot.calibration import PITDisplay, QQDisplay
 from mixtura.plot.cluster import ClusterDisplay
 from mixtura.plot.density import DensityDisplay
 from mixtura.plot.directions import DirectionsDisplay
+from mixtura.plot.fan import FanDisplay
 from mixtura.plot.histogram import HistogramDisplay
 from mixtura.plot.merge import MergeDisplay
 from mixtura.plot.p_values import PValueDisplay
@@ -28,6 +29,7 @@ __all__ = [
     "ClusterDisplay",
     "DensityDisplay",
     "DirectionsDisplay",
+    "FanDisplay",
     "HistogramDisplay",
     "MergeDisplay",
     "PITDisplay",
