@@ -121,6 +121,8 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         Share of the noise; `weights_` are those among the components and sum to one.
     cut_ : Cut or None
         Where rows were trimmed: at the log-density ``cut_.level``.
+    deconvolved_ : bool
+        Whether the rows were measured with errors, and the mixture is of what lies behind them.
     converged_ : bool
     n_iter_ : int
     lower_bound_ : float
@@ -218,7 +220,16 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
     # ---- fitting
 
     @with_callbacks
-    def fit(self, X: Any, y: Any = None, *, sample_weight: Any = None, labels: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        sample_weight: Any = None,
+        labels: Any = None,
+        noise_cov: Any = None,
+        projection: Any = None,
+    ) -> Self:
         """Fit the mixture.
 
         Parameters
@@ -230,6 +241,13 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         labels : (n,) or (n, k) array_like, optional
             Components known for some rows, -1 for unknown; or soft labels, the plausibility of
             each component for each row.
+        noise_cov : float or array_like, optional
+            The rows are ``x + e`` with ``e ~ N(0, R)`` of known R, and the mixture is that of x
+            (extreme deconvolution; Bovy, Hogg & Roweis 2011). R is a variance, (d,) or (n, d)
+            variances, (d, d) or (n, d, d) covariances; zero for what was measured exactly,
+            infinite for what was not observed.
+        projection : (p, d) or (n, p, d) array_like, optional
+            X has p columns ``A x + e``, and the mixture is that of x with d.
 
         Returns
         -------
@@ -243,25 +261,27 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         before = vars(self).copy()
         try:
             with one_blas_thread():
-                return self._fit(X, sample_weight, labels)
+                return self._fit(X, sample_weight, labels, noise_cov, projection)
         except BaseException:  # an interrupted or failed fit leaves everything as it was
             self.__dict__.clear()
             self.__dict__.update(before)
             raise
 
-    def _fit(self, X: Any, sample_weight: Any, labels: Any) -> Self:
+    def _fit(
+        self, X: Any, sample_weight: Any, labels: Any, noise_cov: Any, projection: Any
+    ) -> Self:
         parameters.checked(self)
         X = _checks.eager(X)
         read = _checks.table(X)
         validate_data(self, X, skip_check_array=True, reset=True)
-        self.n_features_in_ = read.rows.shape[1]
-        if read.names is not None:
-            self.feature_names_in_ = np.array(read.names, dtype=object)
-        source = MemorySource(*_checks.weighted(read.rows, sample_weight))
+        block = parameters.measured(self, read.rows, sample_weight, noise_cov, projection)
+        source = MemorySource.of(block)
+        names = read.names if projection is None else None
+        self._keep_columns(source.d, names)
         last = self.mixture_ if self.warm_start and hasattr(self, "mixture_") else None
-        task = parameters.task(self, source, read.names, labels, last)
+        task = parameters.task(self, source, names, labels, last)
         components = counts(self.n_components)
-        families = rules(self.covariance_type, read.rows.shape[1], self.rank)
+        families = rules(self.covariance_type, source.d, self.rank)
         if len(components) * len(families) > 1:
             parameters.compared(self, components, families)
             told = counter() if self.verbose else None
@@ -269,11 +289,20 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         else:
             self._keep(self._fit_one(task, components[0], families[0], X), families[0].name, None)
         self.cut_ = criteria.cut(self, task, rules(self.covariance_type_)[0])
+        self.deconvolved_ = block.errors is not None
         return self
+
+    def _keep_columns(self, d: int, names: tuple[str, ...] | None) -> None:
+        """The columns of what the mixture is of."""
+        self.n_features_in_ = d
+        vars(self).pop("feature_names_in_", None)
+        if names is not None:
+            self.feature_names_in_ = np.array(names, dtype=object)
 
     def fit_predict(self, X: Any, y: Any = None, **fit_params: Any) -> Array:
         """Fit, then give the most probable component of each row, (n,)."""
-        return self.fit(X, y, **fit_params).predict(X)
+        errors = {name: fit_params.get(name) for name in ("noise_cov", "projection")}
+        return self.fit(X, y, **fit_params).predict(X, **errors)
 
     def _fit_one(self, task: Task, k: int, family: Any, X: Any) -> Outcome:
         problem = task.problem(family, k, task.told(k))

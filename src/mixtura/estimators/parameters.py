@@ -9,11 +9,16 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
+from mixtura import _checks
 from mixtura._errors import InputError, InputTypeError
+from mixtura._types import Rows
+from mixtura.block import Block
 from mixtura.expectation import hard, soft
 from mixtura.fit.em import Stop
 from mixtura.fit.fixed import GIVEN, Fixed
 from mixtura.fit.given import Start
+from mixtura.fit.measured import UNABLE, placed
+from mixtura.fit.measured import measured as with_errors
 from mixtura.fit.outliers import Outliers, asked
 from mixtura.fit.select import criterion, threads
 from mixtura.fit.task import Task
@@ -105,7 +110,7 @@ def task(
     What is held are values of the `last` fit if there is one.
     """
     return Task(
-        MemorySource(source.whole.rows, source.whole.weights, threads=threads(estimator.n_jobs)),
+        MemorySource.of(source.whole, threads(estimator.n_jobs)),
         estimator.criterion,
         int(check_random_state(estimator.random_state).randint(2**31 - 1)),
         Stop(estimator.tol, estimator.max_iter),
@@ -126,6 +131,24 @@ def task(
         max_ratio=estimator.max_ratio,
         fixed=Fixed(estimator.fixed, last),
     )
+
+
+def measured(
+    estimator: Any, rows: Rows, sample_weight: Any, noise_cov: Any, projection: Any
+) -> Block:
+    """The rows to fit with their weights and measurement errors.
+
+    Raises
+    ------
+    InputError
+        Errors beside heavy tails, noise or trimming, or that cannot be used.
+    """
+    if noise_cov is None and projection is None:
+        return Block(*_checks.weighted(rows, sample_weight))
+    if not outliers(estimator).none:
+        raise InputError(UNABLE)
+    weights = _checks.row_weights(sample_weight, len(rows))
+    return placed(with_errors(rows, weights, noise_cov, projection))
 
 
 def outliers(estimator: Any) -> Outliers:

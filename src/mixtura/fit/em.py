@@ -240,7 +240,7 @@ def _able(problem: Problem, k: int) -> bool:
     if kernels.active().is_wide(problem.family.moments.shape, problem.source.d, k):
         return False
     block = problem.source.single()
-    return block is not None and block.plausibility is None and block.complete
+    return block is not None and block.plausibility is None and block.complete and block.errors is None
 
 
 def _race(

@@ -27,6 +27,10 @@ from mixtura.statistics import Statistics, packed
 from mixtura.trimming import Cut
 
 
+_LEAST = 0.01
+"""Share of a column's variance, at least, that is not taken for measurement errors."""
+
+
 @dataclass(frozen=True, eq=False)
 class Point:
     """A mixture, the statistics of the data under it, and the objective in nats a row.
@@ -294,10 +298,11 @@ def summarize(source: Source) -> Summary:
     middle, half = low / 2 + high / 2, high / 2 - low / 2
     unit = np.where(half > 0, half, 1.0)
     parts = source.map(partial(_cells, middle=middle, unit=unit))
-    observed, first, second = (sum(part[i] for part in parts) for i in range(3))
+    observed, first, second, blur = (sum(part[i] for part in parts) for i in range(4))
     safe = np.where(observed > 0, observed, 1.0)
     mean = first / safe
     variance = np.maximum(second / safe - mean**2, 0.0)
+    variance = np.maximum(variance - blur / safe, _LEAST * variance)
     deviation = np.where(half > 0, unit * np.sqrt(variance), 0.0)
     return Summary(_weight(source), observed, middle + unit * mean, deviation)
 
@@ -311,14 +316,24 @@ def _span(block: Block) -> tuple[Array, Array]:
     )
 
 
-def _cells(block: Block, middle: Array, unit: Array) -> tuple[Array, Array, Array]:
+def _cells(block: Block, middle: Array, unit: Array) -> tuple[Array, Array, Array, Array]:
+    """Weight, first and second moments of the observed cells, and their variance by error."""
     u = np.subtract(block.rows, middle, dtype=np.float64, order="C") / unit
     weights = block.weight()
     if block.complete:
-        return np.full(u.shape[1], weights.sum()), weights @ u, weights @ u**2
+        blur = _blur(block, weights[:, None]) / unit**2
+        return np.full(u.shape[1], weights.sum()), weights @ u, weights @ u**2, blur
     seen = ~np.isnan(u)
     u = np.where(seen, u, 0.0)
-    return weights @ seen, weights @ u, weights @ u**2
+    blur = _blur(block, weights[:, None] * seen) / unit**2
+    return weights @ seen, weights @ u, weights @ u**2, blur
+
+
+def _blur(block: Block, weights: Array) -> Array:
+    """``Σ w R_jj`` (d,) of rows that are readings themselves."""
+    if block.errors is None or block.errors.projections is not None:
+        return np.zeros(block.rows.shape[1])
+    return np.asarray((weights * block.errors.variances).sum(axis=0))
 
 
 def _weight(source: Source) -> float:
@@ -353,7 +368,7 @@ def _total(problem: Problem) -> tuple[Array, Array]:
 
 
 def _gappy(source: Source) -> bool:
-    return not all(source.map(lambda block: block.complete))
+    return not all(source.map(lambda block: block.complete and block.errors is None))
 
 
 def _framed(prior: Conjugate, frame: Frame) -> Conjugate:
