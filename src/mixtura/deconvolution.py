@@ -47,7 +47,8 @@ class Scores:
             plausibility=block.plausibility,
             hard=hard,
         )
-        return cls(*sums, value)
+        counts, first, second = sums
+        return cls(counts, first, second, value)
 
     @classmethod
     def alike(cls, seen: Parts, found: Statistics) -> Scores:

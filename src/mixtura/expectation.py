@@ -99,7 +99,8 @@ def _deconvolved(mixture: Mixture, block: Block, moments: Moments, assign: Assig
         scores = Scores.alike(seen, found.about(seen.location))
     else:
         scores = Scores.by_row(mixture, block, assign is hard)
-    data = scores.through(steady(mixture, errors)).statistics(mixture, moments.at(mixture.structure))
+    scores = scores.through(steady(mixture, errors))
+    data = scores.statistics(mixture, moments.at(mixture.structure))
     lost = float(block.weight().sum()) * lost_volume(mixture, errors)
     return replace(data, log_likelihood=data.log_likelihood - lost)
 

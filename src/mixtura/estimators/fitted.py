@@ -144,17 +144,32 @@ class FittedMixture(DensityMixin, BaseEstimator):
         total, sharpness, n = criteria.totals(self, X, sample_weight, noise_cov, projection)
         return -2.0 * (total + sharpness) + criteria.count(self) * float(np.log(n))
 
-    def validate(self, X: Any, sample_weight: Any = None, labels: Any = None) -> Validation:
-        """Check the fit numerically on the data, weights and labels it was fitted to.
+    def validate(
+        self,
+        X: Any,
+        sample_weight: Any = None,
+        labels: Any = None,
+        *,
+        noise_cov: Any = None,
+        projection: Any = None,
+    ) -> Validation:
+        """Check the fit numerically on the data, weights, labels and errors it was fitted to.
 
         Returns
         -------
         Validation
             Facts with their figures and what each means; prints as a table.
         """
-        rows = self._rows(X)
-        source = MemorySource(*_checks.weighted(rows, sample_weight))
-        task = parameters.task(self, source, labels=labels, last=self.mixture_)
+        self._fitted()
+        exact = noise_cov is None and projection is None
+        if self.deconvolved_ and exact:
+            raise InputError(
+                "the fit took measurement errors into account: pass the same noise_cov and "
+                "projection to validate"
+            )
+        rows = self._rows(X) if projection is None else _checks.table(X).rows
+        block = parameters.measured(self, rows, sample_weight, noise_cov, projection)
+        task = parameters.task(self, MemorySource.of(block), labels=labels, last=self.mixture_)
         rule = rules(self.covariance_type_)[0]
         problem = task.problem(rule, self.n_components_, task.told(self.n_components_))
         return validation(problem, self.mixture_, self.lower_bounds_)

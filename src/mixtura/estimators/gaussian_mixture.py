@@ -295,7 +295,7 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
     def _keep_columns(self, d: int, names: tuple[str, ...] | None) -> None:
         """The columns of what the mixture is of."""
         self.n_features_in_ = d
-        vars(self).pop("feature_names_in_", None)
+        self.__dict__.pop("feature_names_in_", None)
         if names is not None:
             self.feature_names_in_ = np.array(names, dtype=object)
 

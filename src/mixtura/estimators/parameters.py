@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
-from mixtura import _checks
 from mixtura._errors import InputError, InputTypeError
 from mixtura._types import Rows
 from mixtura.block import Block
@@ -17,8 +16,7 @@ from mixtura.expectation import hard, soft
 from mixtura.fit.em import Stop
 from mixtura.fit.fixed import GIVEN, Fixed
 from mixtura.fit.given import Start
-from mixtura.fit.measured import UNABLE, placed
-from mixtura.fit.measured import measured as with_errors
+from mixtura.fit.measured import with_errors
 from mixtura.fit.outliers import Outliers, asked
 from mixtura.fit.select import criterion, threads
 from mixtura.fit.task import Task
@@ -143,12 +141,7 @@ def measured(
     InputError
         Errors beside heavy tails, noise or trimming, or that cannot be used.
     """
-    if noise_cov is None and projection is None:
-        return Block(*_checks.weighted(rows, sample_weight))
-    if not outliers(estimator).none:
-        raise InputError(UNABLE)
-    weights = _checks.row_weights(sample_weight, len(rows))
-    return placed(with_errors(rows, weights, noise_cov, projection))
+    return with_errors(rows, sample_weight, noise_cov, projection, outliers(estimator))
 
 
 def outliers(estimator: Any) -> Outliers:

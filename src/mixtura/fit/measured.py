@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from mixtura import _measured
+from mixtura import _checks, _measured
 from mixtura._errors import InputError
 from mixtura._types import Array, Rows
 from mixtura.block import Block
 from mixtura.covariance import FAMILIES
 from mixtura.fit.em import Stop, run
+from mixtura.fit.outliers import NONE, Outliers
 from mixtura.fit.problem import state
 from mixtura.measurement import Errors
 from mixtura.source import MemorySource
@@ -29,6 +30,24 @@ UNABLE = (
 _STOP = Stop(1e-4, 100)
 _BLIND = 1e-10
 """Share of what the projections see best below which a direction counts as never seen."""
+
+
+def with_errors(
+    rows: Rows, sample_weight: Any, noise_cov: Any, projection: Any, outliers: Outliers = NONE
+) -> Block:
+    """The rows of a fit with their weights and measurement errors, each in its place.
+
+    Raises
+    ------
+    InputError
+        Errors beside heavy tails, noise or trimming, or that cannot be used.
+    """
+    if noise_cov is None and projection is None:
+        return Block(*_checks.weighted(rows, sample_weight))
+    if not outliers.none:
+        raise InputError(UNABLE)
+    weights = _checks.row_weights(sample_weight, len(rows))
+    return placed(measured(rows, weights, noise_cov, projection))
 
 
 def measured(rows: Rows, weights: Array | None, noise_cov: Any, projection: Any) -> Block:
@@ -49,7 +68,8 @@ def measured(rows: Rows, weights: Array | None, noise_cov: Any, projection: Any)
         block = Block(y, weights, errors=Errors(covariances))
     else:
         _measured.check_definite(covariances, across, y)
-        block = Block(np.zeros((n, across.shape[2])), weights, errors=Errors(covariances, across, y))
+        nowhere = np.zeros((n, across.shape[2]))
+        block = Block(nowhere, weights, errors=Errors(covariances, across, y))
     return block if weights is None or weights.all() else _without_absent(block)
 
 

@@ -22,10 +22,9 @@ from mixtura.kernels.layout import FACTOR, second_width
 from mixtura.maximization import log_prior, maximization
 from mixtura.mixture import Mixture
 from mixtura.prior import Conjugate, Flat, Prior, fraley_raftery
-from mixtura.source import Source
+from mixtura.source import MemorySource, Source
 from mixtura.statistics import Statistics, packed
 from mixtura.trimming import Cut
-
 
 _LEAST = 0.01
 """Share of a column's variance, at least, that is not taken for measurement errors."""
@@ -361,6 +360,9 @@ def _total(problem: Problem) -> tuple[Array, Array]:
     whole = replace(
         problem, family=FAMILIES["full"], prior=Flat(), assign=soft, outliers=NONE, held=None
     )
+    block = problem.source.take(slice(None))
+    if block.plausibility is not None:  # labels name components, and here is one
+        whole = replace(whole, source=MemorySource.of(replace(block, plausibility=None)))
     one = whole.isotropic(np.zeros((1, d)))
     for _ in range(1 if not _gappy(problem.source) else 50):
         one = whole.maximized(whole.at(one).data, one)

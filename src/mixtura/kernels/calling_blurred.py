@@ -1,4 +1,4 @@
-"""How the compiled kernel for rows with errors is called."""
+"""How the compiled kernels for rows with errors are called."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from mixtura.kernels.calling import call, frozen
 from mixtura.kernels.compiled_blurred import blurred_sums
+from mixtura.kernels.compiled_posterior import blurred_posterior
 from mixtura.kernels.plain_blurred import Component, Errors, Groups, Units
 
-__all__ = ["accumulate_blurred", "joint_blurred"]
+__all__ = ["accumulate_blurred", "joint_blurred", "posterior_blurred"]
 
 Array = NDArray[Any]
 
@@ -48,6 +49,27 @@ def joint_blurred(
     given = frozen(np.empty(0)), frozen(np.empty((0, 0)))
     _call(rows, units, errors, given, groups, component, False, logs, sums)
     return logs
+
+
+def posterior_blurred(
+    rows: Array, units: Units, errors: tuple[Array, Array], groups: Groups, component: Component
+) -> tuple[Array, Array, Array]:
+    """As `plain_blurred.posterior_blurred`."""
+    k, d = component[1].shape
+    out = np.empty((len(rows), k)), np.empty((len(rows), k, d)), np.empty((len(rows), k, d, d))
+    order, ends, masks = groups
+    call(
+        blurred_posterior,
+        np.ascontiguousarray(rows, np.float64),
+        tuple(map(frozen, units)),
+        tuple(map(frozen, errors)),
+        (frozen(order, np.intp), frozen(ends, np.intp), frozen(masks, np.bool_)),
+        tuple(map(frozen, component)),
+        frozen(np.linalg.cholesky(component[2])),
+        *out,
+        layout="C",
+    )
+    return out
 
 
 def _call(

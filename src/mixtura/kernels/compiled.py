@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixtura.kernels.calling import call, frozen
-from mixtura.kernels.calling_blurred import accumulate_blurred, joint_blurred
+from mixtura.kernels.calling_blurred import accumulate_blurred, joint_blurred, posterior_blurred
 from mixtura.kernels.compiled_climb import CARE, CONVERGED, EXHAUSTED
 from mixtura.kernels.compiled_forms import constrain
 from mixtura.kernels.compiled_hierarchy import agglomerate as _agglomerate
@@ -43,6 +43,7 @@ __all__ = [
     "joint_blurred",
     "lloyd",
     "log_joint",
+    "posterior_blurred",
     "race",
     "spread",
 ]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixtura.kernels.layout import DIAGONAL, FULL, LINEAR, SPHERICAL, triangle, width
-from mixtura.kernels.plain_blurred import accumulate_blurred, joint_blurred
+from mixtura.kernels.plain_blurred import accumulate_blurred, joint_blurred, posterior_blurred
 from mixtura.kernels.plain_forms import constrain
 from mixtura.kernels.plain_hierarchy import agglomerate
 
@@ -27,6 +27,7 @@ __all__ = [
     "joint_blurred",
     "lloyd",
     "log_joint",
+    "posterior_blurred",
     "spread",
     "weighted_sums",
 ]

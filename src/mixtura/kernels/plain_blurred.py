@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["accumulate_blurred", "joint_blurred"]
+__all__ = ["accumulate_blurred", "joint_blurred", "posterior_blurred"]
 
 Array = NDArray[Any]
 Units = tuple[Array, Array]
@@ -60,20 +60,21 @@ def accumulate_blurred(
 
     Examples
     --------
-    One row at 2, measured with variance 1, under a standard normal: v = 2 / 2, T⁻¹ = 1 / 2.
+    One row at 4, measured with variance 3, under a standard normal: v = 4 / 4, T⁻¹ = 1 / 4.
 
     >>> import numpy as np
     >>> one, zero = np.ones(1), np.zeros(1)
     >>> groups = np.array([0]), np.array([1]), np.array([[True]])
     >>> component = zero, np.zeros((1, 1)), np.ones((1, 1, 1))
-    >>> given = np.array([[2.0]]), (zero, one), (np.ones((1, 1, 1)), None), groups, component
+    >>> errors = np.full((1, 1, 1), 3.0), None
+    >>> given = np.array([[4.0]]), (zero, one), errors, groups, component
     >>> [sums.ravel().tolist() for sums in accumulate_blurred(*given)[1]]
-    [[1.0], [1.0], [0.5]]
+    [[1.0], [1.0], [0.75]]
     """
     k, d = component[1].shape
     counts, first, second = np.zeros(k), np.zeros((k, d)), np.zeros((k, d, d))
     value = 0.0
-    for part, o, projected, logs, v, inverse in _parts(rows, units, errors, groups, component):
+    for part, o, across, _, logs, v, inverse in _parts(rows, units, errors, groups, component):
         if plausibility is not None:
             logs = logs + plausibility[part]
         shares, norm = _assigned(logs, hard)
@@ -81,7 +82,7 @@ def accumulate_blurred(
         value += float(norm @ weight)
         shares = shares * weight[:, None]
         counts += shares.sum(axis=0)
-        some = np.arange(d) if projected else o
+        some = o if across is None else np.arange(d)
         first[:, some] += np.einsum("nk,nki->ki", shares, v)
         outer = np.einsum("nk,nki,nkj->kij", shares, v, v)
         second[:, some[:, None], some] += outer - np.einsum("nk,nkij->kij", shares, inverse)
@@ -93,9 +94,31 @@ def joint_blurred(
 ) -> Array:
     """Log joint ``log π_k + log N(y | A μ_k, T_k)``, (n, k)."""
     out = np.empty((len(rows), len(component[0])))
-    for part, _, _, logs, _, _ in _parts(rows, units, errors, groups, component):
+    for part, _, _, _, logs, _, _ in _parts(rows, units, errors, groups, component):
         out[part] = logs
     return out
+
+
+def posterior_blurred(
+    rows: Array, units: Units, errors: tuple[Array, Array], groups: Groups, component: Component
+) -> tuple[Array, Array, Array]:
+    """Log joint (n, k), and means (n, k, d) and covariances (n, k, d, d) of x given y.
+
+    ``μ + Σ v`` and ``L (I + Lᵀ Aᵀ R⁻¹ A L)⁻¹ Lᵀ`` with ``Σ = L Lᵀ``, which stays positive definite
+    however small R is; R must not be singular.
+    """
+    (k, d), n = component[1].shape, len(rows)
+    logs, location, spread = np.empty((n, k)), np.empty((n, k, d)), np.empty((n, k, d, d))
+    root = np.linalg.cholesky(component[2])
+    for part, _, across, noise, *found in _parts(rows, units, errors, groups, component):
+        logs[part] = found[0]
+        location[part] = component[1] + np.einsum("kij,nkj->nki", component[2], found[1])
+        sharp = np.linalg.solve(np.linalg.cholesky(noise), across)[:, None] @ root
+        inner = np.eye(d) + sharp.swapaxes(-1, -2) @ sharp
+        lower, upper = np.linalg.cholesky(inner), root.swapaxes(1, 2)
+        half = np.linalg.solve(lower, np.broadcast_to(upper, inner.shape))
+        spread[part] = half.swapaxes(-1, -2) @ half
+    return logs, location, spread
 
 
 def _assigned(logs: Array, hard: bool) -> tuple[Array, Array]:
@@ -112,7 +135,10 @@ def _assigned(logs: Array, hard: bool) -> tuple[Array, Array]:
 def _parts(
     rows: Array, units: Units, errors: Errors, groups: Groups, component: Component
 ) -> Iterator[tuple[Any, ...]]:
-    """Rows (m,), what they observe, log joint (m, k), v (m, k, d) and Aᵀ T⁻¹ A (m, k, d, d)."""
+    """Rows (m,), what they observe, A, R, log joint (m, k), v (m, k, d), Aᵀ T⁻¹ A (m, k, d, d).
+
+    A and R are those of what was observed, in frame coordinates.
+    """
     (pivot, scale), (noise, projections) = units, errors
     order, ends, masks = groups
     k, d = component[1].shape
@@ -130,7 +156,7 @@ def _parts(
             else:
                 A = (projections if len(projections) == 1 else projections[part])[:, o]
                 y, A, some = y - A @ pivot, A / scale, component
-            yield part, o, A is not None, *_scores(y, R, A, some)
+            yield part, o, A, R, *_scores(y, R, A, some)
 
 
 def _dense(noise: Array, o: Array) -> Array:
