@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import validate_data
 
-from mixtura import _checks
 from mixtura._errors import warn
 from mixtura._types import Array
 from mixtura.estimators import criteria, parameters
@@ -21,6 +18,7 @@ from mixtura.estimators.following import (
     together,
     with_callbacks,
 )
+from mixtura.estimators.rows import note_columns, rows_to_fit
 from mixtura.fit.em import Fit
 from mixtura.fit.fitting import Outcome, fitted, renamed
 from mixtura.fit.given import given_start
@@ -271,13 +269,12 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         self, X: Any, sample_weight: Any, labels: Any, noise_cov: Any, projection: Any
     ) -> Self:
         parameters.checked(self)
-        X = _checks.eager(X)
-        read = _checks.table(X)
-        validate_data(self, X, skip_check_array=True, reset=True)
+        X, read = rows_to_fit(self, X)
+        sample_weight = read.weights if sample_weight is None else sample_weight
         block = parameters.measured(self, read.rows, sample_weight, noise_cov, projection)
         source = MemorySource.of(block)
         names = read.names if projection is None else None
-        self._keep_columns(source.d, names)
+        note_columns(self, source.d, names)
         last = self.mixture_ if self.warm_start and hasattr(self, "mixture_") else None
         task = parameters.task(self, source, names, labels, last)
         components = counts(self.n_components)
@@ -291,13 +288,6 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         self.cut_ = criteria.cut(self, task, rules(self.covariance_type_)[0])
         self.deconvolved_ = block.errors is not None
         return self
-
-    def _keep_columns(self, d: int, names: tuple[str, ...] | None) -> None:
-        """The columns of what the mixture is of."""
-        self.n_features_in_ = d
-        self.__dict__.pop("feature_names_in_", None)
-        if names is not None:
-            self.feature_names_in_ = np.array(names, dtype=object)
 
     def fit_predict(self, X: Any, y: Any = None, **fit_params: Any) -> Array:
         """Fit, then give the most probable component of each row, (n,)."""

@@ -1,9 +1,11 @@
-"""New rows for a fitted estimator."""
+"""Rows for an estimator: those to be fitted, and new ones for the fit."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from mixtura import _checks
@@ -11,6 +13,30 @@ from mixtura._errors import InputError
 from mixtura._types import Rows
 from mixtura.block import Block
 from mixtura.fit.measured import UNABLE, measured
+from mixtura.reading.scan import Scan, opened
+
+
+def rows_to_fit(estimator: Any, X: Any) -> tuple[Any, _checks.Table]:
+    """X as it is to be used from here on, and its rows; the estimator notes their columns.
+
+    Raises
+    ------
+    InputError, InputTypeError
+        What cannot be used as rows.
+    """
+    X = opened(X)
+    read = _checks.table(X)
+    validate_data(estimator, _plain(X), skip_check_array=True, reset=True)
+    note_columns(estimator, read.rows.shape[1], read.names)
+    return X, read
+
+
+def note_columns(estimator: Any, d: int, names: tuple[str, ...] | None) -> None:
+    """Note what the columns of the mixture are."""
+    estimator.n_features_in_ = d
+    estimator.__dict__.pop("feature_names_in_", None)
+    if names is not None:
+        estimator.feature_names_in_ = np.array(names, dtype=object)
 
 
 def rows_like_fitted(estimator: Any, X: Any, attribute: str = "mixture_") -> Rows:
@@ -24,7 +50,9 @@ def rows_like_fitted(estimator: Any, X: Any, attribute: str = "mixture_") -> Row
         Other columns, or what cannot be used as rows.
     """
     check_is_fitted(estimator, attribute)
-    X = _checks.eager(X)
+    X = opened(X)
+    if isinstance(X, Scan):
+        return _checks.rows_like(_with_columns(estimator, X), estimator.n_features_in_)
     read = _checks.table(X)
     validate_data(estimator, X, skip_check_array=True, reset=False)
     return _checks.rows_like(read.rows, estimator.n_features_in_)
@@ -45,10 +73,23 @@ def measured_like_fitted(estimator: Any, X: Any, noise_cov: Any, projection: Any
         raise InputError(UNABLE)
     if projection is None:
         return measured(rows_like_fitted(estimator, X), None, noise_cov, None)
-    block = measured(_checks.table(_checks.eager(X)).rows, None, noise_cov, projection)
+    block = measured(_checks.table(opened(X)).rows, None, noise_cov, projection)
     if block.rows.shape[1] != estimator.n_features_in_:
         raise InputError(
             f"projection makes rows from {block.rows.shape[1]} features, and the mixture has "
             f"{estimator.n_features_in_}: its last axis must have that length"
         )
     return block
+
+
+def _plain(X: Any) -> Any:
+    """What scikit-learn may look at."""
+    return X.table.rows if isinstance(X, Scan) else X
+
+
+def _with_columns(estimator: Any, X: Scan) -> Scan:
+    """The scan of the columns by the names that the estimator was fitted to."""
+    names = getattr(estimator, "feature_names_in_", None)
+    if names is None or X.table.names in (None, tuple(names)):
+        return X
+    return replace(X, columns=tuple(names))

@@ -35,6 +35,7 @@ from mixtura.fit.selection import Candidate, Selection
 from mixtura.fit.task import Task
 from mixtura.held import Held
 from mixtura.mixture import Mixture
+from mixtura.reading.scan import opened
 from mixtura.source import MemorySource
 from mixtura.source.memory import one_blas_thread
 
@@ -107,9 +108,10 @@ def select(
     >>> select(X, range(1, 4), "spherical").best.n_components
     2
     """
-    read = _checks.table(X)
+    read = _checks.table(opened(X))
+    weights = read.weights if sample_weight is None else sample_weight
     outliers = asked(distribution, dof, noise, trim)
-    source = MemorySource.of(with_errors(read.rows, sample_weight, noise_cov, projection, outliers))
+    source = MemorySource.of(with_errors(read.rows, weights, noise_cov, projection, outliers))
     task = Task(
         source,
         criterion,

@@ -17,6 +17,7 @@ from mixtura.kernels.calling_blurred import accumulate_blurred, joint_blurred, p
 from mixtura.kernels.compiled_climb import CARE, CONVERGED, EXHAUSTED
 from mixtura.kernels.compiled_forms import constrain
 from mixtura.kernels.compiled_hierarchy import agglomerate as _agglomerate
+from mixtura.kernels.compiled_linear import coefficients
 from mixtura.kernels.compiled_race import Climb, race
 from mixtura.kernels.compiled_seeds import lloyd as _lloyd
 from mixtura.kernels.compiled_seeds import spread as _spread
@@ -24,6 +25,7 @@ from mixtura.kernels.compiled_sums import (
     accumulate,
     accumulate_centred,
     accumulate_observed,
+    accumulate_run,
     is_wide,
     log_joint,
 )
@@ -37,7 +39,9 @@ __all__ = [
     "accumulate_blurred",
     "accumulate_centred",
     "accumulate_observed",
+    "accumulate_run",
     "agglomerate",
+    "coefficients",
     "constrain",
     "is_wide",
     "joint_blurred",
