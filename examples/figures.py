@@ -16,6 +16,7 @@ from sklearn.datasets import load_breast_cancer, load_iris
 from mixtura import GaussianMixture, MixtureOutlierDetector, MixtureRegressor, select
 from mixtura.plot import (
     ClusterDisplay,
+    DeconvolutionDisplay,
     DensityDisplay,
     FanDisplay,
     HistogramDisplay,
@@ -49,7 +50,19 @@ def pictures() -> Iterator[tuple[str, Any]]:
     flowers = load_iris(as_frame=True).data
     species = GaussianMixture(3, random_state=0).fit(flowers)
     yield "p-values", benign_and_malignant()
+    yield "deconvolution", blurred_flowers()
     yield "pairs", PairsDisplay.from_estimator(species, flowers, features=[1, 2, 3])
+
+
+def blurred_flowers() -> DeconvolutionDisplay:
+    """Irises with errors of known size, as in `measurement_errors.py`."""
+    clean = load_iris(as_frame=True).data
+    rng = np.random.default_rng(0)
+    deviations = rng.uniform(0.05, 0.6, clean.shape)
+    rows = clean + rng.normal(size=clean.shape) * deviations
+    model = GaussianMixture(3, covariance_type="tied", random_state=0)
+    model.fit(rows, noise_cov=deviations**2)
+    return DeconvolutionDisplay.from_estimator(model, rows, deviations**2, features=[0, 2])
 
 
 def benign_and_malignant() -> PValueDisplay:

@@ -14,6 +14,7 @@ from mixtura import kernels
 from mixtura._types import Array, Indices, Mask, Rows
 from mixtura.frame import Frame
 from mixtura.kernels.layout import DIAGONAL, FULL
+from mixtura.measurement import Errors
 from mixtura.statistics import Moments
 
 _TILE = 1 << 19  # numbers in the rows of a tile: 4 MiB
@@ -54,11 +55,14 @@ class Block:
     plausibility : (n, k) or None
         ``log pl_ik``: how plausible component k is for row i by its label: 0 where nothing is
         known, -inf where k is excluded (Côme et al. 2009, belief functions).
+    errors : Errors or None
+        How the rows were measured, where that was not exactly.
     """
 
     rows: Rows
     weights: Array | None = None
     plausibility: Array | None = None
+    errors: Errors | None = None
 
     @classmethod
     def without_gaps(cls, rows: Any, weights: Any = None) -> Block:
@@ -98,8 +102,9 @@ class Block:
 
     @cached_property
     def halves(self) -> tuple[Block | None, Block | None]:
-        """The complete rows without labels, and all others."""
-        if self.plausibility is not None or not self.patterns[0].complete:
+        """The complete exact rows without labels, and all others."""
+        known = self.plausibility is not None or self.errors is not None
+        if known or not self.patterns[0].complete:
             return None, self
         if len(self.patterns) == 1:
             return self, None
@@ -178,7 +183,15 @@ class Block:
             self.rows[rows],
             None if self.weights is None else self.weights[rows],
             None if self.plausibility is None else self.plausibility[rows],
+            None if self.errors is None else self.errors.take(rows),
         )
+
+    @cached_property
+    def readings(self) -> Block:
+        """What was measured, as if it were exact."""
+        if self.errors is None or self.errors.observations is None:
+            return Block(self.rows, self.weights, self.plausibility)
+        return Block(self.errors.observations, self.weights, self.plausibility)
 
     def weight(self, rows: Indices | slice = slice(None)) -> Array:
         """The weights of some of the rows, ones where none were given."""

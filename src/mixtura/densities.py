@@ -14,6 +14,7 @@ from mixtura._types import Array, Mask, Rows
 from mixtura.block import Block, Pattern, cuts
 from mixtura.conditioning import Observed, labels, log_sums, seen_through, shares
 from mixtura.covariance import Covariances
+from mixtura.deconvolution import joint as blurred_joint
 from mixtura.frame import Frame
 from mixtura.kernels.layout import FACTOR
 from mixtura.law import Gaussian, Law
@@ -129,6 +130,10 @@ class Densities(ABC):
 
         With noise, ``log (1 - share)`` is added and a last column holds the noise's.
         """
+        if block.errors is not None:
+            found = blurred_joint(self, block)
+            yield from ((pattern, found[pattern.rows]) for pattern in block.patterns)
+            return
         if self.structure.shape == FACTOR and len(block.patterns) > _FEW:
             squared, log_det = distances_with_gaps(self, block)
             for pattern in block.patterns:

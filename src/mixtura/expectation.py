@@ -1,12 +1,12 @@
 """The E-step: assign every row to the components, then sum its moments.
 
-The only file that knows of gaps, weights and labels.
+The only file that knows of gaps, weights, labels and measurement errors.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 from mixtura import kernels
 from mixtura._types import Array, Rows
 from mixtura.block import Block, Pattern
+from mixtura.deconvolution import Scores, blurred, lost_volume, steady
 from mixtura.frame import Frame
 from mixtura.kernels.layout import DIAGONAL, FACTOR, FULL, LINEAR, doubled, width
 from mixtura.law import log_norms
@@ -92,6 +93,8 @@ def expectation(
         About zero where the log-linear form is accurate enough, else about the mixture's means;
         the choice depends on the mixture alone, so that blocks can be added.
     """
+    if block.errors is not None:
+        return _deconvolved(mixture, block, moments, assign)
     if moments.shape == FACTOR:
         return projected(mixture, block, moments, assign, cut)
     pivot = mixture.location
@@ -110,6 +113,22 @@ def expectation(
     for found in _others(mixture, rest, moments, assign, cut):
         total = total + found.about(pivot)
     return total
+
+
+def _deconvolved(mixture: Mixture, block: Block, moments: Moments, assign: Assign) -> Statistics:
+    """Rows with measurement errors."""
+    errors = block.errors
+    assert errors is not None
+    if errors.shared:
+        seen = blurred(mixture, errors)
+        found = expectation(seen, block.readings, moments=Moments(FULL), assign=assign)
+        scores = Scores.alike(seen, found.about(seen.location))
+    else:
+        scores = Scores.by_row(mixture, block, assign is hard)
+    scores = scores.through(steady(mixture, errors))
+    data = scores.statistics(mixture, moments.at(mixture.structure))
+    lost = float(block.weight().sum()) * lost_volume(mixture, errors)
+    return replace(data, log_likelihood=data.log_likelihood - lost)
 
 
 def _origin(mixture: Mixture) -> Array:

@@ -79,6 +79,17 @@ class Moments:
         both = np.concatenate([column, scaled], axis=2)
         return both[:1] if self.pooled else both
 
+    def reduced(self, dense: Array) -> Array:
+        """The part of second moments (k, d, d) that the shape keeps."""
+        if self.shape == FULL:
+            return dense
+        columns = np.asarray(dense.diagonal(axis1=1, axis2=2))
+        if self.shape == FACTOR:
+            none = np.zeros((*columns.shape, self.rank))
+            seen = none if self.basis is None else self.basis.projected(dense)
+            return np.concatenate([columns[:, :, None], seen], axis=2)
+        return columns if self.shape == DIAGONAL else np.asarray(columns.sum(axis=1))
+
     def total(self, second: Array) -> Array:
         """Sum (k, ...) second moments over the components where the family pools them."""
         return np.asarray(second.sum(axis=0, keepdims=True)) if self.pooled else second

@@ -16,9 +16,9 @@ from mixtura.source import MemorySource
 from mixtura.trimming import Cut
 
 
-def totals(estimator: Any, X: Any, sample_weight: Any) -> tuple[float, float, float]:
+def totals(estimator: Any, X: Any, sample_weight: Any, *errors: Any) -> tuple[float, float, float]:
     """``Σ w log P(x)``, ``Σ w log max_k r`` and Σ w over the rows, but for those to be trimmed."""
-    both = estimator._map(X, value_and_sharpness, (2,))
+    both = estimator._map(X, value_and_sharpness, (2,), *errors)
     weights = _checks.row_weights(sample_weight, len(both))
     weights = np.ones(len(both)) if weights is None else weights
     if estimator.cut_ is not None:

@@ -17,7 +17,7 @@ from mixtura.conditioning import labels as best_labels
 from mixtura.conditioning import log_sums, shares
 from mixtura.estimators import attributes, criteria, parameters
 from mixtura.estimators.convert import covariance_name, outliers_of
-from mixtura.estimators.rows import answered, each_of, rows_like_fitted
+from mixtura.estimators.rows import answered, measured_like_fitted, rows_like_fitted, source_of
 from mixtura.fit.select import rules, threads
 from mixtura.inference.summary import Summary, summary
 from mixtura.inference.validation import Validation, validation
@@ -34,32 +34,47 @@ class FittedMixture(DensityMixin, BaseEstimator):
     covariance_type_: str
     lower_bounds_: list[float]
     cut_: Cut | None
+    deconvolved_: bool
     random_state: Any
     n_jobs: int | None
 
-    def predict(self, X: Any) -> Array:
-        """The most probable component of each row, (n,); -1 for noise and what is trimmed."""
+    def predict(self, X: Any, *, noise_cov: Any = None, projection: Any = None) -> Array:
+        """The most probable component of each row, (n,); -1 for noise and what is trimmed.
+
+        With `noise_cov` and `projection` as in `fit`, for rows that were measured with errors;
+        without, rows count as exact.
+        """
         k = self.mixture_.n_components if self._fitted() else 0
-        found = self._map(X, lambda joint: best_labels(joint, k), ()).astype(np.intp)
+        errors = noise_cov, projection
+        found = self._map(X, lambda joint: best_labels(joint, k), (), *errors).astype(np.intp)
         if self.cut_ is not None:
             found[criteria.trimmed(self, self.score_samples(X), self._rows(X))] = -1
         return answered(X, found)
 
-    def predict_proba(self, X: Any) -> Array:
+    def predict_proba(self, X: Any, *, noise_cov: Any = None, projection: Any = None) -> Array:
         """Responsibilities (n, k): the posterior probability of each component.
 
-        Rows sum to one, or to one less the probability of noise.
+        Rows sum to one, or to one less the probability of noise. Measurement errors as in `fit`.
         """
         k = self.mixture_.n_components if self._fitted() else 0
-        return answered(X, self._map(X, lambda joint: shares(joint)[:, :k], (k,)))
+        errors = noise_cov, projection
+        return answered(X, self._map(X, lambda joint: shares(joint)[:, :k], (k,), *errors))
 
-    def score_samples(self, X: Any) -> Array:
-        """Log-density of each row, (n,), by its observed coordinates."""
-        return answered(X, self._map(X, log_sums, ()))
+    def score_samples(self, X: Any, *, noise_cov: Any = None, projection: Any = None) -> Array:
+        """Log-density of each row, (n,), by its observed coordinates; of y where it is noisy."""
+        return answered(X, self._map(X, log_sums, (), noise_cov, projection))
 
-    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+    def score(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        noise_cov: Any = None,
+        projection: Any = None,
+    ) -> float:
         """Mean log-density in nats a row, by weight."""
-        values = self._map(X, log_sums, ())
+        values = self._map(X, log_sums, (), noise_cov, projection)
         weights = _checks.row_weights(sample_weight, len(values))
         return float(np.average(values, weights=weights))
 
@@ -95,30 +110,68 @@ class FittedMixture(DensityMixin, BaseEstimator):
         rows = self._rows(X)
         return self.mixture_.outlier_probability(rows)
 
-    def bic(self, X: Any, sample_weight: Any = None) -> float:
+    def bic(
+        self,
+        X: Any,
+        sample_weight: Any = None,
+        *,
+        noise_cov: Any = None,
+        projection: Any = None,
+    ) -> float:
         """Bayesian information criterion ``-2 log L + p log n``; smaller is better."""
-        total, _, n = criteria.totals(self, X, sample_weight)
+        total, _, n = criteria.totals(self, X, sample_weight, noise_cov, projection)
         return -2.0 * total + criteria.count(self) * float(np.log(n))
 
-    def aic(self, X: Any, sample_weight: Any = None) -> float:
+    def aic(
+        self,
+        X: Any,
+        sample_weight: Any = None,
+        *,
+        noise_cov: Any = None,
+        projection: Any = None,
+    ) -> float:
         """Akaike's information criterion ``-2 log L + 2 p``; smaller is better."""
-        return -2.0 * criteria.totals(self, X, sample_weight)[0] + 2.0 * criteria.count(self)
+        total, _, _ = criteria.totals(self, X, sample_weight, noise_cov, projection)
+        return -2.0 * total + 2.0 * criteria.count(self)
 
-    def icl(self, X: Any, sample_weight: Any = None) -> float:
+    def icl(
+        self,
+        X: Any,
+        sample_weight: Any = None,
+        *,
+        noise_cov: Any = None,
+        projection: Any = None,
+    ) -> float:
         """Integrated completed likelihood: BIC ``- 2 Σ log max_k r_ik``; smaller is better."""
-        return self.bic(X, sample_weight) - 2.0 * criteria.totals(self, X, sample_weight)[1]
+        total, sharpness, n = criteria.totals(self, X, sample_weight, noise_cov, projection)
+        return -2.0 * (total + sharpness) + criteria.count(self) * float(np.log(n))
 
-    def validate(self, X: Any, sample_weight: Any = None, labels: Any = None) -> Validation:
-        """Check the fit numerically on the data, weights and labels it was fitted to.
+    def validate(
+        self,
+        X: Any,
+        sample_weight: Any = None,
+        labels: Any = None,
+        *,
+        noise_cov: Any = None,
+        projection: Any = None,
+    ) -> Validation:
+        """Check the fit numerically on the data, weights, labels and errors it was fitted to.
 
         Returns
         -------
         Validation
             Facts with their figures and what each means; prints as a table.
         """
-        rows = self._rows(X)
-        source = MemorySource(*_checks.weighted(rows, sample_weight))
-        task = parameters.task(self, source, labels=labels, last=self.mixture_)
+        self._fitted()
+        exact = noise_cov is None and projection is None
+        if self.deconvolved_ and exact:
+            raise InputError(
+                "the fit took measurement errors into account: pass the same noise_cov and "
+                "projection to validate"
+            )
+        rows = self._rows(X) if projection is None else _checks.table(X).rows
+        block = parameters.measured(self, rows, sample_weight, noise_cov, projection)
+        task = parameters.task(self, MemorySource.of(block), labels=labels, last=self.mixture_)
         rule = rules(self.covariance_type_)[0]
         problem = task.problem(rule, self.n_components_, task.told(self.n_components_))
         return validation(problem, self.mixture_, self.lower_bounds_)
@@ -142,20 +195,27 @@ class FittedMixture(DensityMixin, BaseEstimator):
         estimator.mixture_, estimator.covariance_type_ = mixture, name
         estimator.converged_, estimator.n_iter_, estimator.lower_bounds_ = True, 0, []
         estimator.n_features_in_, estimator.selection_ = mixture.n_features, None
-        estimator.cut_ = None
+        estimator.cut_, estimator.deconvolved_ = None, False
         if mixture.feature_names is not None:
             estimator.feature_names_in_ = np.array(mixture.feature_names, dtype=object)
         return estimator
 
-    def _map(self, X: Any, finish: Any, tail: tuple[int, ...]) -> Array:
+    def _map(
+        self,
+        X: Any,
+        finish: Any,
+        tail: tuple[int, ...],
+        noise_cov: Any = None,
+        projection: Any = None,
+    ) -> Array:
         """Apply `finish` to the log joint of every row, block by block, side by side."""
-        rows = self._rows(X)
-        out = np.empty((len(rows), *tail))
+        block = measured_like_fitted(self, X, noise_cov, projection)
+        out = np.empty((len(block), *tail))
 
-        def fill(block: Block, place: slice) -> None:
-            self.mixture_.fill(block, finish, out[place])
+        def fill(part: Block, place: slice) -> None:
+            self.mixture_.fill(part, finish, out[place])
 
-        each_of(rows, threads(self.n_jobs), fill)
+        source_of(block, threads(self.n_jobs)).each(fill)
         return out
 
     def _rows(self, X: Any) -> Any:

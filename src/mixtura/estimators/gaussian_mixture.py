@@ -18,7 +18,7 @@ from mixtura.estimators.following import (
     together,
     with_callbacks,
 )
-from mixtura.estimators.rows import rows_to_fit, source_of
+from mixtura.estimators.rows import block_to_fit, note_columns, rows_to_fit, source_of
 from mixtura.fit.em import Fit
 from mixtura.fit.fitting import Outcome, fitted, renamed
 from mixtura.fit.given import given_start
@@ -118,6 +118,8 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         Share of the noise; `weights_` are those among the components and sum to one.
     cut_ : Cut or None
         Where rows were trimmed: at the log-density ``cut_.level``.
+    deconvolved_ : bool
+        Whether the rows were measured with errors, and the mixture is of what lies behind them.
     converged_ : bool
     n_iter_ : int
     lower_bound_ : float
@@ -215,7 +217,16 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
     # ---- fitting
 
     @with_callbacks
-    def fit(self, X: Any, y: Any = None, *, sample_weight: Any = None, labels: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        sample_weight: Any = None,
+        labels: Any = None,
+        noise_cov: Any = None,
+        projection: Any = None,
+    ) -> Self:
         """Fit the mixture.
 
         Parameters
@@ -227,6 +238,13 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         labels : (n,) or (n, k) array_like, optional
             Components known for some rows, -1 for unknown; or soft labels, the plausibility of
             each component for each row.
+        noise_cov : float or array_like, optional
+            The rows are ``x + e`` with ``e ~ N(0, R)`` of known R, and the mixture is that of x
+            (extreme deconvolution; Bovy, Hogg & Roweis 2011). R is a variance, (d,) or (n, d)
+            variances, (d, d) or (n, d, d) covariances; zero for what was measured exactly,
+            infinite for what was not observed.
+        projection : (p, d) or (n, p, d) array_like, optional
+            X has p columns ``A x + e``, and the mixture is that of x with d.
 
         Returns
         -------
@@ -240,20 +258,25 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         before = vars(self).copy()
         try:
             with one_blas_thread():
-                return self._fit(X, sample_weight, labels)
+                return self._fit(X, sample_weight, labels, noise_cov, projection)
         except BaseException:  # an interrupted or failed fit leaves everything as it was
             self.__dict__.clear()
             self.__dict__.update(before)
             raise
 
-    def _fit(self, X: Any, sample_weight: Any, labels: Any) -> Self:
+    def _fit(
+        self, X: Any, sample_weight: Any, labels: Any, noise_cov: Any, projection: Any
+    ) -> Self:
         parameters.checked(self)
         X, read = rows_to_fit(self, X)
-        source = source_of(read, sample_weight, threads(self.n_jobs))
+        block = block_to_fit(self, read, sample_weight, noise_cov, projection)
+        source = source_of(block, threads(self.n_jobs))
+        names = read.names if projection is None else None
+        note_columns(self, source.d, names)
         last = self.mixture_ if self.warm_start and hasattr(self, "mixture_") else None
-        task = parameters.task(self, source, read.names, labels, last)
+        task = parameters.task(self, source, names, labels, last)
         components = counts(self.n_components)
-        families = rules(self.covariance_type, read.rows.shape[1], self.rank)
+        families = rules(self.covariance_type, source.d, self.rank)
         if len(components) * len(families) > 1:
             parameters.compared(self, components, families)
             told = counter() if self.verbose else None
@@ -262,11 +285,13 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
             self._keep(self._fit_one(task, components[0], families[0], X), families[0].name, None)
         chosen = next(rule for rule in families if rule.name == self.covariance_type_)
         self.cut_ = criteria.cut(self, task, chosen)
+        self.deconvolved_ = block.errors is not None
         return self
 
     def fit_predict(self, X: Any, y: Any = None, **fit_params: Any) -> Array:
         """Fit, then give the most probable component of each row, (n,)."""
-        return self.fit(X, y, **fit_params).predict(X)
+        errors = {name: fit_params.get(name) for name in ("noise_cov", "projection")}
+        return self.fit(X, y, **fit_params).predict(X, **errors)
 
     def _fit_one(self, task: Task, k: int, family: Any, X: Any) -> Outcome:
         problem = task.problem(family, k, task.told(k))

@@ -10,10 +10,13 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from mixtura._errors import InputError, InputTypeError
+from mixtura._types import Rows
+from mixtura.block import Block
 from mixtura.expectation import hard, soft
 from mixtura.fit.em import Stop
 from mixtura.fit.fixed import GIVEN, Fixed
 from mixtura.fit.given import Start
+from mixtura.fit.measured import with_errors
 from mixtura.fit.outliers import Outliers, asked
 from mixtura.fit.select import criterion
 from mixtura.fit.task import Task
@@ -126,6 +129,19 @@ def task(
         max_ratio=estimator.max_ratio,
         fixed=Fixed(estimator.fixed, last),
     )
+
+
+def measured(
+    estimator: Any, rows: Rows, sample_weight: Any, noise_cov: Any, projection: Any
+) -> Block:
+    """The rows to fit with their weights and measurement errors.
+
+    Raises
+    ------
+    InputError
+        Errors beside heavy tails, noise or trimming, or that cannot be used.
+    """
+    return with_errors(rows, sample_weight, noise_cov, projection, outliers(estimator))
 
 
 def outliers(estimator: Any) -> Outliers:

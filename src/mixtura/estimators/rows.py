@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +12,8 @@ from mixtura import _checks, kernels
 from mixtura._errors import InputError, InputTypeError
 from mixtura._types import Array, Rows
 from mixtura.block import Block
+from mixtura.estimators import parameters
+from mixtura.fit.measured import UNABLE, measured
 from mixtura.reading.scan import Scan, opened
 from mixtura.source import DeviceSource, MemorySource, Source
 
@@ -28,29 +29,48 @@ def rows_to_fit(estimator: Any, X: Any) -> tuple[Any, _checks.Table]:
     X = opened(X)
     read = _checks.Table(_tensor(X), None) if kernels.on_device(X) else _checks.table(X)
     validate_data(estimator, _plain(X), skip_check_array=True, reset=True)
-    estimator.n_features_in_ = read.rows.shape[1]
-    if read.names is not None:
-        estimator.feature_names_in_ = np.array(read.names, dtype=object)
+    note_columns(estimator, read.rows.shape[1], read.names)
     return X, read
 
 
-def source_of(read: _checks.Table, sample_weight: Any, threads: int) -> Source:
-    """Where the rows lie, with their weights."""
+def block_to_fit(
+    estimator: Any, read: _checks.Table, sample_weight: Any, noise_cov: Any, projection: Any
+) -> Block:
+    """The rows to fit with all that is told of them.
+
+    Raises
+    ------
+    InputError
+        What cannot be used, or not together.
+    """
     weights = read.weights if sample_weight is None else sample_weight
-    if kernels.on_device(read.rows):
-        return DeviceSource(read.rows, _checks.row_weights(weights, len(read.rows)))
-    return MemorySource(*_checks.weighted(read.rows, weights), threads=threads)
+    if not kernels.on_device(read.rows):
+        return parameters.measured(estimator, read.rows, weights, noise_cov, projection)
+    if noise_cov is not None or projection is not None:
+        raise InputError(
+            "measurement errors are not known on a device: fit X.cpu().numpy() instead"
+        )
+    return Block.without_gaps(read.rows, _checks.row_weights(weights, len(read.rows)))
 
 
-def each_of(rows: Rows, threads: int, function: Callable[[Block, slice], object]) -> None:
-    """``function(block, place)`` of blocks of rows, where these lie."""
-    source = DeviceSource(rows) if kernels.on_device(rows) else MemorySource(rows, threads=threads)
-    source.each(function)
+def source_of(block: Block, threads: int) -> Source:
+    """Where the rows of a block lie."""
+    if kernels.on_device(block.rows):
+        return DeviceSource(block.rows, block.weights)
+    return MemorySource.of(block, threads)
 
 
 def answered(X: Any, values: Array) -> Any:
     """What is said of rows, as a tensor beside them if they are one."""
     return kernels.of(X).like(X, values) if kernels.on_device(X) else values
+
+
+def note_columns(estimator: Any, d: int, names: tuple[str, ...] | None) -> None:
+    """Note what the columns of the mixture are."""
+    estimator.n_features_in_ = d
+    estimator.__dict__.pop("feature_names_in_", None)
+    if names is not None:
+        estimator.feature_names_in_ = np.array(names, dtype=object)
 
 
 def rows_like_fitted(estimator: Any, X: Any, attribute: str = "mixture_") -> Rows:
@@ -88,6 +108,31 @@ def _tensor(X: Any) -> Any:
     if str(X.dtype).split(".")[-1] not in ("float32", "float64"):
         raise InputTypeError(f"the tensor holds {X.dtype}: convert it, X.float() or X.double()")
     return X
+
+
+def measured_like_fitted(estimator: Any, X: Any, noise_cov: Any, projection: Any) -> Block:
+    """Rows with their measurement errors, for a mixture of what was measured.
+
+    Raises
+    ------
+    InputError
+        Noise or projections that cannot be used, or a fit that knows nothing of them.
+    """
+    check_is_fitted(estimator, "mixture_")
+    if noise_cov is None and projection is None:
+        rows = rows_like_fitted(estimator, X)
+        return Block.without_gaps(rows) if kernels.on_device(rows) else Block(rows)
+    if not estimator.mixture_.plain or estimator.cut_ is not None:
+        raise InputError(UNABLE)
+    if projection is None:
+        return measured(rows_like_fitted(estimator, X), None, noise_cov, None)
+    block = measured(_checks.table(opened(X)).rows, None, noise_cov, projection)
+    if block.rows.shape[1] != estimator.n_features_in_:
+        raise InputError(
+            f"projection makes rows from {block.rows.shape[1]} features, and the mixture has "
+            f"{estimator.n_features_in_}: its last axis must have that length"
+        )
+    return block
 
 
 def _plain(X: Any) -> Any:

@@ -17,6 +17,7 @@ from mixtura._errors import (
     warn,
 )
 from mixtura._types import Array, Mask
+from mixtura.conditioning import log_sums
 from mixtura.fit.em import Fit, Follow, Stop, run
 from mixtura.fit.problem import Problem
 from mixtura.fit.robust import hardened
@@ -126,6 +127,8 @@ def seconds(problem: Problem, k: int) -> float:
     step = k * (d * d + 20) * 1e-9
     patterns = max(problem.source.map(lambda block: len(block.patterns)))
     turns = 1e-4 * d * d if problem.family.form in COMMON_AXES else 0.0
+    if problem.source.take(slice(0, 1)).errors is not None:
+        step = k * (d**3 + 500) * 1e-8
     each = 5e-4 + (patterns > 1) * patterns * k * 2e-4 + turns
     return 150 * (each + min(n, SIZE) * step) + 30 * n * step
 
@@ -161,7 +164,8 @@ def _reseeded(small: Sample, fit: Fit, bad: Array) -> Mixture:
     mixture, problem = fit.mixture, small.problem
     k = mixture.n_components
     block = problem.source.take(slice(None))
-    density = mixture.logpdf(block.rows)
+    density = np.empty(len(block))
+    mixture.fill(block, log_sums, density)
     order = np.argsort(density, kind="stable")
     spots = order[np.linspace(0, len(order) // 10, int(bad.sum())).astype(int)]
     location = mixture.location.copy()

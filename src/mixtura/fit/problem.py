@@ -22,9 +22,12 @@ from mixtura.kernels.layout import FACTOR, second_width
 from mixtura.maximization import log_prior, maximization
 from mixtura.mixture import Mixture
 from mixtura.prior import Conjugate, Flat, Prior, fraley_raftery
-from mixtura.source import Source
+from mixtura.source import MemorySource, Source
 from mixtura.statistics import Statistics, packed
 from mixtura.trimming import Cut
+
+_LEAST = 0.01
+"""Share of a column's variance, at least, that is not taken for measurement errors."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -302,10 +305,11 @@ def summarize(source: Source) -> Summary:
     middle, half = low / 2 + high / 2, high / 2 - low / 2
     unit = np.where(half > 0, half, 1.0)
     parts = source.map(partial(_cells, middle=middle, unit=unit))
-    observed, first, second = (sum(part[i] for part in parts) for i in range(3))
+    observed, first, second, blur = (sum(part[i] for part in parts) for i in range(4))
     safe = np.where(observed > 0, observed, 1.0)
     mean = first / safe
     variance = np.maximum(second / safe - mean**2, 0.0)
+    variance = np.maximum(variance - blur / safe, _LEAST * variance)
     deviation = np.where(half > 0, unit * np.sqrt(variance), 0.0)
     return Summary(_weight(source), observed, middle + unit * mean, deviation)
 
@@ -319,14 +323,24 @@ def _span(block: Block) -> tuple[Array, Array]:
     )
 
 
-def _cells(block: Block, middle: Array, unit: Array) -> tuple[Array, Array, Array]:
+def _cells(block: Block, middle: Array, unit: Array) -> tuple[Array, Array, Array, Array]:
+    """Weight, first and second moments of the observed cells, and their variance by error."""
     u = np.subtract(block.rows, middle, dtype=np.float64, order="C") / unit
     weights = block.weight()
     if block.complete:
-        return np.full(u.shape[1], weights.sum()), weights @ u, weights @ u**2
+        blur = _blur(block, weights[:, None]) / unit**2
+        return np.full(u.shape[1], weights.sum()), weights @ u, weights @ u**2, blur
     seen = ~np.isnan(u)
     u = np.where(seen, u, 0.0)
-    return weights @ seen, weights @ u, weights @ u**2
+    blur = _blur(block, weights[:, None] * seen) / unit**2
+    return weights @ seen, weights @ u, weights @ u**2, blur
+
+
+def _blur(block: Block, weights: Array) -> Array:
+    """``Σ w R_jj`` (d,) of rows that are readings themselves."""
+    if block.errors is None or block.errors.projections is not None:
+        return np.zeros(block.rows.shape[1])
+    return np.asarray((weights * block.errors.variances).sum(axis=0))
 
 
 def _weight(source: Source) -> float:
@@ -369,6 +383,9 @@ def _total(problem: Problem) -> tuple[Array, Array]:
     whole = replace(
         problem, family=FAMILIES["full"], prior=Flat(), assign=soft, outliers=NONE, held=None
     )
+    block = problem.source.take(slice(None))
+    if block.plausibility is not None:  # labels name components, and here is one
+        whole = replace(whole, source=MemorySource.of(replace(block, plausibility=None)))
     one = whole.isotropic(np.zeros((1, d)))
     for _ in range(1 if not _gappy(problem.source) else 50):
         one = whole.maximized(whole.at(one).data, one)
@@ -376,7 +393,7 @@ def _total(problem: Problem) -> tuple[Array, Array]:
 
 
 def _gappy(source: Source) -> bool:
-    return not all(source.map(lambda block: block.complete))
+    return not all(source.map(lambda block: block.complete and block.errors is None))
 
 
 def _framed(prior: Conjugate, frame: Frame) -> Conjugate:

@@ -104,7 +104,7 @@ def draw(problem: Problem, k: int, rng: np.random.Generator) -> Draw:
 def viewed(problem: Problem, drawn: Draw, flat: int | None = None) -> Sample:
     """A draw as the family of a problem sees it; `flat` where it is known already."""
     block = drawn.block
-    small = problem.on(MemorySource(block.rows, block.weight(), block.plausibility))
+    small = problem.on(MemorySource.of(replace(block, weights=block.weight())))
     if flat is None:
         rows = Block(block.rows, block.weight())
         one = from_shares(replace(small, held=None), rows, np.ones((len(block), 1)))
@@ -237,10 +237,15 @@ def smoothed(data: Statistics, problem: Problem) -> Statistics:
 
 
 def merged(block: Block) -> Block:
-    """Sorted rows; equal ones merged into one with the sum of their weights."""
+    """Sorted rows; equal ones merged into one with the sum of their weights.
+
+    Rows with measurement errors are sorted alone.
+    """
     weights = block.weight()
     kept = np.flatnonzero(weights > 0)
     rows = block.rows[kept]
+    if block.errors is not None:
+        return block.take(kept[np.lexsort(rows.T[::-1])])
     key = np.where(np.isnan(rows), np.finfo(rows.dtype).max, rows)
     if block.plausibility is not None:
         key = np.column_stack([key, block.plausibility[kept]])

@@ -27,6 +27,7 @@ from mixtura.fit.fitting import Note, fitted, renamed, seconds
 from mixtura.fit.given import given_start
 from mixtura.fit.ground import Ground
 from mixtura.fit.held_out import cross_validated
+from mixtura.fit.measured import with_errors
 from mixtura.fit.outliers import NONE, Outliers, asked
 from mixtura.fit.problem import Problem
 from mixtura.fit.second_chance import Cell, nested_apply, settled
@@ -49,6 +50,8 @@ def select(
     folds: int = 5,
     sample_weight: Any = None,
     labels: Any = None,
+    noise_cov: Any = None,
+    projection: Any = None,
     prior: Any = None,
     distribution: str = "gaussian",
     dof: Any = "common",
@@ -81,6 +84,8 @@ def select(
     sample_weight : (n,) array_like, optional
     labels : (n,) or (n, k) array_like, optional
         Known components, -1 for unknown.
+    noise_cov, projection : array_like, optional
+        Measurement errors of the rows, as in `GaussianMixture.fit`.
     prior : None, "fraley-raftery" or Conjugate
     distribution, dof, noise, trim, max_ratio, tol, max_iter
         As in `GaussianMixture`.
@@ -105,19 +110,21 @@ def select(
     """
     read = _checks.table(opened(X))
     weights = read.weights if sample_weight is None else sample_weight
+    outliers = asked(distribution, dof, noise, trim)
+    source = MemorySource.of(with_errors(read.rows, weights, noise_cov, projection, outliers))
     task = Task(
-        MemorySource(*_checks.weighted(read.rows, weights)),
+        source,
         criterion,
         random_state,
         Stop(tol, max_iter),
         prior,
-        names=read.names,
+        names=read.names if projection is None else None,
         labels=labels,
-        outliers=asked(distribution, dof, noise, trim),
+        outliers=outliers,
         folds=_folds(folds),
         max_ratio=max_ratio,
     )
-    asked_for = rules(families, read.rows.shape[1], rank)
+    asked_for = rules(families, source.d, rank)
     return grid(task, counts(components), asked_for, n_jobs, progress)
 
 

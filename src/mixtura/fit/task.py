@@ -10,7 +10,6 @@ import numpy as np
 from mixtura import _checks
 from mixtura._errors import InputError
 from mixtura._types import Indices
-from mixtura.block import Block
 from mixtura.covariance import Family
 from mixtura.expectation import hard, soft
 from mixtura.fit.criteria import Formula
@@ -93,8 +92,8 @@ class Task:
             )
         whole = self.source.whole
         plausibility = _checks.plausibility(self.labels, len(whole), k)
-        block = Block(whole.rows, whole.weights, plausibility).take(rows)
-        return MemorySource(block.rows, block.weights, block.plausibility, self.source.threads)
+        block = replace(whole, plausibility=plausibility).take(rows)
+        return MemorySource.of(block, self.source.threads)
 
     def rng(self, k: int) -> np.random.Generator:
         """The same starts for every family of k components."""

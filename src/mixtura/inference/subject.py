@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mixtura import _checks
-from mixtura._errors import InputTypeError
+from mixtura._errors import InputError, InputTypeError
 from mixtura.covariance import Family, family
 from mixtura.expectation import hard, soft
 from mixtura.fit.em import Stop
@@ -120,6 +120,11 @@ def subject(model: Any, X: Any, sample_weight: Any = None, labels: Any = None) -
         Data that do not fit the model.
     """
     mixture, known = fitted_mixture(model), traits(model)
+    if getattr(model, "deconvolved_", False):
+        raise InputError(
+            "the model was fitted to rows with measurement errors, which inference does not know: "
+            "fit samples of the rows with their noise_cov anew and compare, or leave out X"
+        )
     k, d = mixture.location.shape
     rows = _checks.rows_like(X, d, mixture.feature_names)
     rows, weights = _checks.weighted(rows, sample_weight)

@@ -13,6 +13,7 @@ except ImportError as error:
 
 from mixtura.plot.calibration import PITDisplay, QQDisplay
 from mixtura.plot.cluster import ClusterDisplay
+from mixtura.plot.deconvolution import DeconvolutionDisplay
 from mixtura.plot.density import DensityDisplay
 from mixtura.plot.directions import DirectionsDisplay
 from mixtura.plot.fan import FanDisplay
@@ -27,6 +28,7 @@ from mixtura.plot.uncertainty import UncertaintyDisplay
 
 __all__ = [
     "ClusterDisplay",
+    "DeconvolutionDisplay",
     "DensityDisplay",
     "DirectionsDisplay",
     "FanDisplay",
