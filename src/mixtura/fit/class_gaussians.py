@@ -84,7 +84,7 @@ def class_densities(data: Labelled, shape: Shape, seed: int, *, broad: bool) -> 
     broad : bool
         With a background: one Gaussian with the covariance of all rows, shrunk alike.
     """
-    split, owners = cells(data, shape.cells, seed)
+    split, owners = in_cells(data, shape.cells, seed)
     found, leading = at_shrinkage(split, owners, data, Scatter.of(split), shape)
     found = found.with_variances(*leading.variances(shape.pooling))
     if not broad:
@@ -113,7 +113,7 @@ def at_shrinkage(
     return found, leading
 
 
-def cells(data: Labelled, count: int, seed: int) -> tuple[Labelled, Indices]:
+def in_cells(data: Labelled, count: int, seed: int) -> tuple[Labelled, Indices]:
     """Rows by cells of their classes, and the class (K,) of each cell.
 
     By k-means++ and Lloyd's steps in each class, in coordinates in which the classes are round
@@ -122,7 +122,8 @@ def cells(data: Labelled, count: int, seed: int) -> tuple[Labelled, Indices]:
     if count == 1:
         return data, np.arange(data.size)
     z = Scatter.of(data).within.whitening(_ROUND).read(data.rows)
-    codes, owners, rng = np.empty(len(data), np.intp), [], np.random.default_rng(seed)
+    rng, owners = np.random.default_rng(seed), list[int]()
+    codes = np.empty(len(data), np.intp)
     for owner in range(data.size):
         mine = np.flatnonzero(data.codes == owner)
         found = _split(z[mine], data.weights[mine], min(count, len(mine)), rng)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize_scalar
 
 from mixtura._types import Array, Indices
 from mixtura.conditioning import log_sums
-from mixtura.fit.class_gaussians import Shape, at_shrinkage, cells
+from mixtura.fit.class_gaussians import Shape, at_shrinkage, in_cells
 from mixtura.fit.class_scatter import Labelled, Scatter
 
 SHRINKAGES = (0.05, 0.3, 0.7, 1.0)
@@ -50,19 +50,27 @@ def log_posterior(log_densities: Array, log_priors: Array, temperature: float) -
 
 
 def chosen(
-    data: Labelled, shape: Shape, shrinkages: Sequence[float], poolings: Sequence[float], seed: int
+    data: Labelled,
+    seed: int,
+    *,
+    shrinkage: float | None = None,
+    pooling: float | None = None,
+    rank: int = 16,
+    cells: int = 1,
 ) -> Chosen:
     """The λ and ν with the best log score of rows held out at the best temperature for these.
 
-    Folds are stratified by class; as many are scored as it takes for 2000 rows. One temperature
-    because class densities in many dimensions are too sure of themselves all alike: errors in
-    thousands of entries of covariances add up in a log-density (cf. Guo et al. 2017).
+    What is given is kept. Folds are stratified by class; as many are scored as it takes for 2000
+    rows. One temperature because class densities in many dimensions are too sure of themselves all
+    alike: errors in thousands of entries of covariances add up in a log-density (cf. Guo, Pleiss,
+    Sun & Weinberger 2017).
     """
+    shrinkages = SHRINKAGES if shrinkage is None else (shrinkage,)
+    poolings = [data.rows.shape[1] * p for p in POOLINGS] if pooling is None else [pooling]
+    grid = [Shape(s, p, rank, cells) for s in shrinkages for p in poolings]
     parts = _parts(data, seed)
     if not parts:
-        pick = replace(shape, shrinkage=shrinkages[-1], pooling=poolings[-1])
-        return Chosen(pick, 1.0, None)
-    grid = [replace(shape, shrinkage=s, pooling=p) for s in shrinkages for p in poolings]
+        return Chosen(grid[-1], 1.0, None)
     scored = [_grid(data, part, grid, seed) for part in parts]
     joined = [np.concatenate(some) for some in zip(*scored, strict=True)]
     rows = np.concatenate(parts)
@@ -89,7 +97,7 @@ def _grid(data: Labelled, held: Indices, grid: Sequence[Shape], seed: int) -> li
     kept = np.ones(len(data), dtype=bool)
     kept[held] = False
     rest = data.take(np.flatnonzero(kept))
-    split, owners = cells(rest, grid[0].cells, seed)
+    split, owners = in_cells(rest, grid[0].cells, seed)
     scatter, out = Scatter.of(split), []
     for shrinkage in dict.fromkeys(shape.shrinkage for shape in grid):
         mine = [shape for shape in grid if shape.shrinkage == shrinkage]
@@ -114,5 +122,7 @@ def _tempered(
         posterior = log_posterior(logs, log_priors, 1.0 / sharpness)
         return -float(weights @ posterior[np.arange(len(truth)), truth] / weights.sum())
 
-    found = minimize_scalar(loss, bounds=(_SHARPEST, 1.0), method="bounded", options={"xatol": 1e-3})
+    found = minimize_scalar(
+        loss, bounds=(_SHARPEST, 1.0), method="bounded", options={"xatol": 1e-3}
+    )
     return 1.0 / float(found.x), -float(found.fun)
