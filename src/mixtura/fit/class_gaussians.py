@@ -10,13 +10,16 @@ from mixtura import kernels
 from mixtura._types import Array, Indices
 from mixtura.fit.class_scatter import Labelled, Scatter
 from mixtura.fit.seeds import plus_plus
-from mixtura.operations.class_densities import ClassDensities
+from mixtura.operations.class_densities import Background, ClassDensities
 
 _LLOYD = 20
 """Lloyd's steps, at most, that split a class into cells."""
 
 _ROUND = 0.5
 """How far correlations are shrunk in the coordinates in which a class is split."""
+
+_WIDE = 1e4
+"""How many times the covariance of all rows the wide part of the background has, at least."""
 
 
 @dataclass(frozen=True)
@@ -82,14 +85,17 @@ def class_densities(data: Labelled, shape: Shape, seed: int, *, broad: bool) -> 
     seed : int
         Where classes are split into cells.
     broad : bool
-        With a background: one Gaussian with the covariance of all rows, shrunk alike.
+        With a background: the covariance T of all rows, shrunk alike. As ``π_c Σ_c ⪯ T`` up to what
+        is shrunk, ``2 T / min π`` is wider than any class.
     """
     split, owners = in_cells(data, shape.cells, seed)
     found, leading = at_shrinkage(split, owners, data, Scatter.of(split), shape)
     found = found.with_variances(*leading.variances(shape.pooling))
     if not broad:
         return found
-    return replace(found, background=Scatter.of(data).total.whitening(shape.shrinkage))
+    whitening = Scatter.of(data).total.whitening(shape.shrinkage)
+    width = max(_WIDE, 2.0 * float(data.counts.sum() / data.counts.min()))
+    return replace(found, background=Background(whitening, width))
 
 
 def at_shrinkage(

@@ -16,6 +16,9 @@ from mixtura.law import log_norms
 _NUMBERS = 1 << 21
 """Numbers that a tile of rows is worth: 16 MiB."""
 
+_FAINT = 0.01
+"""Share of the wide part of the background."""
+
 
 @dataclass(frozen=True, eq=False)
 class Whitening:
@@ -38,11 +41,31 @@ class Whitening:
         """Rows (n, d) as (n, q)."""
         return np.asarray((rows - self.location) @ self.matrix)
 
+
+@dataclass(frozen=True, eq=False)
+class Background:
+    """A broad density for the rows of all classes: one Gaussian, and a faint one far wider.
+
+    ``p_0 = (1 - ε) N(m, T) + ε N(m, width T)`` with ε = 0.01. The wide one counts only far from all
+    rows, where a class that is wide in some direction would otherwise outlast the common Gaussian.
+
+    Attributes
+    ----------
+    whitening : Whitening
+        By m and T.
+    width : float
+    """
+
+    whitening: Whitening
+    width: float
+
     def log_density(self, rows: Rows) -> Array:
-        """``log N(x | location, (matrix matrixᵀ)⁻¹)`` of each row, (n,)."""
-        z = self.read(rows)
-        norm = float(log_norms(np.zeros(1), z.shape[1])[0]) + self.log_volume
-        return np.asarray(norm - 0.5 * np.einsum("nq,nq->n", z, z))
+        """``log p_0(x)`` of each row, (n,)."""
+        z = self.whitening.read(rows)
+        squared, q = np.einsum("nq,nq->n", z, z), z.shape[1]
+        norms = log_norms(q * np.log([1.0, self.width]), q) + self.whitening.log_volume
+        logs = norms - 0.5 * squared[:, None] / [1.0, self.width]
+        return log_sums(logs + np.log([1.0 - _FAINT, _FAINT]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +88,7 @@ class ClassDensities:
         V, orthonormal rows.
     along : (K, r)
     across : (K,)
-    background : Whitening or None
-        The broad density: one Gaussian for the rows of all classes together.
+    background : Background or None
     """
 
     log_priors: Array
@@ -77,7 +99,7 @@ class ClassDensities:
     directions: Array
     along: Array
     across: Array
-    background: Whitening | None = None
+    background: Background | None = None
 
     def with_variances(self, along: Array, across: Array) -> ClassDensities:
         """The same means and directions with other variances."""
