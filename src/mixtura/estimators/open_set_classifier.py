@@ -16,6 +16,7 @@ from mixtura._types import Array, Mask, Rows
 from mixtura.estimators.rows import rows_like_fitted
 from mixtura.estimators.targets import coded, known_codes
 from mixtura.fit.class_scatter import Labelled
+from mixtura.inference.conformal import Conformal
 from mixtura.inference.decisions import Decisions, entropies
 from mixtura.inference.open_set import SETS, Calibrated, OpenSet, held_out
 
@@ -68,7 +69,9 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
     shrinkage_, pooling_ : float
         λ and ν, given or chosen.
     calibrated_ : Calibrated or None
-        Scores of the rows held out.
+        What the rows held out say.
+    conformal_ : Conformal
+        The part of it that p-values are by.
     n_features_in_, feature_names_in_
         As in scikit-learn.
 
@@ -323,6 +326,11 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
         return self.calibrated_
 
     # ---- the fit by its parts
+
+    @property
+    def conformal_(self) -> Conformal:
+        """How the rows held out score as known ones."""
+        return self._calibrated().novelty
 
     @property
     def temperature_(self) -> float:

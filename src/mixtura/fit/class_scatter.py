@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from mixtura._types import Array, Indices
+from mixtura._types import Array, Indices, Mask
 from mixtura.block import Block
 from mixtura.fit.sample import merged
 from mixtura.operations.class_densities import Whitening
@@ -20,7 +20,7 @@ _LEAST = 1e-9
 """Eigenvalue of a correlation matrix, at least."""
 
 _CONSTANT = 1e-13
-"""Deviation, relative to the values, of a column that is constant up to rounding."""
+"""Range, relative to the values, of a column that is constant up to rounding."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +67,12 @@ class Labelled:
     def counts(self) -> Array:
         """(C,) weight of each class."""
         return np.bincount(self.codes, self.weights, self.size)
+
+    @cached_property
+    def varying(self) -> Mask:
+        """Which columns (d,) are not constant up to rounding."""
+        low, high = self.rows.min(axis=0), self.rows.max(axis=0)
+        return np.asarray(high - low > _CONSTANT * np.maximum(np.abs(low), np.abs(high)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,16 +138,14 @@ class Scatter:
         weight = data.weights.sum()
         location = data.rows[0] + data.weights @ (data.rows - data.rows[0]) / weight
         off = data.rows - location
-        size = np.abs(off).max(axis=0)
-        size[size <= _CONSTANT * np.abs(location)] = 0.0
-        scale = powers_of_two(size)
+        scale = powers_of_two(np.where(data.varying, np.abs(off).max(axis=0), 0.0))
         off /= scale
         means = _means(off, data)
         rest = off - means[data.codes]
         total = _products(off, data.weights) / weight
         within = _products(rest, data.weights) / max(weight - np.sum(data.counts > 0), 1.0)
-        wide = np.where(size > 0, np.sqrt(total.diagonal()), 0.0)
-        narrow = np.where(size > 0, np.sqrt(within.diagonal()), 0.0)
+        wide = np.where(data.varying, np.sqrt(total.diagonal()), 0.0)
+        narrow = np.where(data.varying, np.sqrt(within.diagonal()), 0.0)
         narrow = np.maximum(narrow, np.sqrt(_FLOOR) * wide)
         return cls(
             rest * scale,

@@ -15,7 +15,7 @@ from mixtura.fit.class_scatter import Labelled, Scatter
 
 SHRINKAGES = (0.05, 0.3, 0.7, 1.0)
 POOLINGS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 32.0, np.inf)
-"""Candidates; those of ν are multiples of the number of columns."""
+"""Candidates; those of ν are multiples of the number of columns that vary."""
 
 _ENOUGH = 2000
 """Rows held out from which no further fold is scored."""
@@ -66,7 +66,8 @@ def chosen(
     Sun & Weinberger 2017).
     """
     shrinkages = SHRINKAGES if shrinkage is None else (shrinkage,)
-    poolings = [data.rows.shape[1] * p for p in POOLINGS] if pooling is None else [pooling]
+    columns = max(int(data.varying.sum()), 1)
+    poolings = [columns * p for p in POOLINGS] if pooling is None else [pooling]
     grid = [Shape(s, p, rank, cells) for s in shrinkages for p in poolings]
     parts = _parts(data, seed)
     if not parts:

@@ -24,26 +24,26 @@ def least_ambiguous(log_posterior: Array) -> Array:
 
 
 def adaptive(log_posterior: Array) -> Array:
-    """Less the probability of all classes at least as probable: sets grow where there is doubt.
+    """Less the probability of all classes that are more probable: sets grow where there is doubt.
 
-    ``-Σ_{c': P(c'|x) >= P(c|x)} P(c' | x)``, the score of Romano, Sesia & Candès (2020) without
-    their randomisation.
+    ``-Σ_{c': P(c'|x) > P(c|x)} P(c' | x)``, the score of Romano, Sesia & Candès (2020) at that end
+    of their randomisation at which the most probable class is always in the set.
 
     Examples
     --------
     >>> import numpy as np
     >>> adaptive(np.log([[0.2, 0.5, 0.3]])).round(9).tolist()
-    [[-1.0, -0.5, -0.8]]
+    [[-0.8, 0.0, -0.5]]
     """
     posterior = np.exp(log_posterior)
     order = np.argsort(-posterior, axis=1, kind="stable")
     falling = np.take_along_axis(posterior, order, axis=1)
-    running = np.cumsum(falling, axis=1)
-    for place in range(falling.shape[1] - 2, -1, -1):  # classes that tie go in together
-        tied = falling[:, place] == falling[:, place + 1]
-        running[tied, place] = running[tied, place + 1]
+    above = np.cumsum(falling, axis=1) - falling
+    for place in range(1, falling.shape[1]):  # classes that tie have the same above them
+        tied = falling[:, place] == falling[:, place - 1]
+        above[tied, place] = above[tied, place - 1]
     out = np.empty_like(posterior)
-    np.put_along_axis(out, order, -running, axis=1)
+    np.put_along_axis(out, order, 0.0 - above, axis=1)
     return out
 
 

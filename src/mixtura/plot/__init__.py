@@ -19,6 +19,7 @@ from mixtura.plot.histogram import HistogramDisplay
 from mixtura.plot.merge import MergeDisplay
 from mixtura.plot.p_values import PValueDisplay
 from mixtura.plot.pairs import PairsDisplay
+from mixtura.plot.risk_coverage import RiskCoverageDisplay
 from mixtura.plot.save import save_figures
 from mixtura.plot.selection import SelectionDisplay
 from mixtura.plot.trace import TraceDisplay
@@ -34,6 +35,7 @@ __all__ = [
     "PValueDisplay",
     "PairsDisplay",
     "QQDisplay",
+    "RiskCoverageDisplay",
     "SelectionDisplay",
     "TraceDisplay",
     "UncertaintyDisplay",
