@@ -9,9 +9,9 @@ of scope to test with. Its out-of-scope queries to train and validate with are n
 
 Embeddings are those of the static model in wordllama's own wheel (256 columns, nothing is
 downloaded), scaled to length one (`--raw` leaves them). Every method has the same embeddings. What
-a method lets choose is chosen by the intents of the validation queries in scope: C of the logistic
-regression, the number of neighbours (by accuracy, and 1 for the distance). `mixtura` is fitted to
-the training queries and calibrated on the validation queries.
+a method lets choose is chosen by accuracy on the validation queries in scope: C of the logistic
+regression, beside which its default is shown. `mixtura` chooses by the training queries; the
+validation queries calibrate the three-way answers.
 
 Out-of-scope queries are to be told from those in scope: AUROC, and the share of them that is let
 through where 95 % of the queries in scope are. AURC and AUGRC are over all test queries, an
@@ -126,18 +126,23 @@ def densities(confidence: str) -> Callable[[Queries], Callable[..., Answer]]:
     return fit
 
 
-def regression(queries: Queries) -> Callable[..., Answer]:
-    """The largest probability (Hendrycks & Gimpel 2017) of a logistic regression."""
-    models = [
-        LogisticRegression(C=c, max_iter=1000).fit(*queries.train) for c in (0.1, 1.0, 10.0, 100.0)
-    ]
-    model = max(models, key=lambda one: one.score(*queries.val))
+def regression(
+    strengths: tuple[float, ...], confidence: str = "probability"
+) -> Callable[[Queries], Callable[..., Answer]]:
+    """The largest probability (Hendrycks & Gimpel 2017) of a logistic regression, or its logit."""
 
-    def answer(X: np.ndarray) -> Answer:
-        probability = model.predict_proba(X)
-        return model.classes_[probability.argmax(axis=1)], probability.max(axis=1)
+    def fit(queries: Queries) -> Callable[..., Answer]:
+        models = [LogisticRegression(C=c, max_iter=1000).fit(*queries.train) for c in strengths]
+        model = max(models, key=lambda one: one.score(*queries.val))
 
-    return answer
+        def answer(X: np.ndarray) -> Answer:
+            logits = model.decision_function(X)
+            sure = model.predict_proba(X) if confidence == "probability" else logits
+            return model.classes_[logits.argmax(axis=1)], sure.max(axis=1)
+
+        return answer
+
+    return fit
 
 
 def neighbours(queries: Queries) -> Callable[..., Answer]:
@@ -177,7 +182,9 @@ def mahalanobis(relative: bool, estimator: type) -> Callable[[Queries], Callable
 METHODS = {
     "mixtura, density ratio": densities("ratio"),
     "mixtura, probability": densities("probability"),
-    "logistic regression, probability": regression,
+    "logistic regression, probability": regression((0.1, 1.0, 10.0, 100.0)),
+    "logistic regression, C = 1, probability": regression((1.0,)),
+    "logistic regression, C = 1, logit": regression((1.0,), "logit"),
     "nearest neighbour, distance": neighbours,
     "Mahalanobis": mahalanobis(False, EmpiricalCovariance),
     "Mahalanobis, Ledoit-Wolf": mahalanobis(False, LedoitWolf),

@@ -104,7 +104,7 @@ def at_shrinkage(
     """Densities but for the variances, and what these depend on besides ν."""
     whitening = scatter.within.whitening(shape.shrinkage)
     z = scatter.residuals @ whitening.matrix * np.sqrt(split.weights)[:, None]
-    rank = 1 if np.isinf(shape.pooling) else min(shape.rank, z.shape[1])
+    rank = 1 if np.isinf(shape.pooling) else max(min(shape.rank, z.shape[1]), 1)
     directions, leading = _leading(z, split, rank)
     found = ClassDensities(
         log_priors=np.log(data.counts / data.counts.sum()),
@@ -153,7 +153,7 @@ def _leading(z: Array, split: Labelled, rank: int) -> tuple[Array, Leading]:
     for index, rows in enumerate(np.split(order, ends[:-1])):
         values[index], directions[index] = _axes(z[rows], rank)
     totals = np.bincount(split.codes, np.einsum("nq,nq->n", z, z), split.size)
-    rest = values[:, -1] if q == rank else (totals - values.sum(axis=1)) / (q - rank)
+    rest = values[:, -1] if q <= rank else (totals - values.sum(axis=1)) / (q - rank)
     rest = np.clip(rest, 0.0, values[:, -1])
     return directions, Leading(values, rest, np.maximum(split.counts - 1.0, 0.0))
 
