@@ -27,11 +27,15 @@ print(f"{detector.n_components_} components, {detector.conformal_.total:g} rows 
 
 # The rate of false alarms is what was asked for, whether the mixture fits or not.
 called = detector.predict(new) == -1
-print(f"called odd: {called[~odd].mean():.1%} of the benign, {called[odd].mean():.1%} of the others")
+print(
+    f"called odd: {called[~odd].mean():.1%} of the benign, {called[odd].mean():.1%} of the others"
+)
 
 # Many rows at once: at most a tenth of those named are benign, in expectation.
 named = detector.select(new, fdr=0.1)
-print(f"named at a false-discovery rate of 10 %: {named.sum()}, of which {named[~odd].sum()} benign")
+print(
+    f"named at a false-discovery rate of 10 %: {named.sum()}, of which {named[~odd].sum()} benign"
+)
 
 # Why the oddest row is odd.
 oddest = int(detector.score_samples(new).argmin())
