@@ -37,9 +37,8 @@ known = ~novel
 pairs = zip(y_new[known], np.flatnonzero(known), strict=True)
 missed = np.mean([truth not in decisions.candidates[i] for truth, i in pairs])
 abstained = decisions.action == "abstain"
-print(
-    f"known digits: not among the candidates {missed:.1%}, abstained on {abstained[known].mean():.1%}"
-)
+print(f"known digits: not among the candidates {missed:.1%}, ", end="")
+print(f"abstained on {abstained[known].mean():.1%}")
 print(f"threes and nines: abstained on {abstained[novel].mean():.1%}")
 
 # Beside the probability of a logistic regression.

@@ -42,20 +42,22 @@ def fitted():
 # ---- densities
 
 
-@pytest.mark.parametrize(("pooling", "rank"), [(3.0, 5), (3.0, 2), (np.inf, 2)])
-def test_densities_are_those_of_shrunk_covariances(pooling, rank):
+@pytest.mark.parametrize(
+    ("pooling", "rank", "common"),
+    [(3.0, 5, False), (3.0, 2, False), (np.inf, 2, True), (3.0, 5, True)],
+)
+def test_densities_are_those_of_shrunk_covariances(pooling, rank, common):
     """By SciPy, from the definitions; beyond the rank, eigenvalues beside W are averaged."""
     rng = np.random.default_rng(1)
     y, shrinkage = np.repeat([0, 1, 2], [4, 9, 20]), 0.3  # the first class has fewer rows than d
     X = rng.normal(size=(33, 5)) @ rng.normal(size=(5, 5)) + 3.0 * y[:, None]
     times = rng.integers(1, 4, 33)
-    found = class_densities(
-        Labelled.of(X, y, times.astype(float), 3), Shape(shrinkage, pooling, rank), 0, broad=True
-    )
+    shape = Shape(shrinkage, pooling, rank, 1, common)
+    found = class_densities(Labelled.of(X, y, times.astype(float), 3), shape, 0, broad=True)
     X, y = np.repeat(X, times, axis=0), np.repeat(y, times)
     means = np.array([X[y == c].mean(axis=0) for c in range(3)])
     scatters = [np.cov(X[y == c].T, bias=True) * np.sum(y == c) for c in range(3)]
-    within = shrunk(sum(scatters) / (len(X) - 3), shrinkage)
+    within = shrunk(sum(scatters) / (len(X) - 3), shrinkage, common)
     new = rng.normal(size=(7, 5)) * 5.0
     logs = found.log_densities(new)
     for c in range(3):
@@ -67,14 +69,16 @@ def test_densities_are_those_of_shrunk_covariances(pooling, rank):
         wanted = stats.multivariate_normal(means[c], sigma).logpdf(new)
         np.testing.assert_allclose(logs[:, c], wanted, rtol=1e-9)
     np.testing.assert_allclose(np.exp(found.log_priors), np.bincount(y) / len(y), rtol=1e-12)
-    total = shrunk(np.cov(X.T, bias=True), shrinkage)
+    total = shrunk(np.cov(X.T, bias=True), shrinkage, common)
     parts = [stats.multivariate_normal(X.mean(axis=0), f * total).pdf(new) for f in (1.0, 1e4)]
     broad = found.background.log_density(new)
     np.testing.assert_allclose(broad, np.log(0.99 * parts[0] + 0.01 * parts[1]), rtol=1e-9)
 
 
-def shrunk(covariance, shrinkage):
-    return (1 - shrinkage) * covariance + shrinkage * np.diag(covariance.diagonal())
+def shrunk(covariance, shrinkage, common):
+    variances = covariance.diagonal()
+    target = np.diag(np.full(len(variances), variances.mean()) if common else variances)
+    return (1 - shrinkage) * covariance + shrinkage * target
 
 
 def test_classes_of_several_gaussians_are_densities():
@@ -95,7 +99,8 @@ def test_classes_of_several_gaussians_are_densities():
 def test_what_must_not_matter_does_not(change):
     """Units, columns that are constant, and the order of the rows."""
     (X, y), (new, _) = drawn(120, 3, d=3), drawn(20, 4, d=3)
-    plain = OpenSetClassifier(random_state=0).fit(X, y)
+    options = {"units": "own" if change == "scale" else "auto", "random_state": 0}
+    plain = OpenSetClassifier(**options).fit(X, y)
     wanted = plain.p_values(new), plain.predict_proba(new)
     if change == "scale":
         X, new = (rows * [1e-100, 1.0, 2.0**30] + [0, 1e5, 0] for rows in (X, new))
@@ -105,7 +110,7 @@ def test_what_must_not_matter_does_not(change):
     else:
         order = np.random.default_rng(0).permutation(len(X))
         X, y = X[order], y[order]
-    found = OpenSetClassifier(random_state=0).fit(X, y)
+    found = OpenSetClassifier(**options).fit(X, y)
     np.testing.assert_array_equal(found.p_values(new), wanted[0])
     np.testing.assert_allclose(found.predict_proba(new), wanted[1], rtol=1e-6)  # eps * 1e5 / sd
 
@@ -279,7 +284,8 @@ def test_novel_rows_have_the_label_asked_for(named, new):
     plain = OpenSetClassifier(random_state=0).fit(*drawn(400, 11))
     assert set(plain.predict(new)) <= {0, 1, 2}
     numbered = OpenSetClassifier(novel_label=-1, random_state=0).fit(*drawn(400, 11))
-    assert (numbered.predict(new) == np.where(p <= 0.05, -1, plain.predict(new))).all()
+    novel = numbered.p_values(new) <= 0.05
+    assert (numbered.predict(new) == np.where(novel, -1, plain.predict(new))).all()
 
 
 def test_other_rows_calibrate(fitted):

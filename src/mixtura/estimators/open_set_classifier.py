@@ -24,6 +24,8 @@ _NO_GAPS = (
     "fill gaps first, as by MixtureImputer, or use MixtureClassifier, which takes rows as they are"
 )
 
+_UNITS = {"auto": None, "own": False, "common": True}
+
 
 class OpenSetClassifier(ClassifierMixin, BaseEstimator):
     """Classification of rows that may be of no known class: label, ask, or abstain.
@@ -39,7 +41,11 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
     n_components : int, default=1
         Gaussians a class, split off by k-means; fewer where a class has fewer rows.
     shrinkage : "auto" or float in [0, 1], default="auto"
-        λ: correlations within the classes become ``(1 - λ) R + λ I``; 1 leaves variances alone.
+        λ: the covariance within the classes becomes ``(1 - λ) R + λ I`` in `units`.
+    units : {"auto", "own", "common"}, default="auto"
+        R is in units of the deviation of each column ("own": nothing depends on the columns' units)
+        or in one unit for all ("common": nothing depends on rotations, and columns that hardly
+        vary count little).
     pooling : "auto" or float > 0, default="auto"
         ν: how many rows of each class the pooled covariance is worth; infinity for one covariance
         common to all classes (linear discriminant analysis).
@@ -68,6 +74,7 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
         T >= 1 of the posterior ``P(c | x) ∝ π_c p(x | c)^(1/T)``.
     shrinkage_, pooling_ : float
         λ and ν, given or chosen.
+    units_ : {"own", "common"}
     calibrated_ : Calibrated or None
         What the rows held out say.
     conformal_ : Conformal
@@ -77,8 +84,8 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
 
     Notes
     -----
-    λ, ν and T are chosen together, by the mean ``log P(y | x)`` of parts of the fitted rows that
-    are left out in turn; the rows held out for calibration take no part in it. In hundreds of
+    Units, λ, ν and T are chosen together, by the mean ``log P(y | x)`` of parts of the fitted rows
+    that are left out in turn; the rows held out for calibration take no part in it. In hundreds of
     columns class densities are far too sure of themselves: temperatures of ten are usual.
 
     Equal rows of one class count as one row with their weight, so that none is on both sides of a
@@ -115,6 +122,7 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
         n_components: int = 1,
         *,
         shrinkage: Any = "auto",
+        units: str = "auto",
         pooling: Any = "auto",
         rank: int = 16,
         calibration: float | None = 0.2,
@@ -125,6 +133,7 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
     ) -> None:
         self.n_components = n_components
         self.shrinkage = shrinkage
+        self.units = units
         self.pooling = pooling
         self.rank = rank
         self.calibration = calibration
@@ -202,6 +211,8 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
         _check_rate("novelty_rate", self.novelty_rate)
         if self.sets not in SETS:
             raise InputError(f"sets={self.sets!r}: use one of {tuple(SETS)}")
+        if self.units not in _UNITS:
+            raise InputError(f"units={self.units!r}: use one of {tuple(_UNITS)}")
 
     def _check_novel(self, classes: Any) -> None:
         if self.novel_label is None:
@@ -219,6 +230,7 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
         return {
             "shrinkage": None if self.shrinkage == "auto" else float(self.shrinkage),
             "pooling": None if self.pooling == "auto" else float(self.pooling),
+            "common": _UNITS[self.units],
             "rank": int(self.rank),
             "cells": int(self.n_components),
         }
@@ -341,6 +353,11 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
     def shrinkage_(self) -> float:
         """λ."""
         return self._chosen.shape.shrinkage
+
+    @property
+    def units_(self) -> str:
+        """The units of the columns."""
+        return "common" if self._chosen.shape.common else "own"
 
     @property
     def pooling_(self) -> float:

@@ -29,7 +29,8 @@ class Shape:
     Attributes
     ----------
     shrinkage : float
-        λ in [0, 1]: the correlations within the classes, pooled, are ``(1 - λ) R + λ I``.
+        λ in [0, 1]: the covariance within the classes, pooled, is ``(1 - λ) R + λ I`` in units of
+        the columns.
     pooling : float
         ν > 0: how many rows of each class the pooled covariance is worth; infinite for one
         covariance common to all.
@@ -37,12 +38,15 @@ class Shape:
         Directions in which a class has a variance of its own.
     cells : int
         Gaussians a class, at most.
+    common : bool
+        One unit for all columns, instead of the deviation of each.
     """
 
     shrinkage: float
     pooling: float
     rank: int = 16
     cells: int = 1
+    common: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,11 +93,11 @@ def class_densities(data: Labelled, shape: Shape, seed: int, *, broad: bool) -> 
         is shrunk, ``2 T / min π`` is wider than any class.
     """
     split, owners = in_cells(data, shape.cells, seed)
-    found, leading = at_shrinkage(split, owners, data, Scatter.of(split), shape)
+    found, leading = at_shrinkage(split, owners, data, Scatter.of(split, shape.common), shape)
     found = found.with_variances(*leading.variances(shape.pooling))
     if not broad:
         return found
-    whitening = Scatter.of(data).total.whitening(shape.shrinkage)
+    whitening = Scatter.of(data, shape.common).total.whitening(shape.shrinkage)
     width = max(_WIDE, 2.0 * float(data.counts.sum() / data.counts.min()))
     return replace(found, background=Background(whitening, width))
 
@@ -127,7 +131,7 @@ def in_cells(data: Labelled, count: int, seed: int) -> tuple[Labelled, Indices]:
     """
     if count == 1:
         return data, np.arange(data.size)
-    z = Scatter.of(data).within.whitening(_ROUND).read(data.rows)
+    z = Scatter.of(data, False).within.whitening(_ROUND).read(data.rows)
     rng, owners = np.random.default_rng(seed), list[int]()
     codes = np.empty(len(data), np.intp)
     for owner in range(data.size):

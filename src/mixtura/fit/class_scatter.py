@@ -77,38 +77,44 @@ class Labelled:
 
 @dataclass(frozen=True, eq=False)
 class Spread:
-    """A covariance by its deviations and the eigenvectors of its correlations.
+    """A covariance in units of the columns, by its eigenvectors.
 
     Attributes
     ----------
     location : (d,)
-    deviations : (d,)
-        Zero for columns that do not count.
+    units : (d,)
+        Deviations of the columns, or one for all; zero for columns that do not count.
     values : (q,)
     vectors : (d, q)
     """
 
     location: Array
-    deviations: Array
+    units: Array
     values: Array
     vectors: Array
 
     @classmethod
-    def of(cls, location: Array, covariance: Array, deviations: Array, scale: Array) -> Spread:
+    def of(
+        cls, location: Array, covariance: Array, deviations: Array, scale: Array, common: bool
+    ) -> Spread:
         """Of a covariance matrix and deviations, which may exceed its own, in units of `scale`."""
-        kept = deviations > 0
-        inverse = 1.0 / deviations[kept]
-        correlations = covariance[np.ix_(kept, kept)] * inverse[:, None] * inverse
-        correlations[np.diag_indices_from(correlations)] = 1.0
-        values, inner = np.linalg.eigh(correlations)
-        vectors = np.zeros((len(deviations), len(inverse)))
+        units = deviations * scale
+        if common and units.any():
+            top = units.max()
+            units = np.where(units > 0, top * np.sqrt(np.mean((units[units > 0] / top) ** 2)), 0.0)
+        kept = units > 0
+        ratio = scale[kept] / units[kept]
+        matrix = covariance[np.ix_(kept, kept)] * ratio[:, None] * ratio
+        matrix[np.diag_indices_from(matrix)] = (deviations[kept] * ratio) ** 2
+        values, inner = np.linalg.eigh(matrix)
+        vectors = np.zeros((len(units), len(ratio)))
         vectors[kept] = inner
-        return cls(location, deviations * scale, values, vectors)
+        return cls(location, units, values, vectors)
 
     def whitening(self, shrinkage: float) -> Whitening:
-        """For correlations ``(1 - λ) R + λ I``: what is shrunk keeps its variances."""
+        """For ``(1 - λ) R + λ I`` in these units."""
         values = np.maximum((1.0 - shrinkage) * self.values + shrinkage, _LEAST)
-        safe = np.where(self.deviations > 0, self.deviations, 1.0)
+        safe = np.where(self.units > 0, self.units, 1.0)
         matrix = self.vectors / safe[:, None] / np.sqrt(values)
         volume = -np.log(safe).sum() - 0.5 * np.log(values).sum()
         return Whitening(self.location, matrix, float(volume))
@@ -133,8 +139,11 @@ class Scatter:
     total: Spread
 
     @classmethod
-    def of(cls, data: Labelled) -> Scatter:
-        """``W = Σ w (x - m_y)(x - m_y)ᵀ / (Σ w - C)`` and ``T = Σ w (x - m)(x - m)ᵀ / Σ w``."""
+    def of(cls, data: Labelled, common: bool) -> Scatter:
+        """``W = Σ w (x - m_y)(x - m_y)ᵀ / (Σ w - C)`` and ``T = Σ w (x - m)(x - m)ᵀ / Σ w``.
+
+        In units of each column's deviation, or `common` ones.
+        """
         weight = data.weights.sum()
         location = data.rows[0] + data.weights @ (data.rows - data.rows[0]) / weight
         off = data.rows - location
@@ -150,8 +159,8 @@ class Scatter:
         return cls(
             rest * scale,
             location + means * scale,
-            Spread.of(location, within, narrow, scale),
-            Spread.of(location, total, wide, scale),
+            Spread.of(location, within, narrow, scale, common),
+            Spread.of(location, total, wide, scale, common),
         )
 
 

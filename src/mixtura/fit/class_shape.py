@@ -13,7 +13,7 @@ from mixtura.conditioning import log_sums
 from mixtura.fit.class_gaussians import Shape, at_shrinkage, in_cells
 from mixtura.fit.class_scatter import Labelled, Scatter
 
-SHRINKAGES = (0.05, 0.3, 0.7, 1.0)
+SHRINKAGES = (0.1, 0.5, 1.0)
 POOLINGS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 32.0, np.inf)
 """Candidates; those of ν are multiples of the number of columns that vary."""
 
@@ -55,10 +55,11 @@ def chosen(
     *,
     shrinkage: float | None = None,
     pooling: float | None = None,
+    common: bool | None = None,
     rank: int = 16,
     cells: int = 1,
 ) -> Chosen:
-    """The λ and ν with the best log score of rows held out at the best temperature for these.
+    """The units, λ and ν with the best log score of rows held out, each at its best temperature.
 
     What is given is kept. Folds are stratified by class; as many are scored as it takes for 2000
     rows. One temperature because class densities in many dimensions are too sure of themselves all
@@ -68,7 +69,8 @@ def chosen(
     shrinkages = SHRINKAGES if shrinkage is None else (shrinkage,)
     columns = max(int(data.varying.sum()), 1)
     poolings = [columns * p for p in POOLINGS] if pooling is None else [pooling]
-    grid = [Shape(s, p, rank, cells) for s in shrinkages for p in poolings]
+    units = (True, False) if common is None else (common,)
+    grid = [Shape(s, p, rank, cells, c) for c in units for s in shrinkages for p in poolings]
     parts = _parts(data, seed)
     if not parts:
         return Chosen(grid[-1], 1.0, None)
@@ -99,11 +101,12 @@ def _grid(data: Labelled, held: Indices, grid: Sequence[Shape], seed: int) -> li
     kept[held] = False
     rest = data.take(np.flatnonzero(kept))
     split, owners = in_cells(rest, grid[0].cells, seed)
-    scatter, out = Scatter.of(split), []
-    for shrinkage in dict.fromkeys(shape.shrinkage for shape in grid):
-        mine = [shape for shape in grid if shape.shrinkage == shrinkage]
-        widest = max(mine, key=lambda shape: np.isfinite(shape.pooling))
-        found, leading = at_shrinkage(split, owners, rest, scatter, widest)
+    scatters = {common: Scatter.of(split, common) for common in {one.common for one in grid}}
+    out = []
+    for common, shrinkage in dict.fromkeys((one.common, one.shrinkage) for one in grid):
+        mine = [one for one in grid if (one.common, one.shrinkage) == (common, shrinkage)]
+        widest = max(mine, key=lambda one: np.isfinite(one.pooling))
+        found, leading = at_shrinkage(split, owners, rest, scatters[common], widest)
         projected = found.projected(data.rows[held])
         for shape in mine:
             fitted = found.with_variances(*leading.variances(shape.pooling))
