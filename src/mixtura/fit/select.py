@@ -34,6 +34,7 @@ from mixtura.fit.selection import Candidate, Selection
 from mixtura.fit.task import Task
 from mixtura.held import Held
 from mixtura.mixture import Mixture
+from mixtura.reading.scan import opened
 from mixtura.source import MemorySource
 from mixtura.source.memory import one_blas_thread
 
@@ -102,9 +103,10 @@ def select(
     >>> select(X, range(1, 4), "spherical").best.n_components
     2
     """
-    read = _checks.table(X)
+    read = _checks.table(opened(X))
+    weights = read.weights if sample_weight is None else sample_weight
     task = Task(
-        MemorySource(*_checks.weighted(read.rows, sample_weight)),
+        MemorySource(*_checks.weighted(read.rows, weights)),
         criterion,
         random_state,
         Stop(tol, max_iter),
