@@ -11,9 +11,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from PIL import Image
-from sklearn.datasets import load_breast_cancer, load_iris
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris
+from sklearn.neighbors import NearestNeighbors
 
-from mixtura import GaussianMixture, MixtureOutlierDetector, MixtureRegressor, select
+from mixtura import (
+    GaussianMixture,
+    MixtureOutlierDetector,
+    MixtureRegressor,
+    OpenSetClassifier,
+    select,
+)
 from mixtura.plot import (
     ClusterDisplay,
     DeconvolutionDisplay,
@@ -22,6 +29,7 @@ from mixtura.plot import (
     HistogramDisplay,
     PairsDisplay,
     PValueDisplay,
+    RiskCoverageDisplay,
     SelectionDisplay,
     TraceDisplay,
     UncertaintyDisplay,
@@ -51,6 +59,7 @@ def pictures() -> Iterator[tuple[str, Any]]:
     species = GaussianMixture(3, random_state=0).fit(flowers)
     yield "p-values", benign_and_malignant()
     yield "deconvolution", blurred_flowers()
+    yield "risk-coverage", digits_never_seen()
     yield "pairs", PairsDisplay.from_estimator(species, flowers, features=[1, 2, 3])
 
 
@@ -73,6 +82,20 @@ def benign_and_malignant() -> PValueDisplay:
     known = ~odd & (np.random.default_rng(0).random(len(rows)) < 0.6)
     detector = MixtureOutlierDetector(calibration=0.5, random_state=0).fit(rows[known])
     return PValueDisplay.from_estimator(detector, rows[~known], outliers=odd[~known])
+
+
+def digits_never_seen() -> RiskCoverageDisplay:
+    """Digits: threes and nines are not fitted, so that no answer for them is right."""
+    X, y = load_digits(return_X_y=True)
+    novel = np.isin(y, [3, 9])
+    fitted = ~novel & (np.random.default_rng(0).random(len(y)) < 0.6)
+    model = OpenSetClassifier(random_state=0).fit(X[fitted], y[fitted])
+    distance, place = NearestNeighbors(n_neighbors=1).fit(X[fitted]).kneighbors(X[~fitted])
+    nearest = y[fitted][place[:, 0]], -distance[:, 0]
+    truth = np.where(novel, -1, y)[~fitted]
+    return RiskCoverageDisplay.from_estimator(
+        model, X[~fitted], truth, others={"nearest neighbour": nearest}
+    )
 
 
 def main(folder: Path) -> None:

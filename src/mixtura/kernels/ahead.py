@@ -11,18 +11,21 @@ from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mixtura.kernels.forms import EEV
 from mixtura.kernels.layout import FULL
 
+Array = NDArray[Any]
+
 _N, _D, _K = 64, 2, 2
 
 
-def _rows(dtype: Any = np.float64, d: int = _D) -> np.ndarray:
+def _rows(dtype: Any = np.float64, d: int = _D) -> Array:
     return np.random.default_rng(0).normal(size=(_N, d)).astype(dtype)
 
 
-def _start(field: int) -> tuple[np.ndarray, ...]:
+def _start(field: int) -> tuple[Array, Array, Array]:
     means = np.tile(np.array([[-1.0] * _D, [1.0] * _D]), (field, 1, 1))
     return np.full((field, _K), 0.5), means, np.tile(np.eye(_D), (field, _K, 1, 1))
 
@@ -44,11 +47,11 @@ def sums(dtype: Any) -> None:
     weights, means, covariances = (part[0] for part in _start(1))
     compiled.coefficients(weights, means, covariances, FULL, 1e-9)
     compiled.accumulate(rows, *frame, none, np.zeros((_K, 6)), FULL, False)
-    model = np.log(weights), means, covariances, np.zeros(_K), FULL
+    model: tuple[Any, ...] = np.log(weights), means, covariances, np.zeros(_K), FULL
     compiled.accumulate_centred(rows, *frame, none, *model, False)
     compiled.log_joint(rows, *frame, *model)
     groups = np.arange(_N), np.array([_N]), np.array([[True, False]])
-    given = np.log(weights), means, covariances, FULL, False
+    given: tuple[Any, ...] = np.log(weights), means, covariances, FULL, False
     compiled.accumulate_observed(rows, *frame, none, None, groups, *given)
     d = 64
     theta = np.zeros((1, d * (d + 1) // 2 + d + 1))

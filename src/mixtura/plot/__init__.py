@@ -21,6 +21,7 @@ from mixtura.plot.histogram import HistogramDisplay
 from mixtura.plot.merge import MergeDisplay
 from mixtura.plot.p_values import PValueDisplay
 from mixtura.plot.pairs import PairsDisplay
+from mixtura.plot.risk_coverage import RiskCoverageDisplay
 from mixtura.plot.save import save_figures
 from mixtura.plot.selection import SelectionDisplay
 from mixtura.plot.trace import TraceDisplay
@@ -38,6 +39,7 @@ __all__ = [
     "PValueDisplay",
     "PairsDisplay",
     "QQDisplay",
+    "RiskCoverageDisplay",
     "SelectionDisplay",
     "TraceDisplay",
     "UncertaintyDisplay",
