@@ -16,7 +16,7 @@ from mixtura.mixture import Mixture
 from mixtura.operations.frames import gaussian_only
 from mixtura.operations.line import Line
 from mixtura.operations.pairs import Pairs, log_average
-from mixtura.operations.sobol import averaged, scrambled
+from mixtura.integrals.sobol import averaged, scrambled
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(20)
 _REACH = 11.0

@@ -12,7 +12,7 @@ from mixtura.covariance.full import FullCovariances
 from mixtura.mixture import Mixture
 from mixtura.operations.frames import gaussian_only
 from mixtura.operations.pairs import Pairs
-from mixtura.operations.sobol import averaged, scrambled
+from mixtura.integrals.sobol import averaged, scrambled
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,8 +18,8 @@ from mixtura.covariance import Covariances
 from mixtura.kernels.layout import DIAGONAL, SPHERICAL
 from mixtura.law import Gaussian, StudentT
 from mixtura.mixture import Mixture
-from mixtura.operations.box import box
-from mixtura.operations.interval import within
+from mixtura.integrals.box import box
+from mixtura.integrals.interval import within
 from mixtura.operations.line import Line
 from mixtura.operations.moments import moment_order
 from mixtura.operations.probability import (
@@ -28,7 +28,7 @@ from mixtura.operations.probability import (
     log_component_boxes,
     log_totals,
 )
-from mixtura.operations.tilting import Tilted
+from mixtura.integrals.tilting import Tilted
 from mixtura.operations.univariate import probabilities, solved, values
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(40)
