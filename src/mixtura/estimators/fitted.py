@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from mixtura import _checks
 from mixtura._errors import InputError
 from mixtura._types import Array
+from mixtura.block import Block
 from mixtura.conditioning import labels as best_labels
 from mixtura.conditioning import log_sums, shares
 from mixtura.estimators import attributes, criteria, parameters
@@ -33,37 +34,57 @@ class FittedMixture(DensityMixin, BaseEstimator):
     covariance_type_: str
     lower_bounds_: list[float]
     cut_: Cut | None
+    n_censored_: int
     random_state: Any
     n_jobs: int | None
 
-    def predict(self, X: Any) -> Array:
-        """The most probable component of each row, (n,); -1 for noise and what is trimmed."""
+    def predict(self, X: Any, *, lower: Any = None, upper: Any = None) -> Array:
+        """The most probable component of each row, (n,); -1 for noise and what is trimmed.
+
+        With `lower` and `upper` as in `fit`, here and in what follows, missing cells are known to
+        lie between them.
+        """
         k = self.mixture_.n_components if self._fitted() else 0
-        found = self._map(X, lambda joint: best_labels(joint, k), ()).astype(np.intp)
+        block = self._known(X, lower, upper)
+        found = self._map(block, lambda joint: best_labels(joint, k), ()).astype(np.intp)
         if self.cut_ is not None:
             found[criteria.trimmed(self, self.score_samples(X), self._rows(X))] = -1
         return found
 
-    def predict_proba(self, X: Any) -> Array:
+    def predict_proba(self, X: Any, *, lower: Any = None, upper: Any = None) -> Array:
         """Responsibilities (n, k): the posterior probability of each component.
 
         Rows sum to one, or to one less the probability of noise.
         """
         k = self.mixture_.n_components if self._fitted() else 0
-        return self._map(X, lambda joint: shares(joint)[:, :k], (k,))
+        block = self._known(X, lower, upper)
+        return self._map(block, lambda joint: shares(joint)[:, :k], (k,))
 
-    def score_samples(self, X: Any) -> Array:
-        """Log-density of each row, (n,), by its observed coordinates."""
-        return self._map(X, log_sums, ())
+    def score_samples(self, X: Any, *, lower: Any = None, upper: Any = None) -> Array:
+        """Log-density of each row, (n,), by its observed coordinates.
 
-    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        Cells within limits add the logarithm of their probability. With `truncation`, the density
+        is that of rows within the box.
+        """
+        block = self._known(X, lower, upper)
+        return criteria.within_box(self, block.rows, self._map(block, log_sums, ()))
+
+    def score(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        lower: Any = None,
+        upper: Any = None,
+    ) -> float:
         """Mean log-density in nats a row, by weight."""
-        values = self.score_samples(X)
+        values = self.score_samples(X, lower=lower, upper=upper)
         weights = _checks.row_weights(sample_weight, len(values))
         return float(np.average(values, weights=weights))
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> tuple[Array, Array]:
-        """Draw rows (n_samples, d) and their components (n_samples,)."""
+        """Draw rows (n_samples, d) and their components (n_samples,); within `truncation`."""
         self._fitted()
         if n_samples < 1:
             raise InputError(
@@ -71,12 +92,11 @@ class FittedMixture(DensityMixin, BaseEstimator):
             )
         chosen = self.random_state if random_state is None else random_state
         seed = check_random_state(chosen).randint(2**31 - 1)
-        return self.mixture_.sample(n_samples, int(seed), return_labels=True)
+        return criteria.law(self).sample(n_samples, int(seed), return_labels=True)
 
-    def impute(self, X: Any) -> Array:
-        """Rows with each NaN replaced by its conditional mean given the row's observed values."""
-        rows = self._rows(X)
-        return self.mixture_.impute(rows)
+    def impute(self, X: Any, *, lower: Any = None, upper: Any = None) -> Array:
+        """Rows with each NaN replaced by its mean given what is known of the row."""
+        return self.mixture_.completed(self._known(X, lower, upper))
 
     def outlier_weights(self, X: Any) -> Array:
         """How much each row counts, (n,): near zero for outliers, zero for rows to be trimmed.
@@ -94,29 +114,32 @@ class FittedMixture(DensityMixin, BaseEstimator):
         rows = self._rows(X)
         return self.mixture_.outlier_probability(rows)
 
-    def bic(self, X: Any, sample_weight: Any = None) -> float:
+    def bic(self, X: Any, sample_weight: Any = None, **limits: Any) -> float:
         """Bayesian information criterion ``-2 log L + p log n``; smaller is better."""
-        total, _, n = criteria.totals(self, X, sample_weight)
+        total, _, n = criteria.totals(self, self._known(X, **limits), sample_weight)
         return -2.0 * total + criteria.count(self) * float(np.log(n))
 
-    def aic(self, X: Any, sample_weight: Any = None) -> float:
+    def aic(self, X: Any, sample_weight: Any = None, **limits: Any) -> float:
         """Akaike's information criterion ``-2 log L + 2 p``; smaller is better."""
-        return -2.0 * criteria.totals(self, X, sample_weight)[0] + 2.0 * criteria.count(self)
+        total, _, _ = criteria.totals(self, self._known(X, **limits), sample_weight)
+        return -2.0 * total + 2.0 * criteria.count(self)
 
-    def icl(self, X: Any, sample_weight: Any = None) -> float:
+    def icl(self, X: Any, sample_weight: Any = None, **limits: Any) -> float:
         """Integrated completed likelihood: BIC ``- 2 Σ log max_k r_ik``; smaller is better."""
-        return self.bic(X, sample_weight) - 2.0 * criteria.totals(self, X, sample_weight)[1]
+        _, sharpness, _ = criteria.totals(self, self._known(X, **limits), sample_weight)
+        return self.bic(X, sample_weight, **limits) - 2.0 * sharpness
 
-    def validate(self, X: Any, sample_weight: Any = None, labels: Any = None) -> Validation:
-        """Check the fit numerically on the data, weights and labels it was fitted to.
+    def validate(
+        self, X: Any, sample_weight: Any = None, labels: Any = None, **limits: Any
+    ) -> Validation:
+        """Check the fit numerically on the data, weights, labels and limits it was fitted to.
 
         Returns
         -------
         Validation
             Facts with their figures and what each means; prints as a table.
         """
-        rows = self._rows(X)
-        source = MemorySource(*_checks.weighted(rows, sample_weight))
+        source = MemorySource.over(self._known(X, sample_weight=sample_weight, **limits))
         task = parameters.task(self, source, labels=labels, last=self.mixture_)
         rule = rules(self.covariance_type_)[0]
         problem = task.problem(rule, self.n_components_, task.told(self.n_components_))
@@ -141,18 +164,23 @@ class FittedMixture(DensityMixin, BaseEstimator):
         estimator.mixture_, estimator.covariance_type_ = mixture, name
         estimator.converged_, estimator.n_iter_, estimator.lower_bounds_ = True, 0, []
         estimator.n_features_in_, estimator.selection_ = mixture.n_features, None
-        estimator.cut_ = None
+        estimator.cut_, estimator.n_censored_ = None, 0
         if mixture.feature_names is not None:
             estimator.feature_names_in_ = np.array(mixture.feature_names, dtype=object)
         return estimator
 
-    def _map(self, X: Any, finish: Any, tail: tuple[int, ...]) -> Array:
+    def _map(self, block: Block, finish: Any, tail: tuple[int, ...]) -> Array:
         """Apply `finish` to the log joint of every row, block by block, side by side."""
-        rows = self._rows(X)
-        source = MemorySource(rows, threads=threads(self.n_jobs))
-        out = np.empty((len(rows), *tail))
+        source = MemorySource.over(block, threads(self.n_jobs))
+        out = np.empty((len(block), *tail))
         source.each(lambda block, place: self.mixture_.fill(block, finish, out[place]))
         return out
+
+    def _known(
+        self, X: Any, lower: Any = None, upper: Any = None, sample_weight: Any = None
+    ) -> Block:
+        """Rows with all that is known of them."""
+        return parameters.known(self, self._rows(X), lower, upper, sample_weight)
 
     def _rows(self, X: Any) -> Any:
         return rows_like_fitted(self, X)

@@ -105,6 +105,10 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
     trim : float, default=0.0
         Share of the rows, those of least density, left out of the fit (García-Escudero et al.
         2008). The objective is then that of the rows kept, in nats a row kept.
+    truncation : pair, optional
+        ``(lower, upper)``, numbers or one for each column, infinite where there is no bound: rows
+        outside this box were never recorded (Lee & Scott 2012). `mixture_` is then the whole
+        mixture, of which the rows show a part; densities and criteria are those within the box.
     n_jobs : int, optional
         Threads; all cores by default. The result does not depend on it.
     callback : callable, optional
@@ -119,6 +123,8 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
     dof_ : (k,) or None
     noise_share_ : float
         Share of the noise; `weights_` are those among the components and sum to one.
+    n_censored_ : int
+        Missing cells that were known to lie within limits.
     cut_ : Cut or None
         Where rows were trimmed: at the log-density ``cut_.level``.
     converged_ : bool
@@ -141,8 +147,8 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
 
     Notes
     -----
-    Rows with NaN are used by what was observed of them (Ghahramani & Jordan 1994). A weight counts
-    as so many repetitions of the row.
+    Rows with NaN are used by what was observed of them (Ghahramani & Jordan 1994), cells within
+    limits by their probability. A weight counts as so many repetitions of the row.
 
     Examples
     --------
@@ -184,6 +190,7 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         dof: Any = "common",
         noise: Any = False,
         trim: float = 0.0,
+        truncation: Any = None,
         n_jobs: int | None = None,
         callback: Any = None,
     ) -> None:
@@ -212,13 +219,23 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         self.dof = dof
         self.noise = noise
         self.trim = trim
+        self.truncation = truncation
         self.n_jobs = n_jobs
         self.callback = callback
 
     # ---- fitting
 
     @with_callbacks
-    def fit(self, X: Any, y: Any = None, *, sample_weight: Any = None, labels: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        sample_weight: Any = None,
+        labels: Any = None,
+        lower: Any = None,
+        upper: Any = None,
+    ) -> Self:
         """Fit the mixture.
 
         Parameters
@@ -230,6 +247,10 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         labels : (n,) or (n, k) array_like, optional
             Components known for some rows, -1 for unknown; or soft labels, the plausibility of
             each component for each row.
+        lower, upper : number, (d,) or (n, d) array_like, optional
+            What cells that are NaN in X lie between, infinite or NaN where nothing is known:
+            values below a detection limit, above a range, or within an interval. Limits of cells
+            that were observed say nothing.
 
         Returns
         -------
@@ -243,13 +264,13 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         before = vars(self).copy()
         try:
             with one_blas_thread():
-                return self._fit(X, sample_weight, labels)
+                return self._fit(X, labels, sample_weight, lower, upper)
         except BaseException:  # an interrupted or failed fit leaves everything as it was
             self.__dict__.clear()
             self.__dict__.update(before)
             raise
 
-    def _fit(self, X: Any, sample_weight: Any, labels: Any) -> Self:
+    def _fit(self, X: Any, labels: Any, *known: Any) -> Self:
         parameters.checked(self)
         X = _checks.eager(X)
         read = _checks.table(X)
@@ -257,7 +278,9 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         self.n_features_in_ = read.rows.shape[1]
         if read.names is not None:
             self.feature_names_in_ = np.array(read.names, dtype=object)
-        source = MemorySource(*_checks.weighted(read.rows, sample_weight))
+        sample_weight, lower, upper = known
+        block = parameters.known(self, read.rows, lower, upper, sample_weight)
+        source, self.n_censored_ = MemorySource.over(block), block.censored
         last = self.mixture_ if self.warm_start and hasattr(self, "mixture_") else None
         task = parameters.task(self, source, read.names, labels, last)
         components = counts(self.n_components)
@@ -273,7 +296,8 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
 
     def fit_predict(self, X: Any, y: Any = None, **fit_params: Any) -> Array:
         """Fit, then give the most probable component of each row, (n,)."""
-        return self.fit(X, y, **fit_params).predict(X)
+        limits = {name: fit_params.get(name) for name in ("lower", "upper")}
+        return self.fit(X, y, **fit_params).predict(X, **limits)
 
     def _fit_one(self, task: Task, k: int, family: Any, X: Any) -> Outcome:
         problem = task.problem(family, k, task.told(k))

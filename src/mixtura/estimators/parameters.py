@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
+from mixtura import _checks, _limits
 from mixtura._errors import InputError, InputTypeError
+from mixtura._types import Rows
+from mixtura.block import Block
 from mixtura.expectation import hard, soft
 from mixtura.fit.em import Stop
 from mixtura.fit.fixed import GIVEN, Fixed
@@ -17,6 +20,7 @@ from mixtura.fit.given import Start
 from mixtura.fit.outliers import Outliers, asked
 from mixtura.fit.select import criterion, threads
 from mixtura.fit.task import Task
+from mixtura.fit.truncation import Truncation
 from mixtura.mixture import Mixture
 from mixtura.source import MemorySource
 
@@ -105,7 +109,7 @@ def task(
     What is held are values of the `last` fit if there is one.
     """
     return Task(
-        MemorySource(source.whole.rows, source.whole.weights, threads=threads(estimator.n_jobs)),
+        MemorySource.over(source.whole, threads(estimator.n_jobs)),
         estimator.criterion,
         int(check_random_state(estimator.random_state).randint(2**31 - 1)),
         Stop(estimator.tol, estimator.max_iter),
@@ -125,7 +129,29 @@ def task(
         outliers(estimator),
         max_ratio=estimator.max_ratio,
         fixed=Fixed(estimator.fixed, last),
+        truncation=truncation(estimator, source.d),
     )
+
+
+def truncation(estimator: Any, features: int) -> Truncation | None:
+    """The box that the estimator's rows come from."""
+    return Truncation.of(estimator.truncation, features)
+
+
+def known(
+    estimator: Any, rows: Rows, lower: Any, upper: Any, sample_weight: Any = None
+) -> Block:
+    """Rows with their weights, and what missing cells lie within, by the limits and the box.
+
+    Raises
+    ------
+    InputError
+        Limits that do not fit the rows.
+    """
+    rows, weights = _checks.weighted(rows, sample_weight)
+    rows, limits = _limits.within(rows, weights, lower, upper)
+    block, box = Block(rows, weights, limits=limits), truncation(estimator, rows.shape[1])
+    return block if box is None else box.around(block)
 
 
 def outliers(estimator: Any) -> Outliers:

@@ -36,7 +36,7 @@ def distinct(source: MemorySource, k: int) -> MemorySource:
     block = merged(source.whole)
     if len(block) < k:
         return source
-    return MemorySource(block.rows, block.weights, block.plausibility, source.threads)
+    return MemorySource.over(block, source.threads)
 
 
 def hardened(
@@ -103,7 +103,7 @@ def _denser(small: Sample, trim: float, k: int) -> Sample:
 
 def _some(small: Sample, kept: Mask) -> Sample:
     block = small.problem.source.take(np.flatnonzero(kept))
-    problem = small.problem.on(MemorySource(block.rows, block.weights, block.plausibility))
+    problem = small.problem.on(MemorySource.over(block))
     spaces = small.spaces[0][kept], small.spaces[1][kept]
     told = None if small.told is None else small.told[kept]
     return Sample(problem, spaces, small.weights[kept], told, small.flat, False)

@@ -339,6 +339,8 @@ def totals(mixture: Mixture, problem: Problem) -> tuple[float, float, float]:
         return problem.kept(block, mixture, cut) @ out
 
     value, sharpness, weight = sum(problem.source.map(sums))
+    if problem.truncation is not None:
+        value -= weight * problem.truncation.log_probability(mixture)
     return float(value), float(sharpness), float(weight)
 
 

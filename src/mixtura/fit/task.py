@@ -9,7 +9,6 @@ import numpy as np
 
 from mixtura import _checks
 from mixtura._types import Indices
-from mixtura.block import Block
 from mixtura.covariance import Family
 from mixtura.expectation import hard, soft
 from mixtura.fit.criteria import Formula
@@ -19,6 +18,7 @@ from mixtura.fit.given import Start
 from mixtura.fit.outliers import NONE, Outliers
 from mixtura.fit.problem import Problem, Summary, holding, state, with_outliers, with_prior
 from mixtura.fit.robust import distinct
+from mixtura.fit.truncation import Truncation, check
 from mixtura.held import Held
 from mixtura.source import MemorySource
 
@@ -43,11 +43,13 @@ class Task:
     folds: int = 5
     max_ratio: float | None = None
     fixed: Fixed = Fixed()
+    truncation: Truncation | None = None
 
     def problem(
         self, rule: Family, k: int, source: MemorySource, summary: Summary | None = None
     ) -> Problem:
         """The problem of one cell; a `summary` of the rows is made unless it is there."""
+        check(self.truncation, source, rule, self.outliers)
         if not self.outliers.none and isinstance(self.start.how, str):
             source, summary = distinct(source, k), None
         stated = state(
@@ -59,8 +61,11 @@ class Task:
             names=self.names,
             summary=summary,
         )
-        stated = holding(replace(stated, equal_weights=self.equally(rule)), self.held(rule, k))
-        return with_prior(with_outliers(stated, self.outliers), self.prior, k)
+        stated = replace(
+            stated, equal_weights=self.equally(rule), truncation=self.truncation
+        )
+        held = holding(stated, self.held(rule, k))
+        return with_prior(with_outliers(held, self.outliers), self.prior, k)
 
     def held(self, rule: Family, k: int) -> Held | None:
         """What a fit of k components holds."""
@@ -77,8 +82,8 @@ class Task:
         """The rows with their labels spelled out for k components."""
         whole = self.source.whole
         plausibility = _checks.plausibility(self.labels, len(whole), k)
-        block = Block(whole.rows, whole.weights, plausibility).take(rows)
-        return MemorySource(block.rows, block.weights, block.plausibility, self.source.threads)
+        block = replace(whole, plausibility=plausibility).take(rows)
+        return MemorySource.over(block, self.source.threads)
 
     def rng(self, k: int) -> np.random.Generator:
         """The same starts for every family of k components."""

@@ -12,7 +12,7 @@ from mixtura.integrals import interval, plane
 from mixtura.integrals.sobol import scrambled
 from mixtura.integrals.tilting import saddles
 
-POINTS = 1024
+POINTS = 512
 """Points for each row where three and more correlated coordinates have bounds."""
 
 _CELLS = 1 << 20

@@ -240,8 +240,8 @@ class TruncatedMixture:
 
     # ---- drawing
 
-    def sample(self, n: int = 1, rng: Any = None) -> Array:
-        """Draw rows (n, d).
+    def sample(self, n: int = 1, rng: Any = None, *, return_labels: bool = False) -> Any:
+        """Draw rows (n, d), and with `return_labels` their components (n,).
 
         One feature and diagonal covariances by inversion, without rejections; other Gaussians by
         minimax tilting (Botev 2017), which rejects few draws however improbable the box is.
@@ -264,7 +264,8 @@ class TruncatedMixture:
             z[mine] = centre + self._drawn(
                 int(k), int(mine.sum()), (low - centre, high - centre), rng
             )
-        return np.clip(self.mixture.frame.unread(z), self.lower, self.upper)
+        rows = np.clip(self.mixture.frame.unread(z), self.lower, self.upper)
+        return (rows, labels) if return_labels else rows
 
     def _drawn(self, k: int, n: int, ends: tuple[Array, Array], rng: np.random.Generator) -> Array:
         """(n, d) draws of a component, about its mean, in the frame."""

@@ -39,6 +39,13 @@ class MemorySource:
         self.whole = Block(rows, weights, plausibility)
         self.threads = threads
 
+    @classmethod
+    def over(cls, block: Block, threads: int = 1) -> MemorySource:
+        """All that is known of a block's rows."""
+        source = cls(block.rows, block.weights, block.plausibility, threads)
+        source.whole = block
+        return source
+
     @property
     def n(self) -> int:
         return len(self.whole.rows)
