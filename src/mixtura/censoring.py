@@ -94,7 +94,9 @@ def _followed(found: Truncated, off: Array, doubt: Array, within: Mask) -> Hidde
         lead[free] = np.linalg.solve(doubt[np.ix_(within, within)], cross.T).T
         left = doubt[np.ix_(free, free)] - lead[free] @ cross.T
         residual[np.ix_(free, free)] = (left + left.T) / 2
-    return Hidden(found.log_probability, off + found.mean @ lead.T, found.covariance, lead, residual)
+    return Hidden(
+        found.log_probability, off + found.mean @ lead.T, found.covariance, lead, residual
+    )
 
 
 def log_probabilities(found: tuple[Hidden, ...]) -> Array:

@@ -19,6 +19,7 @@ from mixtura.estimators import attributes, criteria, parameters
 from mixtura.estimators.convert import covariance_name, outliers_of
 from mixtura.estimators.rows import rows_like_fitted
 from mixtura.fit.select import rules, threads
+from mixtura.fit.truncation import known
 from mixtura.inference.summary import Summary, summary
 from mixtura.inference.validation import Validation, validation
 from mixtura.io.model_file import save
@@ -96,7 +97,8 @@ class FittedMixture(DensityMixin, BaseEstimator):
 
     def impute(self, X: Any, *, lower: Any = None, upper: Any = None) -> Array:
         """Rows with each NaN replaced by its mean given what is known of the row."""
-        return self.mixture_.completed(self._known(X, lower, upper))
+        block = self._known(X, lower, upper)
+        return self.mixture_.completed(block)
 
     def outlier_weights(self, X: Any) -> Array:
         """How much each row counts, (n,): near zero for outliers, zero for rows to be trimmed.
@@ -180,7 +182,9 @@ class FittedMixture(DensityMixin, BaseEstimator):
         self, X: Any, lower: Any = None, upper: Any = None, sample_weight: Any = None
     ) -> Block:
         """Rows with all that is known of them."""
-        return parameters.known(self, self._rows(X), lower, upper, sample_weight)
+        rows = self._rows(X)
+        box = parameters.truncation(self, rows.shape[1])
+        return known(rows, sample_weight, lower, upper, box)
 
     def _rows(self, X: Any) -> Any:
         return rows_like_fitted(self, X)

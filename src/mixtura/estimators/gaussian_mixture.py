@@ -26,6 +26,7 @@ from mixtura.fit.fitting import Outcome, fitted, renamed
 from mixtura.fit.given import given_start
 from mixtura.fit.select import Selection, counts, grid, rules
 from mixtura.fit.task import Task
+from mixtura.fit.truncation import known
 from mixtura.mixture import Mixture
 from mixtura.source import MemorySource
 from mixtura.source.memory import one_blas_thread
@@ -270,7 +271,7 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
             self.__dict__.update(before)
             raise
 
-    def _fit(self, X: Any, labels: Any, *known: Any) -> Self:
+    def _fit(self, X: Any, labels: Any, sample_weight: Any, lower: Any, upper: Any) -> Self:
         parameters.checked(self)
         X = _checks.eager(X)
         read = _checks.table(X)
@@ -278,8 +279,8 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         self.n_features_in_ = read.rows.shape[1]
         if read.names is not None:
             self.feature_names_in_ = np.array(read.names, dtype=object)
-        sample_weight, lower, upper = known
-        block = parameters.known(self, read.rows, lower, upper, sample_weight)
+        box = parameters.truncation(self, self.n_features_in_)
+        block = known(read.rows, sample_weight, lower, upper, box)
         source, self.n_censored_ = MemorySource.over(block), block.censored
         last = self.mixture_ if self.warm_start and hasattr(self, "mixture_") else None
         task = parameters.task(self, source, read.names, labels, last)

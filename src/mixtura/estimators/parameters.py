@@ -9,10 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
-from mixtura import _checks, _limits
 from mixtura._errors import InputError, InputTypeError
-from mixtura._types import Rows
-from mixtura.block import Block
 from mixtura.expectation import hard, soft
 from mixtura.fit.em import Stop
 from mixtura.fit.fixed import GIVEN, Fixed
@@ -136,22 +133,6 @@ def task(
 def truncation(estimator: Any, features: int) -> Truncation | None:
     """The box that the estimator's rows come from."""
     return Truncation.of(estimator.truncation, features)
-
-
-def known(
-    estimator: Any, rows: Rows, lower: Any, upper: Any, sample_weight: Any = None
-) -> Block:
-    """Rows with their weights, and what missing cells lie within, by the limits and the box.
-
-    Raises
-    ------
-    InputError
-        Limits that do not fit the rows.
-    """
-    rows, weights = _checks.weighted(rows, sample_weight)
-    rows, limits = _limits.within(rows, weights, lower, upper)
-    block, box = Block(rows, weights, limits=limits), truncation(estimator, rows.shape[1])
-    return block if box is None else box.around(block)
 
 
 def outliers(estimator: Any) -> Outliers:

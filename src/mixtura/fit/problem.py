@@ -359,9 +359,7 @@ def _total(problem: Problem) -> tuple[Array, Array]:
     unbiased = weight / max(weight - 1.0, 1.0)
     if problem.family.moments.shape == FACTOR:
         return summary.mean, summary.deviation**2 * unbiased
-    whole = replace(
-        problem.ordinary, family=FAMILIES["full"], prior=Flat(), assign=soft, held=None
-    )
+    whole = replace(problem.ordinary, family=FAMILIES["full"], prior=Flat(), assign=soft, held=None)
     one = whole.isotropic(np.zeros((1, d)))
     for _ in range(1 if not _gappy(problem.source) else 50):
         one = whole.maximized(whole.at(one).data, one)

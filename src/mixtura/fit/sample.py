@@ -275,8 +275,8 @@ def guessed(block: Block, summary: Summary) -> Block:
     order = np.lexsort(np.nan_to_num(np.hstack([block.rows, low, high])).T)
     share = np.empty(len(order))
     share[order] = (np.arange(len(order)) + 0.5) * _GOLDEN % 1.0
-    ends = ((end - summary.mean) / spread for end in (low, high))
-    drawn = summary.mean + spread * within(*ends, share[:, None])
+    a, b = ((end - summary.mean) / spread for end in (low, high))
+    drawn = summary.mean + spread * within(a, b, share[:, None])
     cells = np.isfinite(low) | np.isfinite(high)
     return replace(block, rows=np.where(cells, drawn, block.rows), limits=None)
 

@@ -32,6 +32,7 @@ from mixtura.fit.problem import Problem
 from mixtura.fit.second_chance import Cell, nested_apply, settled
 from mixtura.fit.selection import Candidate, Selection
 from mixtura.fit.task import Task
+from mixtura.fit.truncation import Truncation, known
 from mixtura.held import Held
 from mixtura.mixture import Mixture
 from mixtura.source import MemorySource
@@ -54,6 +55,9 @@ def select(
     noise: Any = False,
     trim: float = 0.0,
     max_ratio: float | None = None,
+    truncation: Any = None,
+    lower: Any = None,
+    upper: Any = None,
     tol: float = 1e-6,
     max_iter: int = 1000,
     random_state: int = 0,
@@ -81,8 +85,10 @@ def select(
     labels : (n,) or (n, k) array_like, optional
         Known components, -1 for unknown.
     prior : None, "fraley-raftery" or Conjugate
-    distribution, dof, noise, trim, max_ratio, tol, max_iter
+    distribution, dof, noise, trim, max_ratio, truncation, tol, max_iter
         As in `GaussianMixture`.
+    lower, upper : optional
+        What missing cells lie between, as in `GaussianMixture.fit`.
     random_state : int, default=0
     n_jobs : int, optional
         Fits side by side; all cores by default.
@@ -103,8 +109,9 @@ def select(
     2
     """
     read = _checks.table(X)
+    box = Truncation.of(truncation, read.rows.shape[1])
     task = Task(
-        MemorySource(*_checks.weighted(read.rows, sample_weight)),
+        MemorySource.over(known(read.rows, sample_weight, lower, upper, box)),
         criterion,
         random_state,
         Stop(tol, max_iter),
@@ -114,6 +121,7 @@ def select(
         outliers=asked(distribution, dof, noise, trim),
         folds=_folds(folds),
         max_ratio=max_ratio,
+        truncation=box,
     )
     asked_for = rules(families, read.rows.shape[1], rank)
     return grid(task, counts(components), asked_for, n_jobs, progress)

@@ -61,9 +61,7 @@ class Task:
             names=self.names,
             summary=summary,
         )
-        stated = replace(
-            stated, equal_weights=self.equally(rule), truncation=self.truncation
-        )
+        stated = replace(stated, equal_weights=self.equally(rule), truncation=self.truncation)
         held = holding(stated, self.held(rule, k))
         return with_prior(with_outliers(held, self.outliers), self.prior, k)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mixtura import _limits
+from mixtura import _checks, _limits
 from mixtura._errors import InputError
 from mixtura._types import Array, Mask, Rows
 from mixtura.block import Block
@@ -184,6 +184,22 @@ class Truncation:
         return Statistics(
             moments, mixture.location, counts, counts, counts, first, second, -weight * total
         )
+
+
+def known(
+    rows: Rows, sample_weight: Any, lower: Any, upper: Any, truncation: Truncation | None
+) -> Block:
+    """Rows with their weights, and what missing cells lie within, by the limits and the box.
+
+    Raises
+    ------
+    InputError
+        Weights or limits that do not fit the rows.
+    """
+    rows, weights = _checks.weighted(rows, sample_weight)
+    rows, limits = _limits.within(rows, weights, lower, upper)
+    block = Block(rows, weights, limits=limits)
+    return block if truncation is None else truncation.around(block)
 
 
 def check(

@@ -143,7 +143,7 @@ def subject(model: Any, X: Any, sample_weight: Any = None, labels: Any = None) -
 def _refuse_unseen(model: Any) -> None:
     """What follows takes rows as they are, and knows of no limits."""
     truncated = getattr(model, "truncation", None) is not None
-    if truncated or getattr(model, "n_censored_", 0):
+    if truncated or getattr(model, "n_censored_", 0) > 0:
         what = "truncation" if truncated else "cells within limits"
         raise InputError(
             f"{what} counted in the fit, and inference does not know of it yet: pass "

@@ -10,9 +10,9 @@ from scipy.special import logsumexp
 
 from mixtura._errors import InputError
 from mixtura._types import Array, Indices
-from mixtura.law import LOG_2PI
 from mixtura.integrals.interval import log_probability, within
 from mixtura.integrals.sobol import averaged, scrambled
+from mixtura.law import LOG_2PI
 
 _TRIES = 1_000
 _MOST = 1 << 21
@@ -150,9 +150,7 @@ def slopes(rest: Array, low: Array, high: Array, both: Array) -> tuple[Array, Ar
     ends = [np.where(np.isinf(end), 0.0, end) for end in (a, b)]
     bend = ends[0] * at_low - ends[1] * at_high - pull**2
     lead = rest[:, :-1]
-    gradient = np.concatenate(
-        [pull @ lead - tilt[..., :-1], (tilt - x + pull)[..., :-1]], axis=-1
-    )
+    gradient = np.concatenate([pull @ lead - tilt[..., :-1], (tilt - x + pull)[..., :-1]], axis=-1)
     moved = bend[..., None] * lead
     cross = moved[..., :-1, :] - np.eye(d - 1)
     slack = (1.0 + bend[..., :-1, None]) * np.eye(d - 1)

@@ -9,12 +9,12 @@ import numpy as np
 from mixtura import _checks
 from mixtura._errors import InputError
 from mixtura._types import Array
+from mixtura.integrals.box import POINTS, box
+from mixtura.integrals.tilting import Tilted
 from mixtura.law import StudentT
 from mixtura.mixture import Mixture
 from mixtura.operations import univariate
-from mixtura.integrals.box import POINTS, box
 from mixtura.operations.line import Line
-from mixtura.integrals.tilting import Tilted
 
 _TINY = 1e-6
 """Below this probability a Gaussian's share of a box is summed again, to relative accuracy."""

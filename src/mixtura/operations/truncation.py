@@ -15,11 +15,12 @@ from mixtura._types import Array, Mask
 from mixtura.block import Block
 from mixtura.conditioning import shares
 from mixtura.covariance import Covariances
+from mixtura.integrals.box import box
+from mixtura.integrals.interval import within
+from mixtura.integrals.tilting import Tilted
 from mixtura.kernels.layout import DIAGONAL, SPHERICAL
 from mixtura.law import Gaussian, StudentT
 from mixtura.mixture import Mixture
-from mixtura.integrals.box import box
-from mixtura.integrals.interval import within
 from mixtura.operations.line import Line
 from mixtura.operations.moments import moment_order
 from mixtura.operations.probability import (
@@ -28,7 +29,6 @@ from mixtura.operations.probability import (
     log_component_boxes,
     log_totals,
 )
-from mixtura.integrals.tilting import Tilted
 from mixtura.operations.univariate import probabilities, solved, values
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(40)
