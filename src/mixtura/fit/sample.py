@@ -272,7 +272,7 @@ def guessed(block: Block, summary: Summary) -> Block:
         return block
     low, high = block.limits
     spread = np.where(summary.deviation > 0, summary.deviation, 1.0)
-    order = np.lexsort(np.nan_to_num(np.hstack([block.rows, low, high])).T)
+    order = np.lexsort(np.hstack([block.rows, low, high]).T)
     share = np.empty(len(order))
     share[order] = (np.arange(len(order)) + 0.5) * _GOLDEN % 1.0
     a, b = ((end - summary.mean) / spread for end in (low, high))

@@ -101,17 +101,16 @@ def _peak(inner: Inner, slope: float, low: Array, high: Array) -> tuple[Array, A
 
 def _window(inner: Inner, peak: Array, top: Array, low: Array, high: Array) -> Array:
     """Panels' edges (n, 5) from where the integrand begins to count to where it ends to."""
-    ends = []
-    for sign, stop in ((-1.0, low), (1.0, high)):
-        near, far = np.full(len(peak), 127), np.zeros(len(peak), dtype=int)
-        for _ in range(7):
-            middle = (near + far + 1) // 2
-            x = peak + sign * _FARTHEST * 2.0 ** (-0.5 * middle)
-            deep = top - (inner(x)[0] - 0.5 * x * x) >= _DEPTH
-            far, near = np.where(deep, middle, far), np.where(deep, near, middle - 1)
-        x = peak + sign * _FARTHEST * 2.0 ** (-0.5 * far)
-        ends.append(np.maximum(x, stop) if sign < 0 else np.minimum(x, stop))
-    start, end = ends
+    sign = np.array([-1.0, 1.0])
+    at, height = peak[:, None], top[:, None]
+    near, far = np.full((len(peak), 2), 63), np.zeros((len(peak), 2), dtype=int)
+    for _ in range(6):  # by halves: the least of the reaches _FARTHEST / √2^j that is deep enough
+        middle = (near + far + 1) // 2
+        x = at + sign * _FARTHEST * 2.0 ** (-0.5 * middle)
+        deep = height - (inner(x)[0] - 0.5 * x * x) >= _DEPTH
+        far, near = np.where(deep, middle, far), np.where(deep, near, middle - 1)
+    start, end = (at + sign * _FARTHEST * 2.0 ** (-0.5 * far)).T
+    start, end = np.maximum(start, low), np.minimum(end, high)
     return np.column_stack([start, 0.5 * (start + peak), peak, 0.5 * (peak + end), end])
 
 

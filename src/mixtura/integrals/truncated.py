@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse.csgraph import connected_components
 
-from mixtura._types import Array
+from mixtura._types import Array, Indices, Mask
 from mixtura.integrals import interval, plane
 from mixtura.integrals.sobol import scrambled
 from mixtura.integrals.tilting import saddles
@@ -67,9 +66,7 @@ def truncated(
     low, high = low / deviations, high / deviations
     correlation = covariance / deviations[:, None] / deviations
     found = Truncated(np.zeros(n), np.zeros((n, m)), np.zeros((n, m, m)))
-    many, group = connected_components(correlation != 0.0, directed=False)
-    for number in range(many):
-        some = np.flatnonzero(group == number)
+    for some in _together(correlation != 0.0):
         own = correlation[np.ix_(some, some)]
         logs, mean, spread = _joint(own, low[:, some], high[:, some], points, seed)
         found.log_probability[:] += logs
@@ -80,6 +77,15 @@ def truncated(
         found.mean * deviations,
         found.covariance * deviations[:, None] * deviations,
     )
+
+
+def _together(linked: Mask) -> list[Indices]:
+    """The coordinates in groups that are independent of each other."""
+    reach = linked
+    for _ in range(int(np.ceil(np.log2(max(len(linked), 2))))):
+        reach = reach @ reach
+    first = reach.argmax(axis=1)
+    return [np.flatnonzero(first == number) for number in np.unique(first)]
 
 
 def _joint(
