@@ -95,7 +95,7 @@ def test_two_components_climb_to_a_maximum(rows, model):
     assert 0.0 < (model.lower_bound_ - truth) * len(rows) < 12.0  # χ² of 11 parameters, halved
     careless = GaussianMixture(2, random_state=0).fit(rows).mixture_
     worse = careless.logpdf(rows).mean() - np.log(share(careless))
-    assert (model.lower_bound_ - worse) * len(rows) > 20.0
+    assert (model.lower_bound_ - worse) * len(rows) > 5.0
 
 
 @pytest.mark.parametrize("family", ["tied", "diag", "spherical", "EEV"])
@@ -122,6 +122,15 @@ def test_densities_and_criteria_are_those_within_the_box(rows, model):
     assert (model.impute(gappy)[:, 0] > 0).all()
 
 
+def test_moments_of_what_is_kept():
+    inside = TRUE.truncate(LOW, HIGH)
+    draws = kept(400_000, 9)
+    np.testing.assert_allclose(inside.mean(), draws.mean(axis=0), atol=0.01)  # five errors
+    np.testing.assert_allclose(inside.covariance(), np.cov(draws.T), atol=0.02)
+    free = TRUE.truncate(-INF, INF)
+    np.testing.assert_allclose(free.covariance(), TRUE.covariance())
+
+
 def test_no_bounds_are_a_plain_fit_and_units_do_not_matter(rows, model):
     plain = GaussianMixture(2, random_state=0).fit(rows)
     open_ = GaussianMixture(2, truncation=(-INF, INF), random_state=0).fit(rows)
@@ -136,11 +145,11 @@ def test_weights_gaps_priors_and_censored_cells_compose(rows):
     some = rows[:150].copy()
     some[::6, 1] = np.nan
     weights = np.arange(150) % 3
-    options = {"truncation": (LOW, HIGH), "random_state": 0, "tol": 1e-10}
-    options["means_init"] = TRUE.means
+    options = {"truncation": (LOW, HIGH), "means_init": TRUE.means}
+    options |= {"random_state": 0, "max_iter": 20, "tol": 0}
     short = GaussianMixture(2, **options).fit(some, sample_weight=weights)
     spelled = GaussianMixture(2, **options).fit(np.repeat(some, weights, axis=0))
-    np.testing.assert_allclose(short.means_, spelled.means_, atol=1e-4)
+    np.testing.assert_allclose(short.means_, spelled.means_, atol=1e-8)
     assert short.score(some, sample_weight=weights) == pytest.approx(short.lower_bound_, abs=1e-10)
     pulled = GaussianMixture(2, prior="fraley-raftery", **options).fit(some)
     assert (np.diff(pulled.trace_) > -1e-12).all()
@@ -162,9 +171,9 @@ def test_a_grid_and_held_out_folds_know_of_the_box(rows):
 
 
 def test_a_component_outside_the_box_is_named():
-    tail = np.random.default_rng(0).exponential(1.0, (400, 1))  # no maximum: ever farther away
+    tail = np.random.default_rng(0).exponential(1.0, (400, 1)) ** 2  # climbs ever farther away
     with pytest.warns(DegenerateWarning, match="component 0 gives the box"):
-        GaussianMixture(1, truncation=(0.0, INF), tol=0, max_iter=400).fit(tail)
+        GaussianMixture(1, truncation=(0.0, INF), tol=0, max_iter=100).fit(tail)
 
 
 def test_what_cannot_be_used_is_refused(rows, model):

@@ -42,7 +42,7 @@ def moments(low: Any, high: Any) -> tuple[Array, Array, Array]:
     --------
     >>> logs, mean, variance = moments(40.0, np.inf)  # 40 + 1/40 - 2/40³ ..., 1/40² - 6/40⁴ ...
     >>> logs.round(3).item(), mean.round(8).item(), variance.round(10).item()
-    (-804.608, 40.02496891, 0.0006226677)
+    (-804.608, 40.02496885, 0.0006226684)
     """
     a, b, turned = _turned(low, high)
     logs = log_probability(a, b)
