@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,16 @@ class Table:
 
     rows: Rows
     names: tuple[str, ...] | None
+    weights: Array | None = None
+
+
+class Elsewhere(ABC):
+    """Rows that lie elsewhere: read and checked by whoever brings them."""
+
+    @property
+    @abstractmethod
+    def table(self) -> Table:
+        """The rows."""
 
 
 def table(X: Any, finite: bool = True) -> Table:
@@ -29,13 +40,15 @@ def table(X: Any, finite: bool = True) -> Table:
     InputError, InputTypeError
         Not two-dimensional, no rows or columns, not numbers, or infinite; names what and where.
     """
+    if isinstance(X, Elsewhere):
+        return X.table
     frame = _data_frame(X)
     if frame is not None:
         rows, names = _frame_rows(frame)
     else:
         rows, names = _array_rows(X), None
     if finite:
-        _refuse_infinite(rows, names)
+        refuse_infinite(rows, names)
     return Table(rows, names)
 
 
@@ -341,12 +354,13 @@ def _empty(n: int, d: int) -> str:
     return f"Found array with 0 feature(s) (shape=({n}, {d})) while a minimum of 1 is required."
 
 
-def _refuse_infinite(rows: Rows, names: Sequence[str] | None) -> None:
+def refuse_infinite(rows: Rows, names: Sequence[str] | None, first: int = 0) -> None:
+    """Refuse rows, the first of which has the number `first`, that hold infinity."""
     with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(rows.sum(dtype=np.float64)):
             return
     cells = [
-        (int(row) + start, int(column))
+        (int(row) + start + first, int(column))
         for start in range(0, len(rows), 1 << 16)
         for row, column in np.argwhere(np.isinf(rows[start : start + (1 << 16)]))[:3]
     ]

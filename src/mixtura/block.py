@@ -195,8 +195,14 @@ class Block:
 
 
 def cuts(n: int, d: int) -> list[slice]:
-    """Where rows are cut into blocks: by row number alone, whatever the number of threads."""
-    size = min(max((1 << 17) // max(d, 1), 1024, 8 * d), 1 << 15)
+    """Where rows are cut into blocks: by row number alone, whatever the number of threads.
+
+    Few rows are one block, which needs no sums over blocks; many are cut finer, so that threads
+    end together.
+    """
+    least = max(1024, 8 * d)
+    size = min(max((1 << 17) // max(d, 1), least), 1 << 15)
+    size = size if n <= size else max(size // 2, least)
     count = max(-(-n // size), 1)
     edges = [n * index // count for index in range(count + 1)]
     return [slice(start, stop) for start, stop in pairwise(edges)]

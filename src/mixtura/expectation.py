@@ -5,13 +5,14 @@ The only file that knows of gaps, limits, weights and labels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from mixtura import kernels
-from mixtura._types import Array
+from mixtura._types import Array, Rows
 from mixtura.block import Block, Pattern
 from mixtura.censoring import Hidden, hidden, log_probabilities
 from mixtura.kernels.layout import DIAGONAL, FACTOR, FULL, LINEAR, doubled
@@ -21,6 +22,7 @@ from mixtura.projected import LOSS, projected, ranked_by_factors
 from mixtura.projected import cancellation as low_rank_cancellation
 from mixtura.scoring import joint_at, squared_distances, under_labels
 from mixtura.statistics import Moments, Statistics, packed
+from mixtura.tree import tree_sum
 from mixtura.trimming import Cut, Trim
 
 Assign = Callable[[Array], tuple[Array, Array]]
@@ -48,6 +50,27 @@ def hard(log_joint: Array) -> tuple[Array, Array]:
     return shares, log_joint[rows, best]
 
 
+def summed(
+    mixture: Mixture,
+    blocks: Sequence[Block],
+    *,
+    moments: Moments,
+    assign: Assign = soft,
+    cut: Cut | None = None,
+) -> Statistics:
+    """`expectation` of each block of a run, added up in their tree."""
+    kernel = getattr(kernels.active(), "accumulate_run", None)
+    alike = len(blocks) > 1 and cut is None and moments.shape != FACTOR and not moments.pooled
+    theta = _log_linear(mixture) if alike and _able(mixture, moments, assign) else None
+    if theta is None or kernel is None or any(block.halves[1] is not None for block in blocks):
+        step = partial(expectation, mixture, moments=moments, assign=assign, cut=cut)
+        return tree_sum([step(block) for block in blocks])
+    frame = mixture.frame
+    given = (_rows_and_weights(block, mixture) for block in blocks)
+    value, sums = kernel(given, frame.pivot, frame.scale, theta, moments.shape, assign is hard)
+    return Statistics.from_sums(sums, moments, mixture.kept("origin", _origin), value)
+
+
 def expectation(
     mixture: Mixture,
     block: Block,
@@ -72,8 +95,8 @@ def expectation(
     if moments.shape == FACTOR:
         return projected(mixture, block, moments, assign, cut)
     pivot = mixture.location
-    if cancellation(mixture) <= LOSS:
-        pivot = mixture.kept("origin", lambda m: np.zeros_like(m.location))
+    if _log_linear(mixture) is not None:
+        pivot = mixture.kept("origin", _origin)
     fast = cut is None and _able(mixture, moments, assign)
     plain, rest = block.halves if fast else (None, block)
     total = (
@@ -86,6 +109,18 @@ def expectation(
     for found in _others(mixture, rest, moments, assign, cut):
         total = total + found.about(pivot)
     return total
+
+
+def _origin(mixture: Mixture) -> Array:
+    return np.zeros_like(mixture.location)
+
+
+def _rows_and_weights(block: Block, mixture: Mixture) -> tuple[Rows, Array]:
+    """A block as the kernels take it: in float64 where single precision would lose too much."""
+    rows = block.rows
+    if rows.dtype == np.float32 and cancellation(mixture) * 2.0**29 > LOSS_SINGLE:
+        rows = rows.astype(np.float64)
+    return rows, np.empty(0) if block.weights is None else block.weights
 
 
 def _others(
@@ -143,13 +178,10 @@ def _by_kernel(
     mixture: Mixture, block: Block, moments: Moments, is_hard: bool, pivot: Array
 ) -> Statistics:
     """Complete rows without labels."""
-    frame, loss = mixture.frame, cancellation(mixture)
-    rows = block.rows
-    if rows.dtype == np.float32 and loss * 2.0**29 > LOSS_SINGLE:
-        rows = rows.astype(np.float64)
-    weights = np.empty(0) if block.weights is None else block.weights
+    frame, theta = mixture.frame, _log_linear(mixture)
+    rows, weights = _rows_and_weights(block, mixture)
     given = (rows, frame.pivot, frame.scale, weights)
-    if loss > LOSS:
+    if theta is None:
         structure = mixture.structure
         norms = log_norms(structure.log_det, structure.d)
         value, sums = kernels.active().accumulate_centred(
@@ -163,14 +195,33 @@ def _by_kernel(
         )
         return Statistics.from_sums(sums, moments, pivot, value)
     shape = LINEAR if moments.pooled else moments.shape
-    value, sums = kernels.active().accumulate(
-        *given, mixture.kept("coefficients", coefficients), shape, is_hard
-    )
+    value, sums = kernels.active().accumulate(*given, theta, shape, is_hard)
     if not moments.pooled:
         return Statistics.from_sums(sums, moments, pivot, value)
     second = block.second(frame, moments)
     value += _common(mixture, second, sums[:, -1].sum())
     return Statistics.from_sums(sums, moments, pivot, value, second)
+
+
+def _log_linear(mixture: Mixture) -> Array | None:
+    """The coefficients of the log-linear form; None where it may lose more than LOSS."""
+    known: Array | None = mixture.kept("coefficients", _coefficients_if_accurate)
+    return known
+
+
+def _coefficients_if_accurate(mixture: Mixture) -> Array | None:
+    structure = mixture.structure
+    compiled = getattr(kernels.active(), "coefficients", None)
+    if compiled is not None and not structure.shared and structure.d <= _NARROW:
+        given = mixture.weights, mixture.location, structure.array()
+        found: Array | None = compiled(*given, structure.shape, LOSS)
+        if found is not None:
+            return found
+    return coefficients(mixture) if cancellation(mixture) <= LOSS else None
+
+
+_NARROW = 32
+"""Features up to which loops over small matrices take less time than calls of a library."""
 
 
 def coefficients(mixture: Mixture) -> Array:
@@ -288,7 +339,7 @@ def _by_row(mixture: Mixture, moments: Moments, found: Assigned) -> Statistics:
         scaled = shares * mixture.law.row_weights(found.squared, int(pattern.observed.sum()))
         mass = scaled.sum(axis=0)
     pivot = mixture.location
-    if found.squared.size and pattern.complete and cancellation(mixture) <= LOSS:
+    if found.squared.size and pattern.complete and _log_linear(mixture) is not None:
         frame, pivot = mixture.frame, np.zeros_like(pivot)
         rows = found.block.rows
         sums = kernels.plain.weighted_sums(rows, frame.pivot, frame.scale, scaled, moments.shape)

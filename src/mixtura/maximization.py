@@ -41,7 +41,7 @@ def maximization(
     """
     posterior = prior.added(data)
     scaled = held is not None and held.covariances.any()
-    if not scaled and not (posterior.dof - data.dof).any():
+    if not scaled and not (mixture.plain or (posterior.dof - data.dof).any()):
         posterior = replace(posterior, dof=mixture.law.expanded(data.counts, data.mass))
     counts = np.ones_like(posterior.counts) if equal_weights else np.maximum(posterior.counts, 0.0)
     empty = posterior.mass <= EMPTY * max(float(posterior.mass.sum()), 1e-300)
@@ -99,9 +99,9 @@ def log_prior(prior: Prior, mixture: Mixture, moments: Moments) -> float:
     ``Σ_k -½ [dof_k log|Σ_k| + tr(Σ_k⁻¹ S_k)] + Σ_k counts_k log π_k`` with ``S_k`` the
     pseudo-rows' second moments about μ_k.
     """
-    pseudo = prior.statistics(moments.at(mixture.structure), mixture.location)
-    if not pseudo.dof.any() and not pseudo.counts.any():
+    if prior.flat:
         return 0.0
+    pseudo = prior.statistics(moments.at(mixture.structure), mixture.location)
     structure = mixture.structure
     precisions = structure.precisions[: len(pseudo.second)]
     quadratic = float(np.vdot(precisions, pseudo.second))

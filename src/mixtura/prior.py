@@ -15,6 +15,10 @@ from mixtura.statistics import Moments, Statistics
 class Prior(Protocol):
     """What is known before the data, as one more block of rows."""
 
+    @property
+    def flat(self) -> bool:
+        """Whether nothing is known."""
+
     def statistics(self, moments: Moments, pivot: Array) -> Statistics:
         """The pseudo-statistics of k components about the pivot (k, d)."""
 
@@ -25,6 +29,8 @@ class Prior(Protocol):
 @dataclass(frozen=True)
 class Flat:
     """No prior: maximum likelihood."""
+
+    flat = True
 
     def statistics(self, moments: Moments, pivot: Array) -> Statistics:
         return Statistics.zero(moments, pivot)
@@ -66,6 +72,8 @@ class Conjugate:
     matrix: Array
     variance: Array
     concentration: float = 1.0
+
+    flat = False
 
     def statistics(self, moments: Moments, pivot: Array) -> Statistics:
         """One pseudo-row of weight κ at the prior mean for each component, plus the scale.

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from mixtura.block import Block, cuts
 from mixtura.covariance import FAMILIES as RULES
-from mixtura.expectation import expectation, hard, soft
+from mixtura.expectation import expectation, hard, soft, summed
 from mixtura.frame import Frame
 from mixtura.kernels.layout import DIAGONAL, FULL, SPHERICAL
 from mixtura.mixture import Mixture
 from mixtura.source import MemorySource
-from mixtura.source.memory import tree_sum
 from mixtura.statistics import Moments, Statistics, packed, unpacked
+from mixtura.tree import joined, runs, tree_sum
 from oracle import FAMILIES
 from strategies import cases, covariance_array, make, seeds
 
@@ -132,10 +132,30 @@ def test_threads_give_the_same_bits(family, mode, kernel):
     case = make(family, mode, seed=1, n=41_000, k=3, d=3)
     rule = RULES[family]
     assert len(cuts(*case.X.shape)) > 1
-    step = partial(expectation, case.mixture, moments=rule.moments)
+    whole = Block(case.X, case.w, case.plausibility)
+    step = partial(summed, case.mixture, moments=rule.moments)
     one = case.source(threads=1).sum(step)
+    close(one, expectation(case.mixture, whole, moments=rule.moments), rtol=1e-10)
     for threads in (2, 3):
         assert identical(case.source(threads=threads).sum(step), one)
+
+
+class Leaf(tuple):
+    """A sum that shows its tree."""
+
+    def __add__(self, other):
+        return Leaf((self, other))
+
+
+def test_sums_of_runs_have_the_tree_of_all_leaves():
+    """Neighbours, then sums of neighbours, an odd one out waiting: whoever sums which run."""
+    for n in (1, 2, 3, 7, 13, 31, 100):
+        leaves = level = [Leaf((i,)) for i in range(n)]
+        while len(level) > 1:
+            level = [sum(level[i + 1 : i + 2], level[i]) for i in range(0, len(level), 2)]
+        for workers in (1, 2, 3, 16):
+            cut = runs(n, workers)
+            assert joined([tree_sum(leaves[run]) for run in cut], cut) == level[0]
 
 
 def test_blocks_are_cut_by_row_number_alone():

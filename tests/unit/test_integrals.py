@@ -27,7 +27,9 @@ def exact(a, b):
         tails = [mp.erfc(end / mp.sqrt(2)) / 2 for end in (a, b)]
         share = tails[0] - tails[1]
         mean = (ends[0] - ends[1]) / share
-        return [float(x) for x in (mp.log(share), mean, 1 + (pulls[0] - pulls[1]) / share - mean**2)]
+        return [
+            float(x) for x in (mp.log(share), mean, 1 + (pulls[0] - pulls[1]) / share - mean**2)
+        ]
 
 
 @pytest.mark.parametrize(("low", "high"), INTERVALS)
@@ -40,7 +42,9 @@ def test_moments_of_an_interval(low, high):
     np.testing.assert_allclose(mirrored, [true[0], -true[1], true[2]], rtol=3e-12, atol=1e-24)
 
 
-@pytest.mark.parametrize(("rho", "low", "high"), [(0.5, (-1, 0.2), (2, 1.5)), (-0.8, (0, 1), (3, 2))])
+@pytest.mark.parametrize(
+    ("rho", "low", "high"), [(0.5, (-1, 0.2), (2, 1.5)), (-0.8, (0, 1), (3, 2))]
+)
 def test_rectangle_by_quadrature(rho, low, high):
     density = multivariate_normal([0, 0], [[1, rho], [rho, 1]]).pdf
 
@@ -74,8 +78,13 @@ def by_grid(low, high, rho):
     logs = power.max() + np.log(total) - np.log(2 * np.pi) - 0.5 * np.log(1 - rho**2)
     mx, my = mass.sum(axis=1) @ x / total, mass.sum(axis=0) @ y / total
     dx, dy = x - mx, y - my
-    return logs, mx, my, mass.sum(axis=1) @ dx**2 / total, dx @ mass @ dy / total, (
-        mass.sum(axis=0) @ dy**2 / total
+    return (
+        logs,
+        mx,
+        my,
+        mass.sum(axis=1) @ dx**2 / total,
+        dx @ mass @ dy / total,
+        (mass.sum(axis=0) @ dy**2 / total),
     )
 
 

@@ -78,12 +78,13 @@ class Guard:
         lower: Array | None = None
         try:
             lower = np.linalg.cholesky(covariances)
-            thin = (lower.diagonal(axis1=1, axis2=2) ** 2).min(axis=1) < 4.0 * self.floor
+            pivots = lower.diagonal(axis1=1, axis2=2) ** 2
+            if pivots.min() >= 4.0 * self.floor:
+                return covariances, lower
+            thin = pivots.min(axis=1) < 4.0 * self.floor
         except np.linalg.LinAlgError:
             thin = np.array([self._fails(one) for one in covariances])
         needy = np.flatnonzero(thin)
-        if not len(needy):
-            return covariances, lower
         covariances = np.array(covariances)
         covariances[needy] = [self._lifted(one) for one in covariances[needy]]
         return covariances, None

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import validate_data
 
-from mixtura import _checks
 from mixtura._errors import warn
 from mixtura._types import Array
 from mixtura.estimators import criteria, parameters
@@ -21,6 +18,7 @@ from mixtura.estimators.following import (
     together,
     with_callbacks,
 )
+from mixtura.estimators.rows import rows_to_fit
 from mixtura.fit.em import Fit
 from mixtura.fit.fitting import Outcome, fitted, renamed
 from mixtura.fit.given import given_start
@@ -273,12 +271,8 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
 
     def _fit(self, X: Any, labels: Any, sample_weight: Any, lower: Any, upper: Any) -> Self:
         parameters.checked(self)
-        X = _checks.eager(X)
-        read = _checks.table(X)
-        validate_data(self, X, skip_check_array=True, reset=True)
-        self.n_features_in_ = read.rows.shape[1]
-        if read.names is not None:
-            self.feature_names_in_ = np.array(read.names, dtype=object)
+        X, read = rows_to_fit(self, X)
+        sample_weight = read.weights if sample_weight is None else sample_weight
         box = parameters.truncation(self, self.n_features_in_)
         block = known(read.rows, sample_weight, lower, upper, box)
         source, self.n_censored_ = MemorySource.over(block), block.censored

@@ -13,7 +13,7 @@ from mixtura._types import Array, Mask
 from mixtura.block import Block
 from mixtura.conditioning import log_sums
 from mixtura.covariance import FAMILIES, RATIO, Factor, Family, Guard
-from mixtura.expectation import LOSS_SINGLE, Assign, cancellation, expectation, ranked, soft
+from mixtura.expectation import LOSS_SINGLE, Assign, cancellation, ranked, soft, summed
 from mixtura.fit.degrees import freed
 from mixtura.fit.outliers import NONE, Outliers, bulk
 from mixtura.fit.principal import nearest
@@ -83,7 +83,7 @@ class Problem:
     def at(self, mixture: Mixture) -> Point:
         """The E-step: the statistics and the objective at a mixture."""
         moments = self.family.moments
-        step = partial(expectation, mixture, moments=moments, assign=self.assign)
+        step = partial(summed, mixture, moments=moments, assign=self.assign)
         cut = self.cut(mixture)
         data = self.source.sum(step if cut is None else partial(step, cut=cut))
         if self.truncation is not None:

@@ -35,6 +35,7 @@ from mixtura.fit.task import Task
 from mixtura.fit.truncation import Truncation, known
 from mixtura.held import Held
 from mixtura.mixture import Mixture
+from mixtura.reading.scan import opened
 from mixtura.source import MemorySource
 from mixtura.source.memory import one_blas_thread
 
@@ -108,10 +109,11 @@ def select(
     >>> select(X, range(1, 4), "spherical").best.n_components
     2
     """
-    read = _checks.table(X)
+    read = _checks.table(opened(X))
+    weights = read.weights if sample_weight is None else sample_weight
     box = Truncation.of(truncation, read.rows.shape[1])
     task = Task(
-        MemorySource.over(known(read.rows, sample_weight, lower, upper, box)),
+        MemorySource.over(known(read.rows, weights, lower, upper, box)),
         criterion,
         random_state,
         Stop(tol, max_iter),

@@ -16,6 +16,7 @@ from mixtura.kernels.calling import call, frozen
 from mixtura.kernels.compiled_climb import CARE, CONVERGED, EXHAUSTED
 from mixtura.kernels.compiled_forms import constrain
 from mixtura.kernels.compiled_hierarchy import agglomerate as _agglomerate
+from mixtura.kernels.compiled_linear import coefficients
 from mixtura.kernels.compiled_race import Climb, race
 from mixtura.kernels.compiled_seeds import lloyd as _lloyd
 from mixtura.kernels.compiled_seeds import spread as _spread
@@ -23,6 +24,7 @@ from mixtura.kernels.compiled_sums import (
     accumulate,
     accumulate_centred,
     accumulate_observed,
+    accumulate_run,
     is_wide,
     log_joint,
 )
@@ -35,7 +37,9 @@ __all__ = [
     "accumulate",
     "accumulate_centred",
     "accumulate_observed",
+    "accumulate_run",
     "agglomerate",
+    "coefficients",
     "constrain",
     "is_wide",
     "lloyd",

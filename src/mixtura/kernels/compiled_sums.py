@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,8 +17,16 @@ from mixtura.kernels.compiled_sweep import sweep
 from mixtura.kernels.compiled_whiten import BAND, whitened_joint, whitened_sums
 from mixtura.kernels.compiled_wide import bands, wide_sweep
 from mixtura.kernels.layout import FULL, SPHERICAL, width
+from mixtura.tree import tree_sum
 
-__all__ = ["accumulate", "accumulate_centred", "accumulate_observed", "is_wide", "log_joint"]
+__all__ = [
+    "accumulate",
+    "accumulate_centred",
+    "accumulate_observed",
+    "accumulate_run",
+    "is_wide",
+    "log_joint",
+]
 
 Array = NDArray[Any]
 
@@ -39,31 +49,78 @@ def accumulate(
     hard: bool,
 ) -> tuple[float, Array]:
     """As `plain.accumulate`; for float32 rows the products are in float32, the sums in float64."""
-    rows = native(rows)
-    k, p = theta.shape
-    if is_wide(shape, rows.shape[1], k):
-        return _accumulate_wide(rows, pivot, scale, weights, theta, hard)
-    pair, constants, *tile = plan(rows, k, shape)
-    sums = np.zeros((k, pair.shape[1]))
-    given = frozen(pivot), frozen(scale), frozen(weights), np.array(theta, rows.dtype, order="C")
-    log_likelihood = call(sweep, rows, *given, pair, bool(hard), sums, constants, *tile)
-    return log_likelihood, sums[:, :p]
+    return accumulate_run([(rows, weights)], pivot, scale, theta, shape, hard)
 
 
-def _accumulate_wide(
-    rows: Array, pivot: Array, scale: Array, weights: Array, theta: Array, hard: bool
+def accumulate_run(
+    blocks: Iterable[tuple[Array, Array]],
+    pivot: Array,
+    scale: Array,
+    theta: Array,
+    shape: int,
+    hard: bool,
 ) -> tuple[float, Array]:
-    """`accumulate` with full covariances of many features."""
+    """`accumulate` over the rows and weights of several blocks, added up in their tree."""
+    wide = is_wide(shape, len(pivot), len(theta))
+    prepared = _wide if wide else _narrow
+    ready: dict[np.dtype[Any], _Sweep] = {}
+
+    def parts() -> Iterator[_Part]:
+        for given, weights in blocks:
+            rows = native(given)
+            if rows.dtype not in ready:
+                ready[rows.dtype] = prepared(rows, frozen(pivot), frozen(scale), theta, shape, hard)
+            yield ready[rows.dtype](rows, frozen(weights))
+
+    total = tree_sum(parts())
+    return total.value, total.sums[:, bands(len(pivot))[1] if wide else slice(theta.shape[1])]
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    value: float
+    sums: Array
+
+    def __add__(self, other: _Part) -> _Part:
+        return _Part(self.value + other.value, self.sums + other.sums)
+
+
+_Sweep = Callable[[Array, Array], _Part]
+
+
+def _narrow(
+    rows: Array, pivot: Array, scale: Array, theta: Array, shape: int, hard: bool
+) -> _Sweep:
+    """The pass over rows of this type, given the coefficients."""
+    k = len(theta)
+    pair, constants, *tile = plan(rows, k, shape)
+    numbers = np.array(theta, rows.dtype, order="C")
+
+    def swept(rows: Array, weights: Array) -> _Part:
+        sums = np.zeros((k, pair.shape[1]))
+        rest = weights, numbers, pair, bool(hard), sums, constants, *tile
+        return _Part(call(sweep, rows, pivot, scale, *rest), sums)
+
+    return swept
+
+
+def _wide(rows: Array, pivot: Array, scale: Array, theta: Array, shape: int, hard: bool) -> _Sweep:
+    """`_narrow` with full covariances of many features."""
     k, d = len(theta), rows.shape[1]
     starts, places = bands(d)
-    banded, sums = np.zeros((k, starts[-1]), rows.dtype), np.zeros((k, starts[-1]))
+    banded = np.zeros((k, starts[-1]), rows.dtype)
     banded[:, places] = theta
     step = lanes(rows.dtype)
     b = min(256, -(-max(len(rows), 1) // step) * step)
-    given = frozen(pivot), frozen(scale), frozen(weights), banded, frozen(starts, np.intp)
+    given = banded, frozen(starts, np.intp), bool(hard)
     constants = exp_constants(rows.dtype)
-    log_likelihood = call(wide_sweep, rows, *given, bool(hard), sums, constants, b, step)
-    return log_likelihood, sums[:, places]
+
+    def swept(rows: Array, weights: Array) -> _Part:
+        sums = np.zeros((k, starts[-1]))
+        rest = *given, sums, constants, b, step
+        return _Part(call(wide_sweep, rows, pivot, scale, weights, *rest), sums)
+
+    return swept
 
 
 def accumulate_centred(

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache, cached_property
 from itertools import count
 from threading import Lock
 from typing import Any, TypeVar
 
+import numpy as np
 import threadpoolctl
 
 from mixtura._types import Array, Indices, Rows
 from mixtura.block import Block, cuts
+from mixtura.reading.cache import IN_MEMORY, backing, gathered, released
+from mixtura.tree import joined, runs
 
 T = TypeVar("T")
 
@@ -60,28 +65,65 @@ class MemorySource:
         parts = cuts(self.n, self.d)
         return (self.whole,) if len(parts) == 1 else tuple(self.whole.take(part) for part in parts)
 
-    def sum(self, function: Callable[[Block], T]) -> T:
-        """``Σ function(block)`` in a fixed binary tree."""
-        return tree_sum(self.map(function))
+    def sum(self, function: Callable[[Sequence[Block]], T]) -> T:
+        """``Σ function(run of blocks)`` in a fixed binary tree."""
+        cut = runs(len(self.blocks), self.threads, _LONGEST if self._elsewhere else None)
+
+        def summed(run: slice) -> T:
+            with self._visit(run) as blocks:
+                return function(blocks)
+
+        return joined(self._mapped(summed, cut), cut)
 
     def map(self, function: Callable[[Block], Any]) -> list[Any]:
         """``function(block)`` of every block, in order."""
-        with one_blas_thread():
-            if self.threads == 1 or len(self.blocks) == 1:
-                return [function(block) for block in self.blocks]
-            return self._side_by_side(function)
 
-    def _side_by_side(self, function: Callable[[Block], Any]) -> list[Any]:
-        """`map` by this thread and others, which take the next block when they are free.
+        def visited(index: int) -> Any:
+            with self._visit(slice(index, index + 1)) as (block,):
+                return function(block)
+
+        return self._mapped(visited, range(len(self.blocks)))
+
+    def each(self, function: Callable[[Block, slice], object]) -> None:
+        """``function(block, place)`` of every block and where its rows stand."""
+        places = cuts(self.n, self.d)
+
+        def visited(index: int) -> None:
+            with self._visit(slice(index, index + 1)) as (block,):
+                function(block, places[index])
+
+        self._mapped(visited, range(len(self.blocks)))
+
+    @contextmanager
+    def _visit(self, run: slice) -> Iterator[Sequence[Block]]:
+        """Some of the blocks; where rows are elsewhere nothing of them is kept in memory."""
+        blocks = self.blocks[run]
+        if not self._elsewhere:
+            yield blocks
+            return
+        try:
+            yield [block.take(slice(None)) for block in blocks]
+        finally:
+            for block in blocks:
+                released(block.rows)
+
+    def _mapped(self, function: Callable[[Any], Any], pieces: Sequence[Any]) -> list[Any]:
+        with one_blas_thread():
+            if self.threads == 1 or len(pieces) == 1:
+                return [function(piece) for piece in pieces]
+            return self._side_by_side(function, pieces)
+
+    def _side_by_side(self, function: Callable[[Any], Any], pieces: Sequence[Any]) -> list[Any]:
+        """By this thread and others, which take the next piece when they are free.
 
         To wake a thread takes as long as a small block: meanwhile this one is at work.
         """
-        results: list[Any] = [None] * len(self.blocks)
+        results: list[Any] = [None] * len(pieces)
         turns = count()
 
         def work() -> None:
             while (turn := next(turns)) < len(results):
-                results[turn] = function(self.blocks[turn])
+                results[turn] = function(pieces[turn])
 
         others = [self._pool.submit(work) for _ in range(min(self.threads, len(results)) - 1)]
         try:
@@ -93,15 +135,14 @@ class MemorySource:
         return results
 
     @cached_property
+    def _elsewhere(self) -> bool:
+        """Whether the rows are many and mapped from a file: no more than a few are held."""
+        return self.whole.rows.nbytes > IN_MEMORY and backing(self.whole.rows) is not None
+
+    @cached_property
     def _pool(self) -> ThreadPoolExecutor:
         """The other threads, which end with the source."""
         return ThreadPoolExecutor(self.threads - 1)
-
-    def each(self, function: Callable[[Block, slice], object]) -> None:
-        """``function(block, place)`` of every block and where its rows stand."""
-        places = iter(cuts(self.n, self.d))
-        placed = {id(block): place for block, place in zip(self.blocks, places, strict=True)}
-        self.map(lambda block: function(block, placed[id(block)]))
 
     def single(self) -> Block | None:
         """All rows where they are a single block, else None."""
@@ -109,42 +150,41 @@ class MemorySource:
 
     def take(self, rows: Indices | slice) -> Block:
         """Some of the rows as one block."""
-        return self.whole.take(rows)
+        if isinstance(rows, slice) or not self._elsewhere:
+            return self.whole.take(rows)
+        known = replace(self.whole, rows=np.empty((self.n, 0))).take(rows)
+        return replace(known, rows=gathered(self.whole.rows, rows))
 
 
-def tree_sum(values: list[Any]) -> Any:
-    """Sum neighbours, then sums of neighbours: the same tree for any number of workers."""
-    while len(values) > 1:
-        pairs = [a + b for a, b in zip(values[::2], values[1::2], strict=False)]
-        values = pairs + values[len(pairs) * 2 :]
-    return values[0]
+_LONGEST = 16
+"""Blocks that are in memory together, where rows are mapped from a file."""
 
 
 class OneBlasThread:
     """Hold BLAS to one thread while our own threads are at work.
 
     The limit is the whole process's, so the first to enter sets it and the last to leave lifts it.
+    Libraries that run on one thread anyway are left alone.
     """
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._inside = 0
-        self._limit: Any = None
+        self._held: list[tuple[Any, int]] = []
 
     def __enter__(self) -> None:
         with self._lock:
             if self._inside == 0:
-                self._limit = _controller().limit(limits=1, user_api="blas")
-                self._limit.__enter__()
+                known = [(library, library.get_num_threads()) for library in _blas()]
+                self._held = [(library, threads) for library, threads in known if threads != 1]
+                _set([(library, 1) for library, _ in self._held])
             self._inside += 1
 
     def __exit__(self, *error: object) -> None:
         with self._lock:
             self._inside -= 1
             if self._inside == 0:
-                _let_any_thread_set_limits()
-                self._limit.__exit__(None, None, None)
-                _let_any_thread_set_limits()
+                _set(self._held)
 
 
 _guard = OneBlasThread()
@@ -155,6 +195,15 @@ def one_blas_thread() -> OneBlasThread:
     return _guard
 
 
+def _set(threads: list[tuple[Any, int]]) -> None:
+    if not threads:
+        return
+    _let_any_thread_set_limits()
+    for library, number in threads:
+        library.set_num_threads(number)
+    _let_any_thread_set_limits()
+
+
 def _let_any_thread_set_limits() -> None:
     """threadpoolctl from 3.8 on heeds only the thread that set a limit; ours may end in another."""
     blas = getattr(threadpoolctl, "OpenBLASController", None)
@@ -163,5 +212,7 @@ def _let_any_thread_set_limits() -> None:
 
 
 @cache
-def _controller() -> threadpoolctl.ThreadpoolController:
-    return threadpoolctl.ThreadpoolController()
+def _blas() -> list[Any]:
+    """The BLAS libraries of the process."""
+    found = threadpoolctl.ThreadpoolController().lib_controllers
+    return [library for library in found if library.user_api == "blas"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from mixtura._types import Indices
@@ -26,8 +26,11 @@ class Source(Protocol):
     def d(self) -> int:
         """Number of columns."""
 
-    def sum(self, function: Callable[[Block], T]) -> T:
-        """``Σ function(block)`` in a fixed binary tree."""
+    def sum(self, function: Callable[[Sequence[Block]], T]) -> T:
+        """``Σ function(run)`` over runs of blocks, in a fixed binary tree.
+
+        The function adds up the blocks of its run in the same tree (`mixtura.tree`).
+        """
 
     def map(self, function: Callable[[Block], Any]) -> list[Any]:
         """``function(block)`` of every block, in order."""

@@ -1,0 +1,1 @@
+"""Rows that lie elsewhere: files, queries and blocks, decoded once."""

@@ -1,0 +1,259 @@
+"""Rows that lie elsewhere: what to read, decoded on first use."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mixtura import _checks
+from mixtura._errors import InputError, InputTypeError, MissingDependency
+from mixtura._types import Rows
+from mixtura.reading.cache import kept, released
+
+__all__ = ["Scan", "opened", "scan"]
+
+_QUERY = re.compile(r"\s*(select|with|from|values)\s", re.IGNORECASE)
+
+_ROWS = 1 << 16
+"""Rows looked at together."""
+
+
+def scan(
+    source: Any,
+    *,
+    columns: Sequence[str] | None = None,
+    where: Any = None,
+    weights: str | None = None,
+    dtype: Any = None,
+    cache: str | os.PathLike[str] | None = None,
+) -> Scan:
+    """Rows of a file, a query or blocks, to be given where an array or data frame could be.
+
+    A fit reads its rows tens of times, so they are decoded once: into memory while they are few,
+    else into a file of the decoded numbers, without a name, that is mapped and goes with the scan.
+    Memory stays bounded however many rows there are.
+
+    Parameters
+    ----------
+    source : str, path, or object
+        A file, a folder or a pattern (``"part-*.parquet"``) of Parquet, Arrow IPC (Feather) or
+        delimited text files, also by a URI such as ``"s3://bucket/folder"``; a ``.npy`` file, which
+        is mapped as it is; an SQL query for DuckDB (``"select x, y from 'part-*.parquet'"``); a
+        DuckDB relation, a polars LazyFrame, or whatever else streams Arrow batches; a list, or any
+        other iterable that can be read again, of arrays or data frames with the same columns.
+    columns : sequence of str, optional
+        All columns by default.
+    where : sequence of (column, operator, value), or pyarrow expression, optional
+        Rows of files to read; for queries, say it in SQL.
+    weights : str, optional
+        The column that holds the rows' weights.
+    dtype : "float32" or "float64", optional
+        Of the decoded numbers; float64 by default, and what a ``.npy`` file holds.
+    cache : path, optional
+        Folder for the decoded rows; the system's folder for temporary files by default.
+
+    Returns
+    -------
+    Scan
+
+    Raises
+    ------
+    InputError, InputTypeError
+        What cannot be read, holds no numbers, or an iterator that can be read only once.
+    MissingDependency
+        pyarrow, or DuckDB for a query, is not installed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mixtura import GaussianMixture, scan
+    >>> rng = np.random.default_rng(0)
+    >>> parts = [rng.normal(size=(500, 2)) + 6 * (i % 2) for i in range(4)]
+    >>> rows = scan(parts)
+    >>> rows.shape
+    (2000, 2)
+    >>> GaussianMixture(2, random_state=0).fit(rows).means_.round().astype(int).tolist()
+    [[0, 0], [6, 6]]
+    """
+    names = None if columns is None else tuple(columns)
+    kind = None if dtype is None else np.dtype(dtype)
+    if kind is not None and kind not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise InputError(f'dtype={dtype!r}: use "float32" or "float64"')
+    return Scan(source, names, where, weights, kind, None if cache is None else Path(cache))
+
+
+@dataclass(frozen=True, eq=False)
+class Scan(_checks.Elsewhere):
+    """What to read; made by `scan`, decoded on first use.
+
+    Attributes
+    ----------
+    source, columns, where, weights_column, dtype, cache
+        As given to `scan`.
+    """
+
+    source: Any
+    columns: tuple[str, ...] | None = None
+    where: Any = None
+    weights_column: str | None = None
+    dtype: np.dtype[Any] | None = None
+    cache: Path | None = None
+
+    @property
+    def table(self) -> _checks.Table:
+        """The rows, decoded, with the names of their columns and their weights."""
+        return self._decoded
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, d)"""
+        return self.table.rows.shape[0], self.table.rows.shape[1]
+
+    def __len__(self) -> int:
+        return len(self.table.rows)
+
+    @property
+    def called(self) -> str:
+        """What to call it in messages."""
+        if isinstance(self.source, str | os.PathLike):
+            return os.fspath(self.source)
+        return f"the {type(self.source).__name__}"
+
+    @cached_property
+    def _decoded(self) -> _checks.Table:
+        if _is_path(self.source) and os.fspath(self.source).endswith(".npy"):
+            return _checks.Table(_array_file(self), None)
+        if _is_path(self.source) or _streams(self.source):
+            return _from_arrow(self)
+        if isinstance(self.source, Iterable):
+            return _from_blocks(self)
+        raise InputTypeError(
+            f"{self.called} cannot be scanned: give a path, a query, a relation, a lazy frame, or "
+            "an iterable of arrays that can be read again"
+        )
+
+
+def opened(X: Any) -> Any:
+    """X as it can be fitted: a path, a query or a relation as a scan, a lazy frame collected."""
+    if isinstance(X, str | os.PathLike) or type(X).__module__.startswith(("duckdb", "_duckdb")):
+        return scan(X)
+    return X if isinstance(X, Scan) else _checks.eager(X)
+
+
+def _is_query(source: Any) -> bool:
+    return isinstance(source, str) and _QUERY.match(source) is not None
+
+
+def _is_path(source: Any) -> bool:
+    return isinstance(source, str | os.PathLike) and not _is_query(source)
+
+
+def _streams(source: Any) -> bool:
+    return _is_query(source) or any(hasattr(source, name) for name in _STREAMING)
+
+
+_STREAMING = ("__arrow_c_stream__", "collect_batches")
+"""What tables, relations and readers have, and what lazy frames of polars have."""
+
+
+def _from_arrow(asked: Scan) -> _checks.Table:
+    try:
+        from mixtura.reading import arrow
+    except ImportError as error:
+        raise MissingDependency.of("pyarrow", extra="io") from error
+    columns, weights = asked.columns, asked.weights_column
+    if _is_path(asked.source):
+        path = os.fspath(asked.source)
+        found = arrow.from_files(path, columns, weights, asked.where)
+    elif asked.where is not None:
+        raise InputError("where= is for files: say it in the query instead")
+    else:
+        source = _queried(asked.source) if isinstance(asked.source, str) else asked.source
+        found = arrow.from_stream(source, columns, weights, asked.called)
+    kind = np.dtype(asked.dtype or np.float64)
+    width = len(found.names) + (weights is not None)
+    size = (found.rows or 0) * width * kind.itemsize
+    table = kept(arrow.blocks(found, kind, weights is not None), asked.cache, size)
+    if weights is None:
+        return _checks.Table(table, found.names)
+    return _checks.Table(table[:, :-1], found.names, table[:, -1])
+
+
+def _queried(query: str) -> Any:
+    try:
+        import duckdb
+    except ImportError as error:
+        raise MissingDependency.of("duckdb", extra="sql") from error
+    try:
+        return duckdb.sql(query)
+    except duckdb.Error as error:
+        raise InputError(f"DuckDB does not run the query {query!r}: {error}") from None
+
+
+def _from_blocks(asked: Scan) -> _checks.Table:
+    """The blocks of an iterable, checked one by one."""
+    if isinstance(asked.source, Iterator):
+        raise InputTypeError(
+            f"{asked.called} can be read only once, and what fails half-way would be lost: pass a "
+            "list of blocks, or an object whose __iter__ starts anew, for instance a function's "
+            "class with __iter__"
+        )
+    if asked.columns is not None or asked.where is not None or asked.weights_column is not None:
+        raise InputError("columns=, where= and weights= are for files and queries: cut the blocks")
+    first = next(iter(asked.source), None)
+    if first is None:
+        raise InputError(f"{asked.called} holds no blocks: nothing is left to fit")
+    like = _checks.table(first)
+    kind = asked.dtype or like.rows.dtype
+    return _checks.Table(kept(_alike(asked.source, like, kind), asked.cache), like.names)
+
+
+def _alike(blocks: Iterable[Any], like: _checks.Table, kind: Any) -> Iterator[Rows]:
+    d = like.rows.shape[1]
+    for number, block in enumerate(blocks):
+        try:
+            rows = _checks.rows_like(block, d, like.names)
+        except (InputError, InputTypeError) as error:
+            raise type(error)(f"block {number}: {error}") from None
+        yield np.asarray(rows, kind)
+
+
+def _array_file(asked: Scan) -> Rows:
+    """A ``.npy`` file as it lies on the disk, or converted."""
+    if asked.columns is not None or asked.where is not None or asked.weights_column is not None:
+        raise InputError(
+            f"{asked.called}: the columns of a .npy file have no names, so columns=, where= and "
+            "weights= say nothing; slice the array, or write a Parquet file"
+        )
+    try:
+        mapped = np.load(os.fspath(asked.source), mmap_mode="r")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{asked.called} cannot be read as an array: {error}") from None
+    if mapped.ndim != 2 or mapped.dtype.kind not in "fiub" or 0 in mapped.shape:
+        raise InputError(
+            f"{asked.called} holds {mapped.dtype} of shape {mapped.shape}: numbers of shape (n, d) "
+            "are needed"
+        )
+    usual = mapped.dtype.newbyteorder("=") in (np.float32, np.float64)
+    kind = np.dtype(asked.dtype or (mapped.dtype if usual else np.float64))
+    ready = kind == mapped.dtype and mapped.flags.c_contiguous
+    parts = (mapped[at : at + _ROWS] for at in range(0, len(mapped), _ROWS))
+    checked = (_finite(part, number * _ROWS) for number, part in enumerate(parts))
+    if ready:
+        for part in checked:
+            released(part)
+        return np.asarray(mapped)
+    converted = (np.asarray(part, kind, order="C") for part in checked)
+    return kept(converted, asked.cache, mapped.size * kind.itemsize)
+
+
+def _finite(rows: Rows, start: int) -> Rows:
+    _checks.refuse_infinite(rows, None, start)
+    return rows

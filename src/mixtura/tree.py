@@ -1,0 +1,62 @@
+"""Sums in a fixed binary tree: bitwise the same for any number of workers and any order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Any
+
+__all__ = ["joined", "runs", "tree_sum"]
+
+
+def tree_sum(values: Iterable[Any]) -> Any:
+    """Sum neighbours, then sums of neighbours, and so on; no more are held than the tree is high.
+
+    >>> tree_sum(["a", "b", "c", "d", "e"])
+    'abcde'
+    """
+    waiting: list[tuple[int, Any]] = []
+    for value in values:
+        height = 0
+        while waiting and waiting[-1][0] == height:
+            value = waiting.pop()[1] + value
+            height += 1
+        waiting.append((height, value))
+    total = waiting.pop()[1]
+    while waiting:
+        total = waiting.pop()[1] + total
+    return total
+
+
+def runs(n: int, workers: int, longest: int | None = None) -> list[slice]:
+    """Cut n leaves into runs that are nodes of their tree, the later the shorter.
+
+    One worker takes all at once. With more, a run is about the share of a worker in two thirds of
+    what is left, so that few are handed out and all workers end together. None is longer than the
+    `longest`.
+
+    >>> [run.stop for run in runs(13, 2)]
+    [4, 6, 8, 9, 10, 11, 12, 13]
+    """
+    most = n if longest is None else longest
+    if workers == 1 and n <= most:
+        return [slice(0, n)]
+    edges = [0]
+    while (start := edges[-1]) < n:
+        share = max(min(2 * (n - start) // (3 * workers), most), 1)
+        size = 1 << (share.bit_length() - 1)
+        edges.append(min(start + min(size, start & -start or size), n))
+    return [slice(*ends) for ends in pairwise(edges)]
+
+
+def joined(parts: Sequence[Any], cut: Sequence[slice]) -> Any:
+    """The sum over all leaves from the sums over `runs`: the tree of `tree_sum`."""
+    known = {(run.start, run.stop): part for run, part in zip(cut, parts, strict=True)}
+
+    def node(start: int, stop: int) -> Any:
+        if (start, stop) in known:
+            return known[start, stop]
+        half = 1 << ((stop - start - 1).bit_length() - 1)
+        return node(start, start + half) + node(start + half, stop)
+
+    return node(cut[0].start, cut[-1].stop)

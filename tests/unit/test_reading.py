@@ -1,0 +1,232 @@
+"""Rows that lie elsewhere: every way to them gives the fit of the array they hold."""
+
+import errno
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+import mixtura
+from mixtura import GaussianMixture, InputError, InputTypeError, scan
+from mixtura.reading import cache
+from mixtura.reading.cache import backing, kept, released
+from mixtura.source import MemorySource
+
+COLUMNS = ["a", "b", "c"]
+
+
+@pytest.fixture(scope="module")
+def frame():
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.normal(size=(300, 3)), rng.normal(size=(200, 3)) + 5.0])
+    frame = pd.DataFrame(X[rng.permutation(500)], columns=COLUMNS)
+    frame.loc[7, "b"] = np.nan
+    return frame
+
+
+@pytest.fixture(scope="module")
+def model(frame):
+    return GaussianMixture(2, random_state=0).fit(frame)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, frame):
+    """The same rows in every format; a column of weights one stands beside them."""
+    place = tmp_path_factory.mktemp("rows")
+    wide = frame.assign(w=1.0)
+    (place / "parts").mkdir()
+    wide[:200].to_parquet(place / "parts" / "1.parquet")
+    wide[200:].to_parquet(place / "parts" / "2.parquet")
+    wide.to_feather(place / "rows.feather")
+    wide.to_csv(place / "rows.csv", index=False)
+    wide.to_csv(place / "rows.tsv", index=False, sep="\t")
+    np.save(place / "rows.npy", frame.to_numpy())
+    np.save(place / "whole.npy", np.arange(20).reshape(10, 2))
+    return place
+
+
+WAYS = {
+    "parquet files": lambda at: scan(f"{at}/parts/*.parquet", columns=COLUMNS),
+    "folder": lambda at: scan(at / "parts", weights="w"),
+    "feather": lambda at: scan(at / "rows.feather", weights="w"),
+    "csv": lambda at: scan(at / "rows.csv", columns=COLUMNS),
+    "tsv": lambda at: scan(at / "rows.tsv", columns=COLUMNS),
+    "npy": lambda at: scan(at / "rows.npy"),
+    "uri": lambda at: scan(f"file://{at}/parts", columns=COLUMNS),
+    "filter": lambda at: scan(at / "parts", columns=COLUMNS, where=[("w", ">", 0.5)]),
+    "query": lambda at: scan(f"select a, b, c from '{at}/parts/*.parquet'"),
+    "lazy frame": lambda at: scan(pl.scan_parquet(f"{at}/parts/*.parquet").select(COLUMNS)),
+    "blocks": lambda at: scan(np.array_split(np.load(at / "rows.npy"), 3)),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_gives_the_fit_of_the_array(way, folder, frame, model):
+    rows = WAYS[way](folder)
+    np.testing.assert_array_equal(rows.table.rows, frame.to_numpy())
+    ours = GaussianMixture(2, random_state=0).fit(rows)
+    assert ours.mixture_.means.tolist() == model.mixture_.means.tolist()
+    assert ours.bic(rows) == model.bic(frame)
+    np.testing.assert_array_equal(ours.predict_proba(rows), model.predict_proba(frame))
+    if rows.table.names is not None:
+        assert ours.feature_names_in_.tolist() == COLUMNS
+
+
+def test_paths_queries_and_relations_stand_for_their_rows(folder, frame, model):
+    import duckdb
+
+    query = f"select c, a, b from '{folder}/parts/*.parquet'"
+    for rows in (str(folder / "rows.npy"), folder / "rows.npy", query, duckdb.sql(query)):
+        ours = GaussianMixture(2, random_state=0).fit(rows)
+        assert abs(ours.lower_bound_ - model.lower_bound_) < 1e-9
+        assert ours.score(rows) == pytest.approx(ours.lower_bound_, abs=1e-9)
+    chosen = mixtura.select(folder / "rows.npy", range(1, 3), ["full", "tied"])
+    assert chosen.best.bic == mixtura.select(frame, range(1, 3), ["full", "tied"]).best.bic
+
+
+def test_columns_are_found_by_name(folder, frame, model):
+    other = scan(f"select c, a, b, w from '{folder}/parts/*.parquet'")
+    np.testing.assert_array_equal(model.predict(other), model.predict(frame))
+
+
+def test_a_column_of_weights(tmp_path, frame):
+    w = np.where(frame["a"] > 2.0, 0.0, 2.0)
+    frame.assign(w=w).to_parquet(tmp_path / "x.parquet")
+    ours = GaussianMixture(1).fit(scan(tmp_path / "x.parquet", weights="w"))
+    theirs = GaussianMixture(1).fit(frame, sample_weight=w)
+    np.testing.assert_allclose(ours.means_, theirs.means_, rtol=1e-12)
+
+
+def test_single_precision_and_whole_numbers(folder):
+    assert scan(folder / "rows.csv", columns=["a"], dtype="float32").table.rows.dtype == np.float32
+    whole = scan(folder / "whole.npy").table.rows
+    assert whole.dtype == np.float64 and whole[3, 1] == 7.0
+
+
+# ---- what cannot be read
+
+
+def refused(match, *given, kind=InputError, **more):
+    with pytest.raises(kind, match=match):
+        scan(*given, **more).table  # noqa: B018
+
+
+def test_refusals_say_what_and_where(folder, tmp_path, frame):
+    refused("no such file", "nothing-here.parquet")
+    (tmp_path / "rows.xyz").write_text("a,b")
+    refused("no format is known", tmp_path / "rows.xyz")
+    refused("no columns \\['z'\\]", folder / "parts", columns=["a", "z"])
+    refused("say it in the query", "select 1.0 as x", where=[("x", ">", 0)])
+    refused("triples", folder / "parts", where="a > 3")
+    refused("does not run the query", "select nonsense from nowhere")
+    refused("no names", folder / "rows.npy", columns=["a"])
+    refused("can be read only once", iter([np.ones((2, 2))]), kind=InputTypeError)
+    refused("cannot be scanned", 3.0, kind=InputTypeError)
+    refused("no blocks", [])
+    refused("block 1", [np.ones((2, 2)), np.ones((2, 3))])
+    frame.assign(s="text").to_parquet(tmp_path / "s.parquet")
+    refused("columns \\['s'\\] do not hold numbers", tmp_path / "s.parquet", kind=InputTypeError)
+    frame.assign(a=np.where(np.arange(500) == 321, np.inf, 1.0)).to_parquet(tmp_path / "i.parquet")
+    refused("row 321, column 'a'", tmp_path / "i.parquet")
+    frame.assign(w=-1.0).to_parquet(tmp_path / "w.parquet")
+    refused("row 0 has -1", tmp_path / "w.parquet", weights="w")
+    frame[:0].to_parquet(tmp_path / "e.parquet")
+    refused("has no rows", tmp_path / "e.parquet")
+    with pytest.raises(InputError, match="float32"):
+        scan(folder / "rows.csv", dtype="int8")
+
+
+@pytest.mark.parametrize("name", ["parts/1.parquet", "rows.feather"])
+def test_a_file_cut_short_is_an_error(name, folder, tmp_path):
+    data = (folder / name).read_bytes()
+    cut = tmp_path / name.split("/")[-1]
+    cut.write_bytes(data[: len(data) // 2])
+    refused("damaged or cut short", cut)
+
+
+def test_text_that_breaks_off_in_a_number(tmp_path):
+    (tmp_path / "x.csv").write_text("a,b\n1.0,2.0\n" * 1 + "3.0,4.0\n5.0,oops\n")
+    refused("do not hold numbers|damaged", tmp_path / "x.csv", kind=(InputError, InputTypeError))
+
+
+# ---- the decoded rows
+
+
+def test_many_rows_go_to_a_file_without_a_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "IN_MEMORY", 1000)
+    blocks = [np.full((40, 2), float(i)) for i in range(10)]
+    rows = kept(iter(blocks), tmp_path)
+    np.testing.assert_array_equal(rows, np.concatenate(blocks))
+    assert backing(rows) is not None and backing(rows[80:]) is not None
+    assert backing(np.ones((3, 2))) is None
+    assert not list(tmp_path.iterdir())
+    released(rows[13:300])  # what is let go is read again
+    np.testing.assert_array_equal(rows, np.concatenate(blocks))
+
+
+def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "IN_MEMORY", 1000)
+    with pytest.raises(InputError, match="GB are needed"):
+        kept(iter([np.ones((400, 2))]), tmp_path, expected=10**18)
+    with pytest.raises(InputError, match="is no folder"):
+        kept(iter([np.ones((400, 2))]), tmp_path / "absent")
+
+    class Full:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            return None
+
+        def write(self, data):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda dir: Full())
+    with pytest.raises(InputError, match="No space left"):
+        kept(iter([np.ones((400, 2))]), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_mapped_rows_have_the_bits_of_those_in_memory(tmp_path, monkeypatch, frame):
+    """Blocks of mapped rows are read anew and let go; the tree of the sums stays as it is."""
+    import mixtura.source.memory as memory
+
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(90_000, 3)) + 4.0 * rng.integers(2, size=(90_000, 1))
+    X[::7, 1] = np.nan
+    np.save(tmp_path / "x.npy", X)
+    for threads in (1, 2):
+        held = GaussianMixture(2, random_state=0, n_jobs=threads, max_iter=5, tol=0).fit(X)
+        monkeypatch.setattr(memory, "IN_MEMORY", 1000)
+        rows = scan(tmp_path / "x.npy")
+        assert MemorySource(rows.table.rows)._elsewhere
+        ours = GaussianMixture(2, random_state=0, n_jobs=threads, max_iter=5, tol=0).fit(rows)
+        assert ours.mixture_ == held.mixture_
+        monkeypatch.undo()
+
+
+@pytest.mark.slow
+def test_memory_stays_bounded(tmp_path):
+    """A fit to 256 MB of Parquet that decode to as much takes under 150 MB beyond the imports."""
+    rng = np.random.default_rng(0)
+    for part in range(4):
+        pd.DataFrame(rng.normal(size=(1_000_000, 8))).add_prefix("c").to_parquet(
+            tmp_path / f"{part}.parquet"
+        )
+    script = f"""
+import resource
+from mixtura import GaussianMixture, kernels, scan
+import numpy as np, pyarrow.dataset
+kernels.use("compiled")
+GaussianMixture(2, random_state=0).fit(np.random.default_rng(0).normal(size=(60000, 8)))
+def peak(): return int([l for l in open("/proc/self/status") if "VmHWM" in l][0].split()[1]) * 1024
+before = peak()
+GaussianMixture(2, random_state=0, max_iter=5).fit(scan(r"{tmp_path}/*.parquet"))
+print(peak() - before)
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert int(run.stdout) < 150e6
