@@ -177,9 +177,9 @@ def test_a_component_outside_the_box_is_named():
 
 
 def test_what_cannot_be_used_is_refused(rows, model):
+    spoiled = rows.copy()
+    spoiled[7, 0] = -1.0
     with pytest.raises(InputError, match="the first in row 7"):
-        spoiled = rows.copy()
-        spoiled[7, 0] = -1.0
         GaussianMixture(2, truncation=(LOW, HIGH)).fit(spoiled)
     for given in (3.0, (1.0, 0.0), ([0.0, 0.0, 0.0], INF)):
         with pytest.raises(InputError):

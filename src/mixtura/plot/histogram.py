@@ -108,8 +108,10 @@ class HistogramDisplay:
         **options: Any,
     ) -> HistogramDisplay:
         """Plot a fitted estimator; see `from_mixture`."""
-        told = {"cut": cut_of(estimator), "unseen": Unseen.of(estimator)}
-        return cls.from_mixture(fitted(estimator), X, feature=feature, ax=ax, **told, **options)
+        cut, unseen = cut_of(estimator), Unseen.of(estimator)
+        return cls.from_mixture(
+            fitted(estimator), X, feature=feature, ax=ax, cut=cut, unseen=unseen, **options
+        )
 
     @classmethod
     def from_mixture(
