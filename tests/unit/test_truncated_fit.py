@@ -161,6 +161,24 @@ def test_weights_gaps_priors_and_censored_cells_compose(rows):
     assert (np.diff(both.trace_) > -1e-12).all()
 
 
+def test_figures_show_what_was_kept_out():
+    plot = pytest.importorskip("mixtura.plot")
+    x = np.random.default_rng(1).normal(1.0, 2.0, (800, 1))
+    seen = x[x[:, 0] > 0]
+    model = GaussianMixture(1, truncation=(0.0, INF)).fit(seen)
+    shown = plot.HistogramDisplay.from_estimator(model, seen)
+    inside = shown.x_ > 0
+    density = np.exp(model.score_samples(shown.x_[inside, None]))
+    np.testing.assert_allclose(shown.curves_[inside, 0], density, rtol=1e-10)
+    assert plot.PITDisplay.from_estimator(model, seen).compared.distance < 0.06  # 1.36 / √550
+    censored = GaussianMixture(1).fit(np.where(x < 0, np.nan, x), upper=0.0)
+    with pytest.raises(InputError, match="limits"):
+        plot.PITDisplay.from_estimator(censored, x)
+    shown = plot.HistogramDisplay.from_estimator(censored, np.where(x < 0, np.nan, x))
+    bars = shown.ax_.patches[0].get_data()
+    assert bars.values @ np.diff(bars.edges) == pytest.approx((x > 0).mean())
+
+
 def test_a_grid_and_held_out_folds_know_of_the_box(rows):
     grid = GaussianMixture([1, 2], truncation=(LOW, HIGH), random_state=0).fit(rows[:250])
     assert grid.bic(rows[:250]) == pytest.approx(grid.selection_.best.bic, abs=1e-6)
