@@ -8,21 +8,22 @@ import numpy as np
 
 from mixtura import _checks
 from mixtura._types import Array, Rows
-from mixtura.block import Block
 from mixtura.covariance import Family
 from mixtura.estimators import parameters
 from mixtura.fit.select import n_parameters, rules, value_and_sharpness
 from mixtura.fit.task import Task
 from mixtura.mixture import Mixture
 from mixtura.operations.truncation import TruncatedMixture
-from mixtura.source import MemorySource
+from mixtura.source import MemorySource, Source
 from mixtura.trimming import Cut
 
 
-def within_box(estimator: Any, rows: Rows, values: Array) -> Array:
+def within_box(estimator: Any, source: Source, values: Array) -> Array:
     """Log-densities (n,) within the estimator's box, for those of the whole mixture."""
-    box = parameters.truncation(estimator, rows.shape[1])
-    return values if box is None else box.densities(estimator.mixture_, rows, values)
+    box = parameters.truncation(estimator, source.d)
+    if box is None:
+        return values
+    return box.densities(estimator.mixture_, source.take(slice(None)).rows, values)
 
 
 def law(estimator: Any) -> Mixture | TruncatedMixture:
@@ -31,14 +32,14 @@ def law(estimator: Any) -> Mixture | TruncatedMixture:
     return estimator.mixture_ if box is None else box.of_mixture(estimator.mixture_)
 
 
-def totals(estimator: Any, block: Block, sample_weight: Any) -> tuple[float, float, float]:
+def totals(estimator: Any, source: Source, sample_weight: Any) -> tuple[float, float, float]:
     """``Σ w log P(x)``, ``Σ w log max_k r`` and Σ w over the rows, but for those to be trimmed."""
-    both = estimator._map(block, value_and_sharpness, (2,))
-    both[:, 0] = within_box(estimator, block.rows, both[:, 0])
+    both = estimator._map(source, value_and_sharpness, (2,))
+    both[:, 0] = within_box(estimator, source, both[:, 0])
     weights = _checks.row_weights(sample_weight, len(both))
     weights = np.ones(len(both)) if weights is None else weights
     if estimator.cut_ is not None:
-        keys = estimator.cut_.trim.ranking(both[:, 0], block.rows)
+        keys = estimator.cut_.trim.ranking(both[:, 0], source.take(slice(None)).rows)
         weights = weights * estimator.cut_.trim.cut(keys, weights).kept(keys)
     value, sharpness = weights @ both
     return float(value), float(sharpness), float(weights.sum())

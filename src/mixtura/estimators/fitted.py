@@ -17,14 +17,14 @@ from mixtura.conditioning import labels as best_labels
 from mixtura.conditioning import log_sums, shares
 from mixtura.estimators import attributes, criteria, parameters
 from mixtura.estimators.convert import covariance_name, outliers_of
-from mixtura.estimators.rows import rows_like_fitted
+from mixtura.estimators.rows import answered, rows_like_fitted, source_of
 from mixtura.fit.select import rules, threads
-from mixtura.fit.truncation import known
+from mixtura.fit.truncation import Told
 from mixtura.inference.summary import Summary, summary
 from mixtura.inference.validation import Validation, validation
 from mixtura.io.model_file import save
 from mixtura.mixture import Mixture
-from mixtura.source import MemorySource
+from mixtura.source import DeviceSource, MemorySource
 from mixtura.trimming import Cut
 
 
@@ -46,11 +46,11 @@ class FittedMixture(DensityMixin, BaseEstimator):
         lie between them.
         """
         k = self.mixture_.n_components if self._fitted() else 0
-        block = self._known(X, lower, upper)
-        found = self._map(block, lambda joint: best_labels(joint, k), ()).astype(np.intp)
+        source = self._known(X, lower, upper)
+        found = self._map(source, lambda joint: best_labels(joint, k), ()).astype(np.intp)
         if self.cut_ is not None:
             found[criteria.trimmed(self, self.score_samples(X), self._rows(X))] = -1
-        return found
+        return answered(X, found)
 
     def predict_proba(self, X: Any, *, lower: Any = None, upper: Any = None) -> Array:
         """Responsibilities (n, k): the posterior probability of each component.
@@ -58,8 +58,8 @@ class FittedMixture(DensityMixin, BaseEstimator):
         Rows sum to one, or to one less the probability of noise.
         """
         k = self.mixture_.n_components if self._fitted() else 0
-        block = self._known(X, lower, upper)
-        return self._map(block, lambda joint: shares(joint)[:, :k], (k,))
+        source = self._known(X, lower, upper)
+        return answered(X, self._map(source, lambda joint: shares(joint)[:, :k], (k,)))
 
     def score_samples(self, X: Any, *, lower: Any = None, upper: Any = None) -> Array:
         """Log-density of each row, (n,), by its observed coordinates.
@@ -67,8 +67,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         Cells within limits add the logarithm of their probability. With `truncation`, the density
         is that of rows within the box.
         """
-        block = self._known(X, lower, upper)
-        return criteria.within_box(self, block.rows, self._map(block, log_sums, ()))
+        return answered(X, self._densities(self._known(X, lower, upper)))
 
     def score(
         self,
@@ -80,7 +79,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         upper: Any = None,
     ) -> float:
         """Mean log-density in nats a row, by weight."""
-        values = self.score_samples(X, lower=lower, upper=upper)
+        values = self._densities(self._known(X, lower, upper))
         weights = _checks.row_weights(sample_weight, len(values))
         return float(np.average(values, weights=weights))
 
@@ -97,8 +96,8 @@ class FittedMixture(DensityMixin, BaseEstimator):
 
     def impute(self, X: Any, *, lower: Any = None, upper: Any = None) -> Array:
         """Rows with each NaN replaced by its mean given what is known of the row."""
-        block = self._known(X, lower, upper)
-        return self.mixture_.completed(block)
+        source = self._known(X, lower, upper)
+        return self.mixture_.completed(source.take(slice(None)))
 
     def outlier_weights(self, X: Any) -> Array:
         """How much each row counts, (n,): near zero for outliers, zero for rows to be trimmed.
@@ -141,7 +140,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         Validation
             Facts with their figures and what each means; prints as a table.
         """
-        source = MemorySource.over(self._known(X, sample_weight=sample_weight, **limits))
+        source = self._known(X, sample_weight=sample_weight, **limits)
         task = parameters.task(self, source, labels=labels, last=self.mixture_)
         rule = rules(self.covariance_type_)[0]
         problem = task.problem(rule, self.n_components_, task.told(self.n_components_))
@@ -171,20 +170,28 @@ class FittedMixture(DensityMixin, BaseEstimator):
             estimator.feature_names_in_ = np.array(mixture.feature_names, dtype=object)
         return estimator
 
-    def _map(self, block: Block, finish: Any, tail: tuple[int, ...]) -> Array:
+    def _densities(self, source: MemorySource | DeviceSource) -> Array:
+        return criteria.within_box(self, source, self._map(source, log_sums, ()))
+
+    def _map(
+        self, source: MemorySource | DeviceSource, finish: Any, tail: tuple[int, ...]
+    ) -> Array:
         """Apply `finish` to the log joint of every row, block by block, side by side."""
-        source = MemorySource.over(block, threads(self.n_jobs))
-        out = np.empty((len(block), *tail))
-        source.each(lambda block, place: self.mixture_.fill(block, finish, out[place]))
+        out = np.empty((source.n, *tail))
+
+        def fill(block: Block, place: slice) -> None:
+            self.mixture_.fill(block, finish, out[place])
+
+        source.each(fill)
         return out
 
     def _known(
         self, X: Any, lower: Any = None, upper: Any = None, sample_weight: Any = None
-    ) -> Block:
+    ) -> MemorySource | DeviceSource:
         """Rows with all that is known of them."""
         rows = self._rows(X)
-        box = parameters.truncation(self, rows.shape[1])
-        return known(rows, sample_weight, lower, upper, box)
+        told = Told(lower, upper, parameters.truncation(self, rows.shape[1]))
+        return source_of(_checks.Table(rows, None), sample_weight, threads(self.n_jobs), told)
 
     def _rows(self, X: Any) -> Any:
         return rows_like_fitted(self, X)

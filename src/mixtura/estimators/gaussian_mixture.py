@@ -18,15 +18,14 @@ from mixtura.estimators.following import (
     together,
     with_callbacks,
 )
-from mixtura.estimators.rows import rows_to_fit
+from mixtura.estimators.rows import rows_to_fit, source_of
 from mixtura.fit.em import Fit
 from mixtura.fit.fitting import Outcome, fitted, renamed
 from mixtura.fit.given import given_start
-from mixtura.fit.select import Selection, counts, grid, rules
+from mixtura.fit.select import Selection, counts, grid, rules, threads
 from mixtura.fit.task import Task
-from mixtura.fit.truncation import known
+from mixtura.fit.truncation import Told
 from mixtura.mixture import Mixture
-from mixtura.source import MemorySource
 from mixtura.source.memory import one_blas_thread
 
 
@@ -272,10 +271,9 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
     def _fit(self, X: Any, labels: Any, sample_weight: Any, lower: Any, upper: Any) -> Self:
         parameters.checked(self)
         X, read = rows_to_fit(self, X)
-        sample_weight = read.weights if sample_weight is None else sample_weight
-        box = parameters.truncation(self, self.n_features_in_)
-        block = known(read.rows, sample_weight, lower, upper, box)
-        source, self.n_censored_ = MemorySource.over(block), block.censored
+        limits = Told(lower, upper, parameters.truncation(self, self.n_features_in_))
+        source = source_of(read, sample_weight, threads(self.n_jobs), limits)
+        self.n_censored_ = sum(source.map(lambda block: block.censored))
         last = self.mixture_ if self.warm_start and hasattr(self, "mixture_") else None
         task = parameters.task(self, source, read.names, labels, last)
         components = counts(self.n_components)

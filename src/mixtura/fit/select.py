@@ -32,7 +32,7 @@ from mixtura.fit.problem import Problem
 from mixtura.fit.second_chance import Cell, nested_apply, settled
 from mixtura.fit.selection import Candidate, Selection
 from mixtura.fit.task import Task
-from mixtura.fit.truncation import Truncation, known
+from mixtura.fit.truncation import Told, Truncation, known
 from mixtura.held import Held
 from mixtura.mixture import Mixture
 from mixtura.reading.scan import opened
@@ -113,7 +113,7 @@ def select(
     weights = read.weights if sample_weight is None else sample_weight
     box = Truncation.of(truncation, read.rows.shape[1])
     task = Task(
-        MemorySource.over(known(read.rows, weights, lower, upper, box)),
+        MemorySource.over(known(read.rows, weights, Told(lower, upper, box))),
         criterion,
         random_state,
         Stop(tol, max_iter),
@@ -208,7 +208,7 @@ def _check_sizes(rule: Criterion, cells: Sequence[tuple[int, Family]], task: Tas
 
 def _weight_notes(task: Task, rule: Criterion) -> list[Note]:
     """Weights that are shares instead of repetitions leave BIC without a penalty."""
-    weights = task.source.whole.weights
+    weights = task.source.whole.weights if isinstance(task.source, MemorySource) else None
     if weights is None or not rule.by_rows:
         return []
     total, rows = float(weights.sum()), int(np.count_nonzero(weights))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mixtura import _checks
+from mixtura._errors import InputError
 from mixtura._types import Indices
 from mixtura.covariance import Family
 from mixtura.expectation import hard, soft
@@ -20,14 +21,14 @@ from mixtura.fit.problem import Problem, Summary, holding, state, with_outliers,
 from mixtura.fit.robust import distinct
 from mixtura.fit.truncation import Truncation, check
 from mixtura.held import Held
-from mixtura.source import MemorySource
+from mixtura.source import MemorySource, Source
 
 
 @dataclass(frozen=True)
 class Task:
     """What all cells of a grid share."""
 
-    source: MemorySource
+    source: Source
     criterion: str | Formula
     seed: int
     stop: Stop
@@ -46,7 +47,7 @@ class Task:
     truncation: Truncation | None = None
 
     def problem(
-        self, rule: Family, k: int, source: MemorySource, summary: Summary | None = None
+        self, rule: Family, k: int, source: Source, summary: Summary | None = None
     ) -> Problem:
         """The problem of one cell; a `summary` of the rows is made unless it is there."""
         check(self.truncation, source, rule, self.outliers)
@@ -76,8 +77,23 @@ class Task:
             return free and self.assign is hard and rule.name == "equal-spherical"
         return bool(self.equal_weights)
 
-    def told(self, k: int, rows: Indices | slice = slice(None)) -> MemorySource:
+    def told(self, k: int) -> Source:
         """The rows with their labels spelled out for k components."""
+        return self.source if self.labels is None else self.part(k, slice(None))
+
+    def part(self, k: int, rows: Indices | slice) -> MemorySource:
+        """Some of the rows, in memory, with their labels spelled out for k components.
+
+        Raises
+        ------
+        InputError
+            The rows lie elsewhere.
+        """
+        if not isinstance(self.source, MemorySource):
+            raise InputError(
+                "labels and cross-validation need rows in memory or in files: fit an array, a "
+                "data frame or mixtura.scan(...)"
+            )
         whole = self.source.whole
         plausibility = _checks.plausibility(self.labels, len(whole), k)
         block = replace(whole, plausibility=plausibility).take(rows)

@@ -186,9 +186,27 @@ class Truncation:
         )
 
 
-def known(
-    rows: Rows, sample_weight: Any, lower: Any, upper: Any, truncation: Truncation | None
-) -> Block:
+@dataclass(frozen=True, eq=False)
+class Told:
+    """What a user says of missing cells and missing rows.
+
+    Attributes
+    ----------
+    lower, upper : what missing cells lie between, as handed in
+    box : Truncation or None
+    """
+
+    lower: Any = None
+    upper: Any = None
+    box: Truncation | None = None
+
+    @property
+    def nothing(self) -> bool:
+        """Whether nothing is said."""
+        return self.lower is None and self.upper is None and self.box is None
+
+
+def known(rows: Rows, sample_weight: Any, told: Told) -> Block:
     """Rows with their weights, and what missing cells lie within, by the limits and the box.
 
     Raises
@@ -197,9 +215,9 @@ def known(
         Weights or limits that do not fit the rows.
     """
     rows, weights = _checks.weighted(rows, sample_weight)
-    rows, limits = _limits.within(rows, weights, lower, upper)
+    rows, limits = _limits.within(rows, weights, told.lower, told.upper)
     block = Block(rows, weights, limits=limits)
-    return block if truncation is None else truncation.around(block)
+    return block if told.box is None else told.box.around(block)
 
 
 def check(
