@@ -46,6 +46,10 @@ def pictures() -> Iterator[tuple[str, Any]]:
     yield "clusters", ClusterDisplay.from_mixture(mixture, geyser)
     yield "density", DensityDisplay.from_mixture(mixture, geyser)
     yield "histogram", HistogramDisplay.from_mixture(mixture, geyser, feature="waiting")
+    recorded = geyser[geyser["waiting"] >= 50]
+    box = ([-np.inf, 50.0], np.inf)
+    cut = GaussianMixture(2, truncation=box, random_state=0).fit(recorded)
+    yield "truncated", HistogramDisplay.from_estimator(cut, recorded, feature="waiting")
     yield "selection", SelectionDisplay.from_selection(selection)
     yield "uncertainty", UncertaintyDisplay.from_mixture(mixture, geyser)
     yield "doubt", UncertaintyDisplay.from_mixture(mixture, geyser, features=[0, 1])

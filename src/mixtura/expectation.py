@@ -1,6 +1,6 @@
 """The E-step: assign every row to the components, then sum its moments.
 
-The only file that knows of gaps, weights, labels and measurement errors.
+The only file that knows of gaps, limits, weights, labels and measurement errors.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from mixtura import kernels
 from mixtura._types import Array, Rows
 from mixtura.block import Block, Pattern
+from mixtura.censoring import Hidden, hidden, log_probabilities
 from mixtura.deconvolution import Scores, blurred, lost_volume, steady
 from mixtura.frame import Frame
 from mixtura.kernels.layout import DIAGONAL, FACTOR, FULL, LINEAR, doubled, width
@@ -84,8 +85,9 @@ def expectation(
     """The expected statistics of a block given the mixture, and its log-likelihood.
 
     Both are in frame coordinates. A missing coordinate enters by its conditional mean, and its
-    conditional covariance enters the second moments (Ghahramani & Jordan 1994). Rows below a cut
-    are left out; the log-likelihood is then that of the rows kept, in the units of the data.
+    conditional covariance enters the second moments (Ghahramani & Jordan 1994); for cells within
+    limits, the moments are those of the normal law truncated to them. Rows below a cut are left
+    out; the log-likelihood is then that of the rows kept, in the units of the data.
 
     Returns
     -------
@@ -149,7 +151,8 @@ def _others(
 ) -> Iterator[Statistics]:
     """Rows with gaps or labels, or under any law, assignment or cut."""
     kernel = getattr(kernels.active(), "accumulate_observed", None)
-    if kernel is None or cut is not None or not _able(mixture, moments, assign):
+    known = cut is None and block.limits is None
+    if kernel is None or not known or not _able(mixture, moments, assign):
         for pattern, part in block.parts:
             yield _by_row(mixture, moments, assigned(mixture, part, pattern, assign, cut))
         return
@@ -299,6 +302,8 @@ class Assigned:
         The rows' weights, as far as a cut keeps them.
     noise : float
         Weight of the rows that are noise.
+    hidden : tuple of Hidden or None
+        What each component makes of cells within limits.
     """
 
     block: Block
@@ -308,6 +313,7 @@ class Assigned:
     keys: Array
     weights: Array
     noise: float
+    hidden: tuple[Hidden, ...] | None = None
 
 
 def assigned(
@@ -315,6 +321,9 @@ def assigned(
 ) -> Assigned:
     """Assign the rows of a block that all have one pattern."""
     squared, joint = _joint(mixture, block, pattern, mixture.plain and cut is None)
+    within = None if pattern.bounded is None else hidden(mixture, block, pattern)
+    if within is not None:
+        joint = joint + log_probabilities(within)
     shares, keys = assign(joint)
     weights = block.weight()
     if cut is not None:
@@ -323,7 +332,7 @@ def assigned(
     shares = shares * weights[:, None]
     k = mixture.n_components
     noise = float(shares[:, k:].sum())
-    return Assigned(block, pattern, squared, shares[:, :k], keys, weights, noise)
+    return Assigned(block, pattern, squared, shares[:, :k], keys, weights, noise, within)
 
 
 def ranked(mixture: Mixture, block: Block, assign: Assign, trim: Trim) -> tuple[Array, Array]:
@@ -381,7 +390,7 @@ def _moments(
 
     `scaled` holds r u. The conditional covariance given u is that of u = 1 over u: it enters by r.
     """
-    block, pattern, shares = found.block, found.pattern, found.shares
+    block, pattern, shares, within = found.block, found.pattern, found.shares, found.hidden
     k, d = mixture.location.shape
     o, m = pattern.observed, ~pattern.observed
     z = mixture.frame.take(o).read(block.rows[:, o])
@@ -390,12 +399,16 @@ def _moments(
     for component in range(k):
         off = np.empty((len(z), d))
         off[:, o] = z - mixture.location[component, o]
-        if not pattern.complete:
+        if within is not None:
+            off[:, m] = within[component].off
+        elif not pattern.complete:
             off[:, m] = off[:, o] @ seen.coefficients[component].T
         weighted = scaled[:, [component]] * off
         first[component] = weighted.sum(axis=0)
         spread = _second(off, weighted, moments)
-        if not pattern.complete:
+        if within is not None:
+            _add_residual(spread, within[component].doubt(shares[:, component]), m, moments)
+        elif not pattern.complete:
             _add_residual(spread, shares[:, component].sum() * seen.residual[component], m, moments)
         second[0 if moments.pooled else component] += spread
     return first, second

@@ -10,16 +10,14 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from mixtura._errors import InputError, InputTypeError
-from mixtura._types import Rows
-from mixtura.block import Block
 from mixtura.expectation import hard, soft
 from mixtura.fit.em import Stop
 from mixtura.fit.fixed import GIVEN, Fixed
 from mixtura.fit.given import Start
-from mixtura.fit.measured import with_errors
 from mixtura.fit.outliers import Outliers, asked
 from mixtura.fit.select import criterion
 from mixtura.fit.task import Task
+from mixtura.fit.truncation import Truncation
 from mixtura.mixture import Mixture
 from mixtura.source import Source
 
@@ -128,20 +126,13 @@ def task(
         outliers(estimator),
         max_ratio=estimator.max_ratio,
         fixed=Fixed(estimator.fixed, last),
+        truncation=truncation(estimator, source.d),
     )
 
 
-def measured(
-    estimator: Any, rows: Rows, sample_weight: Any, noise_cov: Any, projection: Any
-) -> Block:
-    """The rows to fit with their weights and measurement errors.
-
-    Raises
-    ------
-    InputError
-        Errors beside heavy tails, noise or trimming, or that cannot be used.
-    """
-    return with_errors(rows, sample_weight, noise_cov, projection, outliers(estimator))
+def truncation(estimator: Any, features: int) -> Truncation | None:
+    """The box that the estimator's rows come from."""
+    return Truncation.of(estimator.truncation, features)
 
 
 def outliers(estimator: Any) -> Outliers:

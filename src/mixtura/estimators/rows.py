@@ -13,9 +13,10 @@ from mixtura._errors import InputError, InputTypeError
 from mixtura._types import Array, Rows
 from mixtura.block import Block
 from mixtura.estimators import parameters
-from mixtura.fit.measured import UNABLE, measured
+from mixtura.fit.measured import UNABLE
+from mixtura.fit.told import Told, known, seen
 from mixtura.reading.scan import Scan, opened
-from mixtura.source import DeviceSource, MemorySource, Source
+from mixtura.source import DeviceSource, MemorySource
 
 
 def rows_to_fit(estimator: Any, X: Any) -> tuple[Any, _checks.Table]:
@@ -33,10 +34,8 @@ def rows_to_fit(estimator: Any, X: Any) -> tuple[Any, _checks.Table]:
     return X, read
 
 
-def block_to_fit(
-    estimator: Any, read: _checks.Table, sample_weight: Any, noise_cov: Any, projection: Any
-) -> Block:
-    """The rows to fit with all that is told of them.
+def block_to_fit(estimator: Any, read: _checks.Table, sample_weight: Any, told: Told) -> Block:
+    """The rows to fit with their weights and all that is said of them.
 
     Raises
     ------
@@ -45,19 +44,23 @@ def block_to_fit(
     """
     weights = read.weights if sample_weight is None else sample_weight
     if not kernels.on_device(read.rows):
-        return parameters.measured(estimator, read.rows, weights, noise_cov, projection)
-    if noise_cov is not None or projection is not None:
-        raise InputError(
-            "measurement errors are not known on a device: fit X.cpu().numpy() instead"
-        )
+        return known(read.rows, weights, told, parameters.outliers(estimator))
+    _check_bare(told)
     return Block.without_gaps(read.rows, _checks.row_weights(weights, len(read.rows)))
 
 
-def source_of(block: Block, threads: int) -> Source:
+def source_of(block: Block, threads: int) -> MemorySource | DeviceSource:
     """Where the rows of a block lie."""
     if kernels.on_device(block.rows):
         return DeviceSource(block.rows, block.weights)
     return MemorySource.of(block, threads)
+
+
+def _check_bare(told: Told) -> None:
+    if told.blurred or told.bounded:
+        raise InputError(
+            "truncation, limits and measurement errors need rows in memory: pass X.cpu().numpy()"
+        )
 
 
 def answered(X: Any, values: Array) -> Any:
@@ -110,23 +113,24 @@ def _tensor(X: Any) -> Any:
     return X
 
 
-def measured_like_fitted(estimator: Any, X: Any, noise_cov: Any, projection: Any) -> Block:
-    """Rows with their measurement errors, for a mixture of what was measured.
+def block_like_fitted(estimator: Any, X: Any, told: Told) -> Block:
+    """Rows for the fitted mixture with all that is said of them.
 
     Raises
     ------
     InputError
-        Noise or projections that cannot be used, or a fit that knows nothing of them.
+        Noise, projections or limits that cannot be used, or a fit that knows nothing of them.
     """
     check_is_fitted(estimator, "mixture_")
-    if noise_cov is None and projection is None:
-        rows = rows_like_fitted(estimator, X)
-        return Block.without_gaps(rows) if kernels.on_device(rows) else Block(rows)
-    if not estimator.mixture_.plain or estimator.cut_ is not None:
+    if told.blurred and not (estimator.mixture_.plain and estimator.cut_ is None):
         raise InputError(UNABLE)
-    if projection is None:
-        return measured(rows_like_fitted(estimator, X), None, noise_cov, None)
-    block = measured(_checks.table(opened(X)).rows, None, noise_cov, projection)
+    if told.projection is None:
+        rows = rows_like_fitted(estimator, X)
+        if not kernels.on_device(rows):
+            return seen(rows, told)
+        _check_bare(told)
+        return Block.without_gaps(rows)
+    block = seen(_checks.table(opened(X)).rows, told)
     if block.rows.shape[1] != estimator.n_features_in_:
         raise InputError(
             f"projection makes rows from {block.rows.shape[1]} features, and the mixture has "

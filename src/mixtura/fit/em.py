@@ -237,6 +237,8 @@ def _able(problem: Problem, k: int) -> bool:
         return False
     if problem.guard.ratio is not None or problem.held is not None:
         return False
+    if problem.truncation is not None:
+        return False
     if kernels.active().is_wide(problem.family.moments.shape, problem.source.d, k):
         return False
     block = problem.source.single()

@@ -23,6 +23,7 @@ from mixtura.fit.problem import Problem
 from mixtura.fit.robust import hardened
 from mixtura.fit.sample import SIZE, Sample, from_shares, sample
 from mixtura.fit.start import Entrant, Finalist, agree, collapsed, met, partition, tournament
+from mixtura.fit.truncation import SCARCE
 from mixtura.kernels.forms import COMMON_AXES
 from mixtura.kernels.layout import FACTOR
 from mixtura.mixture import Mixture
@@ -116,6 +117,7 @@ def finished(
         fit = ordered(fit)
     bad = collapsed(fit, small)
     every = [*_column_notes(problem, small), *notes, *_notes(fit, bad, small)]
+    every += _unseen_notes(problem, fit)
     return Outcome(fit, tuple(finalists), bool(bad.any()), tuple(every))
 
 
@@ -252,6 +254,19 @@ def _notes(fit: Fit, bad: Mask, small: Sample) -> list[Note]:
             f"component {index} explains a single row, perhaps an outlier: look at it, "
             "or use fewer components"
         )
+    return [Note(DegenerateWarning, text) for text in texts]
+
+
+def _unseen_notes(problem: Problem, fit: Fit) -> list[Note]:
+    """Components of which the box of a truncation shows nearly nothing."""
+    if problem.truncation is None:
+        return []
+    texts = [
+        f"component {index} gives the box of truncation less than {SCARCE:g} of its weight: its "
+        "mean, covariance and share are extrapolated from its tail; use fewer components, a "
+        "simpler covariance family or a prior, or widen the box"
+        for index in problem.truncation.scarce(fit.mixture)[:3]
+    ]
     return [Note(DegenerateWarning, text) for text in texts]
 
 

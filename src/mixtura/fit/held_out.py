@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixtura._types import Array
-from mixtura.conditioning import log_sums
 from mixtura.covariance import Family
 from mixtura.fit.fitting import fitted
 from mixtura.fit.given import given_start
@@ -66,10 +65,9 @@ def held_out(task: Task, k: int, rule: Family) -> Array:
         mixture = fitted(problem, k, task.rng(k), start=start, stop=task.stop).fit.mixture
         test = np.flatnonzero(fold == part)
         rows = task.source.take(test)
-        kept = problem.kept(rows, mixture, problem.on(MemorySource.of(rows)).cut(mixture))
-        logs = np.empty(len(test))
-        mixture.fill(rows, log_sums, logs)
-        out[test] = kept * logs
+        held = problem.on(MemorySource.of(rows))
+        kept = problem.kept(rows, mixture, held.cut(mixture))
+        out[test] = kept * problem.log_density(mixture, rows)
     return out
 
 

@@ -11,11 +11,13 @@ from mixtura import kernels
 from mixtura._errors import InputError
 from mixtura._types import Array, Mask
 from mixtura.block import Block
+from mixtura.conditioning import log_sums
 from mixtura.covariance import FAMILIES, RATIO, Experts, Factor, Family, Guard
 from mixtura.expectation import LOSS_SINGLE, Assign, cancellation, ranked, soft, summed
 from mixtura.fit.degrees import freed
 from mixtura.fit.outliers import NONE, Outliers, bulk
 from mixtura.fit.principal import nearest
+from mixtura.fit.truncation import Truncation
 from mixtura.frame import Frame
 from mixtura.held import Held
 from mixtura.kernels.layout import FACTOR, second_width
@@ -79,6 +81,7 @@ class Problem:
     names: tuple[str, ...] | None = None
     outliers: Outliers = NONE
     held: Held | None = None
+    truncation: Truncation | None = None
 
     def at(self, mixture: Mixture) -> Point:
         """The E-step: the statistics and the objective at a mixture."""
@@ -86,6 +89,9 @@ class Problem:
         step = partial(summed, mixture, moments=moments, assign=self.assign)
         cut = self.cut(mixture)
         data = self.source.sum(step if cut is None else partial(step, cut=cut))
+        if self.truncation is not None:
+            unseen = self.truncation.unseen(mixture, moments, self.summary.weight)
+            data = data + unseen.about(data.pivot)
         value = data.log_likelihood + self.log_prior(mixture)
         if cut is None:
             return Point(mixture, data, value / self.summary.weight + self.volume)
@@ -105,6 +111,14 @@ class Problem:
             return None
         found = self.source.map(partial(ranked, mixture, assign=self.assign, trim=trim))
         return trim.cut(*(np.concatenate([one[i] for one in found]) for i in range(2)))
+
+    def log_density(self, mixture: Mixture, block: Block) -> Array:
+        """log P (n,) of a block's rows, by what is known of them, in the units of the data."""
+        out = np.empty(len(block))
+        mixture.fill(block, log_sums, out)
+        if self.truncation is None:
+            return out
+        return self.truncation.densities(mixture, block.rows, out)
 
     def kept(self, block: Block, mixture: Mixture, cut: Cut | None) -> Array:
         """The weights (n,) of a block's rows as far as a cut keeps them."""
@@ -184,8 +198,10 @@ class Problem:
 
     @property
     def ordinary(self) -> Problem:
-        """The same problem without a thought for outliers."""
-        return self if self.outliers.none else replace(self, outliers=NONE)
+        """The same problem without a thought for outliers, or for rows that were not seen."""
+        if self.outliers.none and self.truncation is None:
+            return self
+        return replace(self, outliers=NONE, truncation=None)
 
     def on(self, source: Source) -> Problem:
         """The same problem over other rows, for instance a sample."""
@@ -380,9 +396,7 @@ def _total(problem: Problem) -> tuple[Array, Array]:
     unbiased = weight / max(weight - 1.0, 1.0)
     if problem.family.moments.shape == FACTOR:
         return summary.mean, summary.deviation**2 * unbiased
-    whole = replace(
-        problem, family=FAMILIES["full"], prior=Flat(), assign=soft, outliers=NONE, held=None
-    )
+    whole = replace(problem.ordinary, family=FAMILIES["full"], prior=Flat(), assign=soft, held=None)
     block = problem.source.take(slice(None))
     if block.plausibility is not None:  # labels name components, and here is one
         whole = replace(whole, source=MemorySource.of(replace(block, plausibility=None)))

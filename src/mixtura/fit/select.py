@@ -27,12 +27,13 @@ from mixtura.fit.fitting import Note, fitted, renamed, seconds
 from mixtura.fit.given import given_start
 from mixtura.fit.ground import Ground
 from mixtura.fit.held_out import cross_validated
-from mixtura.fit.measured import with_errors
 from mixtura.fit.outliers import NONE, Outliers, asked
 from mixtura.fit.problem import Problem
 from mixtura.fit.second_chance import Cell, nested_apply, settled
 from mixtura.fit.selection import Candidate, Selection
 from mixtura.fit.task import Task
+from mixtura.fit.told import Told, known
+from mixtura.fit.truncation import Truncation
 from mixtura.held import Held
 from mixtura.mixture import Mixture
 from mixtura.reading.scan import opened
@@ -58,6 +59,9 @@ def select(
     noise: Any = False,
     trim: float = 0.0,
     max_ratio: float | None = None,
+    truncation: Any = None,
+    lower: Any = None,
+    upper: Any = None,
     tol: float = 1e-6,
     max_iter: int = 1000,
     random_state: int = 0,
@@ -87,8 +91,10 @@ def select(
     noise_cov, projection : array_like, optional
         Measurement errors of the rows, as in `GaussianMixture.fit`.
     prior : None, "fraley-raftery" or Conjugate
-    distribution, dof, noise, trim, max_ratio, tol, max_iter
+    distribution, dof, noise, trim, max_ratio, truncation, tol, max_iter
         As in `GaussianMixture`.
+    lower, upper : optional
+        What missing cells lie between, as in `GaussianMixture.fit`.
     random_state : int, default=0
     n_jobs : int, optional
         Fits side by side; all cores by default.
@@ -111,7 +117,9 @@ def select(
     read = _checks.table(opened(X))
     weights = read.weights if sample_weight is None else sample_weight
     outliers = asked(distribution, dof, noise, trim)
-    source = MemorySource.of(with_errors(read.rows, weights, noise_cov, projection, outliers))
+    box = Truncation.of(truncation, read.rows.shape[1])
+    told = Told(noise_cov, projection, lower, upper, box)
+    source = MemorySource.of(known(read.rows, weights, told, outliers))
     task = Task(
         source,
         criterion,
@@ -123,6 +131,7 @@ def select(
         outliers=outliers,
         folds=_folds(folds),
         max_ratio=max_ratio,
+        truncation=box,
     )
     asked_for = rules(families, source.d, rank)
     return grid(task, counts(components), asked_for, n_jobs, progress)
@@ -348,6 +357,8 @@ def totals(mixture: Mixture, problem: Problem) -> tuple[float, float, float]:
         return problem.kept(block, mixture, cut) @ out
 
     value, sharpness, weight = sum(problem.source.map(sums))
+    if problem.truncation is not None:
+        value -= weight * problem.truncation.log_probability(mixture)
     return float(value), float(sharpness), float(weight)
 
 

@@ -43,12 +43,12 @@ def sums(dtype: Any) -> None:
     from mixtura.kernels import compiled
 
     rows, none = _rows(dtype), np.empty(0)
-    frame = np.zeros(_D), np.ones(_D)
+    frame: tuple[Any, ...] = np.zeros(_D), np.ones(_D)
     weights, means, covariances = (part[0] for part in _start(1))
     compiled.coefficients(weights, means, covariances, FULL, 1e-9)
     compiled.accumulate(rows, *frame, none, np.zeros((_K, 6)), FULL, False)
     model: tuple[Any, ...] = np.log(weights), means, covariances, np.zeros(_K), FULL
-    compiled.accumulate_centred(rows, *frame, none, *model, False)
+    compiled.accumulate_centred(rows, *frame, none, *model, hard=False)
     compiled.log_joint(rows, *frame, *model)
     groups = np.arange(_N), np.array([_N]), np.array([[True, False]])
     given: tuple[Any, ...] = np.log(weights), means, covariances, FULL, False
