@@ -43,15 +43,15 @@ def sums(dtype: Any) -> None:
     from mixtura.kernels import compiled
 
     rows, none = _rows(dtype), np.empty(0)
-    frame: tuple[Any, ...] = np.zeros(_D), np.ones(_D)
+    frame: Any = np.zeros(_D), np.ones(_D)
     weights, means, covariances = (part[0] for part in _start(1))
     compiled.coefficients(weights, means, covariances, FULL, 1e-9)
     compiled.accumulate(rows, *frame, none, np.zeros((_K, 6)), FULL, False)
-    model: tuple[Any, ...] = np.log(weights), means, covariances, np.zeros(_K), FULL
-    compiled.accumulate_centred(rows, *frame, none, *model, hard=False)
+    model: Any = np.log(weights), means, covariances, np.zeros(_K), FULL
+    compiled.accumulate_centred(rows, *frame, none, *model, False)
     compiled.log_joint(rows, *frame, *model)
     groups = np.arange(_N), np.array([_N]), np.array([[True, False]])
-    given: tuple[Any, ...] = np.log(weights), means, covariances, FULL, False
+    given: Any = np.log(weights), means, covariances, FULL, False
     compiled.accumulate_observed(rows, *frame, none, None, groups, *given)
     d = 64
     theta = np.zeros((1, d * (d + 1) // 2 + d + 1))
