@@ -21,7 +21,8 @@ from mixtura.kernels.compiled_climb import CARE, CONVERGED, EXHAUSTED
 from mixtura.kernels.compiled_climb import race as _race
 from mixtura.kernels.compiled_forms import address, first_axes
 from mixtura.kernels.compiled_race import race, slots
-from mixtura.kernels.compiled_replicates import _gather, _partitioned, _total
+from mixtura.kernels.compiled_replicates import _columns, _gather, _total
+from mixtura.kernels.compiled_seeds import lloyd, spread
 from mixtura.kernels.compiled_sweep import OPTIONS
 from mixtura.kernels.compiled_vectors import keep_apart
 from mixtura.kernels.forms import FREE
@@ -32,7 +33,9 @@ __all__ = ["CARE", "CONVERGED", "EXHAUSTED", "Ends", "groups"]
 Array = NDArray[Any]
 
 _CARE, _CONVERGED = CARE, CONVERGED
-_NOISE = 1e-14  # relative change of the objective that counts as rounding
+_ROUNDS = 3  # of Lloyd's steps
+_NOISE = 1e-14  # relative change of the objective that counts as rounding, at least
+_SHARE = 1e-4  # of the tolerance that does so, too: thin components lose more digits
 
 
 class Ends(NamedTuple):
@@ -126,6 +129,20 @@ def _whitening(some, w, m, pivot, scale, white):  # type: ignore[no-untyped-def]
 
 
 @njit(**OPTIONS)
+def _partitioned(columns, w, draws, rounds, labels):  # type: ignore[no-untyped-def]
+    """Write the labels of a few of Lloyd's steps from seeds drawn by squared distance."""
+    keep_apart()
+    k, d = len(draws), len(columns)
+    chosen, seeds = np.empty(k, np.intp), np.empty((k, d))
+    spread(columns, w, draws, chosen)
+    for c in range(k):
+        for j in range(d):
+            seeds[c, j] = columns[j, chosen[c]]
+    labels[:] = -1
+    lloyd(columns, w, seeds, rounds, labels)
+
+
+@njit(**OPTIONS)
 def _is_new(labels, s, m, k):  # type: ignore[no-untyped-def]
     """Number the clusters of partition s as they appear; 1 if no partition before is equal."""
     keep_apart()
@@ -149,13 +166,15 @@ def _begun(some, m, frame, draws, race, labels, starts, given, stops, ends):  # 
     """Climb a few steps from each distinct partition; how many these are."""
     keep_apart()
     points, data, model, prior, limits = given
+    short, tol, noise, fast, rounds = stops
     count, w = 0, data[2]
+    spaces = np.empty((2, len(frame[0]), m))
+    for space in range(2):
+        _columns(some, m, frame[0], frame[1], frame[2][space], spaces[space])
     told = labels[: len(draws) * m].reshape(len(draws), m)
     for s in range(len(draws)):
-        space = frame[0], frame[1], frame[2][s % 2]
-        _partitioned(some, w, m, space, draws[s], told[count])
+        _partitioned(spaces[s % 2], w, draws[s], rounds, told[count])
         count += _is_new(told, count, m, draws.shape[1])
-    short, tol, noise, fast = stops
     told = labels[: count * m].reshape(count, m)
     here = some, starts, told, points, data, model, prior, limits
     call_compiled(race, (*here, short[:count], tol, fast, noise, ends))
@@ -168,7 +187,7 @@ def _ended(some, count, race, nothing, start, given, stops, begun, ends):  # typ
     keep_apart()
     points, data, model, prior, limits = given
     traces, facts = begun[5], begun[6]
-    most, tol, noise, fast = stops
+    most, tol, noise, fast, _ = stops
     for _ in range(count):
         best, highest = -1, -np.inf
         for s in range(count):
@@ -200,7 +219,9 @@ def _keep(begun, best, value, steps, ends):  # type: ignore[no-untyped-def]
 
 
 @njit(**OPTIONS)
-def _groups(rows, row_weights, bounds, draws, race, points, data, model, prior, limits, stops, room, out):  # type: ignore[no-untyped-def]
+def _groups(  # type: ignore[no-untyped-def]
+    rows, row_weights, bounds, draws, race, points, data, model, prior, limits, stops, room, out
+):
     """Climb over the rows of each group, which lie one after the other between the bounds."""
     pair, constants, b, q, step, single, total = data
     shape, pooled, hard, reg_covar, form, hold, one_scale = model
@@ -291,8 +312,9 @@ def groups(
         *(starts, start, _room(starts, short), _room(start, most)),
     )
     prior = np.zeros((k, width(shape, d))), np.zeros(k), np.zeros(k)
+    noise = min(max(_SHARE * tol, _NOISE), 1e-10)
     stops = tuple(
-        (np.full(number, steps), float(tol), _NOISE, True)
+        (np.full(number, steps), float(tol), noise, True, _ROUNDS)
         for number, steps in ((count, short), (1, most))
     )
     parameters = tuple(np.empty((size, *part.shape[1:])) for part in start[:3])
@@ -314,7 +336,8 @@ def groups(
         out,
         layout="C",
     )
-    return Ends(*out[:2], unpacked(out[2], shape, d), *out[3:5], *out[5].T)
+    dense, facts = unpacked(out[2], shape, d), out[5]
+    return Ends(out[0], out[1], dense, out[3], out[4], *facts.T)
 
 
 def _parameters(count: int, k: int, d: int, shape: int, form: int) -> tuple[Array, ...]:
