@@ -34,14 +34,14 @@ LARGE = 20_000
 ALONE = 0.02
 """Seconds, about, that a group takes by itself."""
 
-COMPILING = 40.0
+COMPILING = 20.0
 """Seconds of fits one by one for which the batch is compiled, once on a machine."""
 
 SHORT = 6
 """E+M steps of each start before the best goes on."""
 
-LOSS = 1e-8
-"""Nats a row that a climb may lose to rounding; what comes nearer to a collapse is fitted alone."""
+LOSS = 1e-6
+"""Nats a row that rounding may take at most, by a bound a thousand times what is really lost."""
 
 _SINGLE = 1.5
 """A component of fewer rows explains a single one, perhaps an outlier."""
@@ -176,7 +176,7 @@ def _climb(data: GroupedRows, model: Model, found: GroupedMixtures, places: Indi
         form=model.family.form,
         reg_covar=model.reg_covar or 0.0,
         floor=4.0 * FLOOR,
-        loss=LOSS,
+        loss=min(LOSS, max(model.stop.tol, 1e-9)),
         short=min(SHORT, model.stop.max_iter),
         most=model.stop.max_iter,
         tol=model.stop.tol,

@@ -34,6 +34,7 @@ Array = NDArray[Any]
 
 _CARE, _CONVERGED = CARE, CONVERGED
 _ROUNDS = 3  # of Lloyd's steps
+_AGREED = 1e-3  # nats a row between the first two climbs: others are spared
 _NOISE = 1e-14  # relative change of the objective that counts as rounding, at least
 _SHARE = 1e-4  # of the tolerance that does so, too: thin components lose more digits
 
@@ -163,7 +164,7 @@ def _is_new(labels, s, m, k):  # type: ignore[no-untyped-def]
 
 @njit(**OPTIONS)
 def _begun(some, m, frame, draws, race, labels, starts, given, stops, ends):  # type: ignore[no-untyped-def]
-    """Climb a few steps from each distinct partition; how many these are."""
+    """Climb a few steps from the distinct partitions, unless two agree; how many climbed."""
     keep_apart()
     points, data, model, prior, limits = given
     short, tol, noise, fast, rounds = stops
@@ -175,10 +176,25 @@ def _begun(some, m, frame, draws, race, labels, starts, given, stops, ends):  # 
     for s in range(len(draws)):
         _partitioned(spaces[s % 2], w, draws[s], rounds, told[count])
         count += _is_new(told, count, m, draws.shape[1])
-    told = labels[: count * m].reshape(count, m)
-    here = some, starts, told, points, data, model, prior, limits
-    call_compiled(race, (*here, short[:count], tol, fast, noise, ends))
-    return count
+    lo, hi = 0, min(count, 2)
+    while lo < hi:
+        here = some, starts, told[lo:hi], points, data, model, prior, limits
+        some_ends = (
+            *(ends[0][lo:], ends[1][lo:], ends[2][lo:], ends[3][lo:]),
+            *(ends[4][lo:], ends[5][lo:], ends[6][lo:]),
+        )
+        call_compiled(race, (*here, short[lo:hi], tol, fast, noise, some_ends))
+        lo, hi = hi, hi if lo > 0 or _agree(ends[5], ends[6]) else count
+    return hi
+
+
+@njit(**OPTIONS)
+def _agree(traces, facts):  # type: ignore[no-untyped-def]
+    """Whether the first two climbs came through to about the same objective."""
+    first, second = int(facts[0, 0]), int(facts[1, 0])
+    if not (first and second) or facts[0, 3] == _CARE or facts[1, 3] == _CARE:
+        return False
+    return abs(traces[0, first - 1] - traces[1, second - 1]) < _AGREED
 
 
 @njit(**OPTIONS)
