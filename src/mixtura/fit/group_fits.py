@@ -37,7 +37,7 @@ ALONE = 0.02
 COMPILING = 20.0
 """Seconds of fits one by one for which the batch is compiled, once on a machine."""
 
-SHORT = 6
+SHORT = 5
 """E+M steps of each start before the best goes on."""
 
 LOSS = 1e-6
@@ -80,6 +80,9 @@ class GroupedRows:
     @property
     def gappy(self) -> Mask:
         """(G,) whether a row of the group has a gap."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            if not np.isnan(self.rows.sum()):
+                return np.zeros(len(self.sizes), bool)
         rows = np.concatenate([[0], np.cumsum(np.isnan(self.rows).any(axis=1))])
         return np.asarray(np.diff(rows[self.bounds]) > 0)
 

@@ -48,6 +48,9 @@ def coded(keys: Any, n: int) -> tuple[tuple[Any, ...], Indices]:
     (('a', 'b'), array([1, 0, 1]))
     """
     if isinstance(keys, np.ndarray) and keys.dtype.kind in "iub" and keys.shape == (n,):
+        if (keys[1:] >= keys[:-1]).all():
+            first = np.concatenate([[True], keys[1:] != keys[:-1]])
+            return tuple(keys[first].tolist()), np.cumsum(first) - 1
         distinct, codes = np.unique(keys, return_inverse=True)
         return tuple(distinct.tolist()), codes.ravel()
     listed = _listed(keys, n)

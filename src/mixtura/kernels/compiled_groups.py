@@ -33,7 +33,7 @@ __all__ = ["CARE", "CONVERGED", "EXHAUSTED", "Ends", "groups"]
 Array = NDArray[Any]
 
 _CARE, _CONVERGED = CARE, CONVERGED
-_ROUNDS = 3  # of Lloyd's steps
+_ROUNDS = 2  # of Lloyd's steps
 _AGREED = 1e-3  # nats a row between the first two climbs: others are spared
 _NOISE = 1e-14  # relative change of the objective that counts as rounding, at least
 _SHARE = 1e-4  # of the tolerance that does so, too: thin components lose more digits
