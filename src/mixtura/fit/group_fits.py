@@ -104,7 +104,7 @@ class Model:
 
     def draws(self, k: int) -> Array:
         """Uniform numbers (R, k): the same for every group, so that none depends on another."""
-        starts = max(4, 2 * k) if self.n_init is None else self.n_init
+        starts = max(3, 2 * k - 1) if self.n_init is None else self.n_init
         return np.random.default_rng([self.seed, k]).random((1 if k == 1 else starts, k))
 
 

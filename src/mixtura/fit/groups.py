@@ -54,7 +54,7 @@ def fit_groups(
     reg_covar, tol, max_iter
         As in `GaussianMixture`.
     n_init : int, optional
-        Starts of each group; by default two for each component, and at least four.
+        Starts of each group; by default ``2 k - 1``, and at least three.
     random_state : int, default=0
         A group's fit depends on its rows and on this seed alone: not on other groups, their order,
         or the number of threads.
