@@ -17,7 +17,7 @@ from mixtura.kernels.compiled_products import lanes
 from mixtura.kernels.compiled_sweep import OPTIONS, pairs, tiling
 from mixtura.kernels.layout import DIAGONAL, FULL, second_width
 
-__all__ = ["call", "frozen", "native", "packed", "plan", "unpacked"]
+__all__ = ["call", "compiled", "frozen", "native", "packed", "plan", "unpacked"]
 
 Array = NDArray[Any]
 
@@ -59,7 +59,7 @@ def call(function: Any, rows: Array, *given: Any, layout: str = "A") -> Any:
 
     "A" is rows of any strides, "C" rows one after the other.
     """
-    known = _compiled.get((function, rows.dtype))
+    known = compiled(function, rows)
     if known is None:
         with _compiling:
             kind = types.float32 if rows.dtype == np.float32 else types.float64
@@ -67,6 +67,11 @@ def call(function: Any, rows: Array, *given: Any, layout: str = "A") -> Any:
             known = _compile(function.py_func, signature)
             _compiled[function, rows.dtype] = known
     return known(rows, *given)
+
+
+def compiled(function: Any, rows: Array) -> Any:
+    """What `call` runs for such rows, or None before its first call."""
+    return _compiled.get((function, rows.dtype))
 
 
 def _compile(function: Any, signature: tuple[Any, ...]) -> Any:
