@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from mixtura import _checks
 from mixtura._types import Array, Rows
+from mixtura.block import Block
 from mixtura.covariance import Family
 from mixtura.estimators import parameters
 from mixtura.fit.select import n_parameters, rules, value_and_sharpness
 from mixtura.fit.task import Task
+from mixtura.mixture import Mixture
 from mixtura.source import MemorySource
+from mixtura.source.opening import remote
 from mixtura.trimming import Cut
 
 
 def totals(estimator: Any, X: Any, sample_weight: Any) -> tuple[float, float, float]:
     """``Σ w log P(x)``, ``Σ w log max_k r`` and Σ w over the rows, but for those to be trimmed."""
+    apart = remote(X, sample_weight)
+    if apart is not None:
+        value, sharpness, n = sum(apart.map(partial(_totals, estimator.mixture_)))
+        return float(value), float(sharpness), float(n)
     both = estimator._map(X, value_and_sharpness, (2,))
     weights = _checks.row_weights(sample_weight, len(both))
     weights = np.ones(len(both)) if weights is None else weights
@@ -26,6 +34,12 @@ def totals(estimator: Any, X: Any, sample_weight: Any) -> tuple[float, float, fl
         weights = weights * estimator.cut_.trim.cut(keys, weights).kept(keys)
     value, sharpness = weights @ both
     return float(value), float(sharpness), float(weights.sum())
+
+
+def _totals(mixture: Mixture, block: Block) -> Array:
+    out = np.ones((len(block), 3))
+    mixture.fill(block, value_and_sharpness, out[:, :2])
+    return block.weight() @ out
 
 
 def count(estimator: Any) -> int:

@@ -16,6 +16,7 @@ from mixtura.conditioning import labels as best_labels
 from mixtura.conditioning import log_sums, shares
 from mixtura.estimators import attributes, criteria, parameters
 from mixtura.estimators.convert import covariance_name, outliers_of
+from mixtura.estimators.partitioned import over_partitions
 from mixtura.estimators.rows import rows_like_fitted
 from mixtura.fit.select import rules, threads
 from mixtura.inference.summary import Summary, summary
@@ -23,6 +24,7 @@ from mixtura.inference.validation import Validation, validation
 from mixtura.io.model_file import save
 from mixtura.mixture import Mixture
 from mixtura.source import MemorySource
+from mixtura.source.opening import engine
 from mixtura.trimming import Cut
 
 
@@ -36,6 +38,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
     random_state: Any
     n_jobs: int | None
 
+    @over_partitions
     def predict(self, X: Any) -> Array:
         """The most probable component of each row, (n,); -1 for noise and what is trimmed."""
         k = self.mixture_.n_components if self._fitted() else 0
@@ -44,6 +47,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
             found[criteria.trimmed(self, self.score_samples(X), self._rows(X))] = -1
         return found
 
+    @over_partitions
     def predict_proba(self, X: Any) -> Array:
         """Responsibilities (n, k): the posterior probability of each component.
 
@@ -52,12 +56,16 @@ class FittedMixture(DensityMixin, BaseEstimator):
         k = self.mixture_.n_components if self._fitted() else 0
         return self._map(X, lambda joint: shares(joint)[:, :k], (k,))
 
+    @over_partitions
     def score_samples(self, X: Any) -> Array:
         """Log-density of each row, (n,), by its observed coordinates."""
         return self._map(X, log_sums, ())
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Mean log-density in nats a row, by weight."""
+        if engine(X) is not None:
+            total, _, weight = criteria.totals(self, X, sample_weight)
+            return total / weight
         values = self.score_samples(X)
         weights = _checks.row_weights(sample_weight, len(values))
         return float(np.average(values, weights=weights))

@@ -6,7 +6,6 @@ from typing import Any, Self
 
 from sklearn.exceptions import ConvergenceWarning
 
-from mixtura import _checks
 from mixtura._errors import warn
 from mixtura._types import Array
 from mixtura.estimators import criteria, parameters
@@ -19,14 +18,13 @@ from mixtura.estimators.following import (
     together,
     with_callbacks,
 )
-from mixtura.estimators.rows import rows_to_fit
+from mixtura.estimators.rows import source_to_fit
 from mixtura.fit.em import Fit
 from mixtura.fit.fitting import Outcome, fitted, renamed
 from mixtura.fit.given import given_start
 from mixtura.fit.select import Selection, counts, grid, rules
 from mixtura.fit.task import Task
 from mixtura.mixture import Mixture
-from mixtura.source import MemorySource
 from mixtura.source.memory import one_blas_thread
 
 
@@ -250,13 +248,11 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
 
     def _fit(self, X: Any, sample_weight: Any, labels: Any) -> Self:
         parameters.checked(self)
-        X, read = rows_to_fit(self, X)
-        sample_weight = read.weights if sample_weight is None else sample_weight
-        source = MemorySource(*_checks.weighted(read.rows, sample_weight))
+        X, source, names = source_to_fit(self, X, sample_weight, labels)
         last = self.mixture_ if self.warm_start and hasattr(self, "mixture_") else None
-        task = parameters.task(self, source, read.names, labels, last)
+        task = parameters.task(self, source, names, labels, last)
         components = counts(self.n_components)
-        families = rules(self.covariance_type, read.rows.shape[1], self.rank)
+        families = rules(self.covariance_type, source.d, self.rank)
         if len(components) * len(families) > 1:
             parameters.compared(self, components, families)
             told = counter() if self.verbose else None

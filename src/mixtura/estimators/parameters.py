@@ -18,7 +18,7 @@ from mixtura.fit.outliers import Outliers, asked
 from mixtura.fit.select import criterion, threads
 from mixtura.fit.task import Task
 from mixtura.mixture import Mixture
-from mixtura.source import MemorySource
+from mixtura.source import Source
 
 _ASSIGN = {"soft": soft, "hard": hard}
 
@@ -95,7 +95,7 @@ def compared(estimator: Any, components: Sequence[int], families: Sequence[Any])
 
 def task(
     estimator: Any,
-    source: MemorySource,
+    source: Source,
     names: tuple[str, ...] | None = None,
     labels: Any = None,
     last: Mixture | None = None,
@@ -105,7 +105,7 @@ def task(
     What is held are values of the `last` fit if there is one.
     """
     return Task(
-        MemorySource(source.whole.rows, source.whole.weights, threads=threads(estimator.n_jobs)),
+        source.threaded(threads(estimator.n_jobs)),
         estimator.criterion,
         int(check_random_state(estimator.random_state).randint(2**31 - 1)),
         Stop(estimator.tol, estimator.max_iter),

@@ -34,7 +34,7 @@ def cross_validated(
     if not able:
         return list(candidates)
     best = max(sound, key=lambda i: float(values[i].sum()))
-    weights = _grouped(task.source.whole.weight())
+    weights = _grouped(task.source.take(slice(None)).weight())
     out = list(candidates)
     for i in able:
         n = candidates[i].n_rows

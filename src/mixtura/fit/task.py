@@ -20,14 +20,14 @@ from mixtura.fit.outliers import NONE, Outliers
 from mixtura.fit.problem import Problem, Summary, holding, state, with_outliers, with_prior
 from mixtura.fit.robust import distinct
 from mixtura.held import Held
-from mixtura.source import MemorySource
+from mixtura.source import MemorySource, Source
 
 
 @dataclass(frozen=True)
 class Task:
     """What all cells of a grid share."""
 
-    source: MemorySource
+    source: Source
     criterion: str | Formula
     seed: int
     stop: Stop
@@ -45,7 +45,7 @@ class Task:
     fixed: Fixed = Fixed()
 
     def problem(
-        self, rule: Family, k: int, source: MemorySource, summary: Summary | None = None
+        self, rule: Family, k: int, source: Source, summary: Summary | None = None
     ) -> Problem:
         """The problem of one cell; a `summary` of the rows is made unless it is there."""
         if not self.outliers.none and isinstance(self.start.how, str):
@@ -73,8 +73,11 @@ class Task:
             return free and self.assign is hard and rule.name == "equal-spherical"
         return bool(self.equal_weights)
 
-    def told(self, k: int, rows: Indices | slice = slice(None)) -> MemorySource:
+    def told(self, k: int, rows: Indices | slice = slice(None)) -> Source:
         """The rows with their labels spelled out for k components."""
+        if self.labels is None and isinstance(rows, slice):
+            return self.source
+        assert isinstance(self.source, MemorySource)
         whole = self.source.whole
         plausibility = _checks.plausibility(self.labels, len(whole), k)
         block = Block(whole.rows, whole.weights, plausibility).take(rows)

@@ -2,5 +2,6 @@
 
 from mixtura.source.memory import MemorySource
 from mixtura.source.protocol import Source
+from mixtura.source.remote import RemoteSource
 
-__all__ = ["MemorySource", "Source"]
+__all__ = ["MemorySource", "RemoteSource", "Source"]
