@@ -19,6 +19,7 @@ from mixtura.estimators.following import (
     with_callbacks,
 )
 from mixtura.estimators.rows import source_to_fit
+from mixtura.fit.apart import refuse_apart
 from mixtura.fit.em import Fit
 from mixtura.fit.fitting import Outcome, fitted, renamed
 from mixtura.fit.given import given_start
@@ -220,10 +221,12 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
 
         Parameters
         ----------
-        X : (n, d) array_like or data frame
+        X : (n, d) array_like, data frame, or Dask or Spark collection
             NaN where unobserved.
         y : ignored
         sample_weight : (n,) array_like, optional
+            Beside a Dask collection a Dask array or series, or the name of a column; beside a
+            Spark data frame the name of a column.
         labels : (n,) or (n, k) array_like, optional
             Components known for some rows, -1 for unknown; or soft labels, the plausibility of
             each component for each row.
@@ -248,9 +251,10 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
 
     def _fit(self, X: Any, sample_weight: Any, labels: Any) -> Self:
         parameters.checked(self)
-        X, source, names = source_to_fit(self, X, sample_weight, labels)
+        X, source, names = source_to_fit(self, X, sample_weight)
         last = self.mixture_ if self.warm_start and hasattr(self, "mixture_") else None
         task = parameters.task(self, source, names, labels, last)
+        refuse_apart(task)
         components = counts(self.n_components)
         families = rules(self.covariance_type, source.d, self.rank)
         if len(components) * len(families) > 1:

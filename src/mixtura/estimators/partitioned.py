@@ -1,6 +1,4 @@
-"""Estimators and what engines hold: columns noted, refusals, and answers that stay where rows are.
-
-"""
+"""Estimators and what engines hold: columns noted, and answers that stay where the rows are."""
 
 from __future__ import annotations
 
@@ -16,7 +14,7 @@ from mixtura.mixture import Mixture
 from mixtura.source import RemoteSource
 from mixtura.source.opening import engine, module
 
-__all__ = ["assign", "assigned_column", "note_columns", "over_partitions", "refuse_apart"]
+__all__ = ["assign", "assigned_column", "note_columns", "over_partitions"]
 
 _KINDS: dict[str, tuple[str, str, Any]] = {
     "predict": ("label", "int", np.intp),
@@ -24,8 +22,6 @@ _KINDS: dict[str, tuple[str, str, Any]] = {
     "predict_proba": ("probabilities", "array<double>", np.float64),
 }
 """Methods, and what a column of their answers is called and holds."""
-
-_STARTS = ("auto", "kmeans", "k-means++", "random_from_data", "hierarchical")
 
 
 def assign(model: Any, X: Any, **columns: str) -> Any:
@@ -121,31 +117,6 @@ def note_columns(estimator: Any, source: RemoteSource) -> None:
     vars(estimator).pop("feature_names_in_", None)
     if source.names is not None:
         estimator.feature_names_in_ = np.array(source.names, dtype=object)
-
-
-def refuse_apart(estimator: Any, labels: Any) -> None:
-    """Refuse what needs something of each row, where rows are in partitions.
-
-    Raises
-    ------
-    InputError
-        Says what, and what to do instead.
-    """
-    how = estimator.init_params
-    free = estimator.distribution == "t" and isinstance(estimator.dof, str)
-    for wrong, what, advice in (
-        (labels is not None, "labels", "fit a sample with its labels and start from its means"),
-        (estimator.trim != 0.0, "trim", 'use distribution="t" with a number as dof, or noise'),
-        (free, f"dof={estimator.dof!r}", "give a number, for instance that of a fit to a sample"),
-        (
-            not isinstance(how, str) or how not in _STARTS,
-            "init_params",
-            f"use one of {_STARTS}, or means_init",
-        ),
-        (estimator.criterion == "cv", 'criterion="cv"', "use another, or select on a sample"),
-    ):
-        if wrong:
-            raise InputError(f"{what} needs every row at hand, and these are in partitions: {advice}")
 
 
 def _light(model: Any) -> Any:

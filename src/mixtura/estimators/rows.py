@@ -10,25 +10,24 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from mixtura import _checks
 from mixtura._types import Rows
-from mixtura.estimators.partitioned import note_columns, refuse_apart
+from mixtura.estimators.partitioned import note_columns
 from mixtura.reading.scan import Scan, opened
 from mixtura.source import MemorySource, Source
 from mixtura.source.opening import remote
 
 
 def source_to_fit(
-    estimator: Any, X: Any, sample_weight: Any, labels: Any
+    estimator: Any, X: Any, sample_weight: Any
 ) -> tuple[Any, Source, tuple[str, ...] | None]:
     """X as it is to be used from here on, its rows wherever they are, and their columns' names.
 
     Raises
     ------
     InputError, InputTypeError
-        What cannot be used as rows or weights, or not where rows are in partitions.
+        What cannot be used as rows or weights.
     """
     apart = remote(X, sample_weight)
     if apart is not None:
-        refuse_apart(estimator, labels)
         note_columns(estimator, apart)
         return X, apart, apart.names
     X, read = rows_to_fit(estimator, X)

@@ -19,6 +19,7 @@ from mixtura.block import Block
 from mixtura.covariance import FAMILIES, UNIVARIATE, Factor, Family, named
 from mixtura.covariance.factor_rule import NAMES
 from mixtura.fit import verdict
+from mixtura.fit.apart import refuse_apart
 from mixtura.fit.averaging import FAR
 from mixtura.fit.criteria import Criterion, Formula, criterion
 from mixtura.fit.em import Fit, Stop
@@ -35,8 +36,9 @@ from mixtura.fit.task import Task
 from mixtura.held import Held
 from mixtura.mixture import Mixture
 from mixtura.reading.scan import opened
-from mixtura.source import MemorySource
+from mixtura.source import MemorySource, Source
 from mixtura.source.memory import one_blas_thread
+from mixtura.source.opening import remote
 
 
 def select(
@@ -65,7 +67,7 @@ def select(
 
     Parameters
     ----------
-    X : (n, d) array_like or data frame
+    X : (n, d) array_like, data frame, or Dask or Spark collection
         NaN where unobserved.
     components : int or iterable of int, default=1..9
     families : str or sequence of str, default="all"
@@ -103,22 +105,32 @@ def select(
     >>> select(X, range(1, 4), "spherical").best.n_components
     2
     """
-    read = _checks.table(opened(X))
-    weights = read.weights if sample_weight is None else sample_weight
+    source, names = _source(X, sample_weight)
     task = Task(
-        MemorySource(*_checks.weighted(read.rows, weights)),
+        source,
         criterion,
         random_state,
         Stop(tol, max_iter),
         prior,
-        names=read.names,
+        names=names,
         labels=labels,
         outliers=asked(distribution, dof, noise, trim),
         folds=_folds(folds),
         max_ratio=max_ratio,
     )
-    asked_for = rules(families, read.rows.shape[1], rank)
+    refuse_apart(task)
+    asked_for = rules(families, source.d, rank)
     return grid(task, counts(components), asked_for, n_jobs, progress)
+
+
+def _source(X: Any, sample_weight: Any) -> tuple[Source, tuple[str, ...] | None]:
+    """The rows wherever they are, and the names of their columns."""
+    apart = remote(X, sample_weight)
+    if apart is not None:
+        return apart, apart.names
+    read = _checks.table(opened(X))
+    weights = read.weights if sample_weight is None else sample_weight
+    return MemorySource(*_checks.weighted(read.rows, weights)), read.names
 
 
 def grid(

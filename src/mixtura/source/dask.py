@@ -9,11 +9,15 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Sequence
 from typing import Any
+from uuid import uuid4
 
 import cloudpickle
 import dask
 import dask.array as da
 import numpy as np
+from dask._task_spec import Task, TaskRef
+from dask.delayed import Delayed
+from dask.highlevelgraph import HighLevelGraph
 
 from mixtura._errors import InputError, InputTypeError
 from mixtura.block import Block
@@ -52,27 +56,43 @@ class DaskPartitions:
 
     def each(self, visit: Visit, told: Sequence[Any] | None = None) -> list[Any]:
         """The results, as small as what a visit gives, in one computation."""
-        return list(dask.compute(*self._tasks(visit, told)))
+        n = len(self._chunks)
+        everyone = [None] * n if told is None else told
+        asked = [i for i in range(n) if told is None or everyone[i] is not None]
+        found = self._computed(visit, [(i, everyone[i]) for i in asked], _listed, n)
+        by_number = dict(zip(asked, found, strict=True))
+        return [by_number.get(i) for i in range(n)]
 
     def merged(self, visit: Visit, told: Sequence[Any], merge: Callable[[list[Any]], Any]) -> Any:
         """The sums of sums, in tasks of their own."""
-        merging = dask.delayed(_merged, pure=False)
-        packed = cloudpickle.dumps(merge)
-        waiting = [task for task in self._tasks(visit, told) if task is not None]
-        while len(waiting) > 1:
-            groups = [waiting[at : at + FAN] for at in range(0, len(waiting), FAN)]
-            waiting = [merging(packed, group) for group in groups]
-        return waiting[0].compute()
+        asked = [(i, one) for i, one in enumerate(told) if one is not None]
+        return self._computed(visit, asked, merge, FAN)
 
-    def _tasks(self, visit: Visit, told: Sequence[Any] | None) -> list[Any]:
-        packed = cloudpickle.dumps(visit)
-        task = dask.delayed(_visited, pure=False, traverse=False)
-        everyone = told is None
-        listed = [None] * len(self._chunks) if told is None else told
-        return [
-            task(packed, one, chunk, weights) if everyone or one is not None else None
-            for one, chunk, weights in zip(listed, self._chunks, self._weights, strict=True)
-        ]
+    def _computed(
+        self, visit: Visit, asked: Sequence[tuple[int, Any]], join: Callable[..., Any], fan: int
+    ) -> Any:
+        """Visit the chunks, join the results `fan` at a time, and so on until one is left.
+
+        The graph is one layer of few tasks: what a scheduler does for each is most of its work.
+        """
+        name = f"mixtura-{uuid4().hex}"
+        packed, joining = cloudpickle.dumps(visit), cloudpickle.dumps(join)
+        graph: dict[Any, Any] = {}
+        for number, (index, told) in enumerate(asked):
+            weights = self._weights[index]
+            given = [TaskRef(one.key) for one in (self._chunks[index], weights) if one is not None]
+            key = name, 0, number
+            graph[key] = Task(key, _visited, packed, told, *given)
+        level, width = 0, len(asked)
+        while level == 0 or width > 1:
+            below = [TaskRef((name, level, i)) for i in range(width)]
+            level, width = level + 1, -(-width // fan)
+            for i in range(width):
+                key = name, level, i
+                graph[key] = Task(key, _joined, joining, *below[i * fan : (i + 1) * fan])
+        known = [one for one in (self._chunks[0], self._weights[0]) if one is not None]
+        whole = HighLevelGraph.from_collections(name, graph, dependencies=known)
+        return Delayed((name, level, 0), whole, layer=name).compute()
 
 
 def by_rows(X: Any, function: Callable[[Any], Any], width: int | None, kind: Any) -> Any:
@@ -103,13 +123,17 @@ def _labelled(values: Any, index: Any) -> Any:
     return pd.Series(values, index) if values.ndim == 1 else pd.DataFrame(values, index)
 
 
-def _visited(packed: bytes, told: Any, chunk: Any, weights: Any) -> Any:
+def _visited(packed: bytes, told: Any, chunk: Any, weights: Any = None) -> Any:
     rows = Block(np.empty((0, 1))) if not len(chunk) else partition(chunk, weights)
     return pickle.loads(packed)(rows, told)
 
 
-def _merged(packed: bytes, parts: list[Any]) -> Any:
-    return pickle.loads(packed)(parts)
+def _joined(packed: bytes, *parts: Any) -> Any:
+    return pickle.loads(packed)(list(parts))
+
+
+def _listed(parts: list[Any]) -> list[Any]:
+    return parts
 
 
 def _framed(X: Any) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -65,9 +65,7 @@ class Counted:
     total: Any
 
     def __add__(self, other: Counted) -> Counted:
-        return Counted(
-            self.rows + other.rows, self.weight + other.weight, self.total + other.total
-        )
+        return Counted(self.rows + other.rows, self.weight + other.weight, self.total + other.total)
 
 
 class RemoteSource:
@@ -172,7 +170,9 @@ def places(edges: Array, d: int) -> list[Place | None]:
     aligned = known.issuperset(edges.tolist())
     found: list[Place | None] = []
     first = at = 0
-    for index, (start, stop) in enumerate(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)):
+    for index, (start, stop) in enumerate(
+        zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
+    ):
         if start == stop:
             found.append(None)
             continue
@@ -194,8 +194,12 @@ def partition(given: Any, weights: Any = None) -> Block:
         return Block(rows)
     told = np.asarray(weights, dtype=np.float64)
     if told.shape != (len(rows),):
-        raise InputError(f"{len(rows)} rows have weights of shape {told.shape}: one a row is needed")
-    return Block(rows, told).take(np.flatnonzero(told != 0)) if not told.all() else Block(rows, told)
+        raise InputError(
+            f"{len(rows)} rows have weights of shape {told.shape}: one a row is needed"
+        )
+    return (
+        Block(rows, told).take(np.flatnonzero(told != 0)) if not told.all() else Block(rows, told)
+    )
 
 
 def _survey(block: Block, told: None) -> tuple[int, float, bool] | str:
@@ -224,9 +228,7 @@ def _summed(
     return united([found], n)
 
 
-def _mapped(
-    function: Callable[[Block], Any], kernel: str, block: Block, place: Place
-) -> list[Any]:
+def _mapped(function: Callable[[Block], Any], kernel: str, block: Block, place: Place) -> list[Any]:
     blocks = _cut(block, place)
     with one_blas_thread():
         _use(kernel)

@@ -50,7 +50,7 @@ class SparkPartitions:
 
     def each(self, visit: Visit, told: Sequence[Any] | None = None) -> list[Any]:
         """The results of the partitions that were told something, or of all."""
-        found = {part: value for part, value in _rows(self._visits(visit, told))}
+        found = dict(_rows(self._visits(visit, told)))
         n = max(found, default=-1) + 1 if told is None else len(told)
         return [found.get(part) for part in range(n)]
 
