@@ -17,7 +17,7 @@ from mixtura.source.opening import engine, module
 __all__ = ["assign", "assigned_column", "note_columns", "over_partitions"]
 
 _KINDS: dict[str, tuple[str, str, Any]] = {
-    "predict": ("label", "int", np.intp),
+    "predict": ("label", "bigint", np.int64),
     "score_samples": ("log_density", "double", np.float64),
     "predict_proba": ("probabilities", "array<double>", np.float64),
 }

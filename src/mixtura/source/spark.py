@@ -87,8 +87,9 @@ def with_columns(X: Any, columns: dict[str, tuple[str, Callable[[Any], Any]]]) -
     taken = [name for name in columns if name in X.columns]
     if taken:
         raise InputError(f"the data frame has columns {taken} already: drop or rename them")
-    schema = ", ".join(f"`{f.name}` {f.dataType.simpleString()}" for f in X.schema.fields)
-    added = ", ".join(f"`{name}` {kind}" for name, (kind, _) in columns.items())
+    kinds = {field.name: field.dataType.simpleString() for field in X.schema.fields}
+    kinds |= {name: kind for name, (kind, _) in columns.items()}
+    schema = ", ".join(f"`{name.replace('`', '``')}` {kind}" for name, kind in kinds.items())
 
     def run(batches: Iterator[Any]) -> Iterator[Any]:
         for batch in batches:
@@ -99,7 +100,7 @@ def with_columns(X: Any, columns: dict[str, tuple[str, Callable[[Any], Any]]]) -
                 table = table.append_column(name, _column(function(table)))
             yield from table.combine_chunks().to_batches()
 
-    return X.mapInArrow(run, f"{schema}, {added}")
+    return X.mapInArrow(run, schema)
 
 
 def as_column(columns: Sequence[Any], kind: str, function: Callable[[Any], Any]) -> Any:
