@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
+from mixtura import kernels
 from mixtura._types import Array, Indices, Mask, Rows
 from mixtura.frame import Frame
 from mixtura.kernels.layout import DIAGONAL, FULL
@@ -58,6 +60,13 @@ class Block:
     weights: Array | None = None
     plausibility: Array | None = None
 
+    @classmethod
+    def without_gaps(cls, rows: Any, weights: Any = None) -> Block:
+        """Rows, perhaps on a device, in which nothing is missing."""
+        block, d = cls(rows, weights), rows.shape[1]
+        block.__dict__["patterns"] = (Pattern(np.ones(d, dtype=bool), slice(None)),)
+        return block
+
     def __len__(self) -> int:
         return len(self.rows)
 
@@ -77,6 +86,15 @@ class Block:
     def complete(self) -> bool:
         """Whether no coordinate of any row is missing."""
         return len(self.patterns) == 1 and self.patterns[0].complete
+
+    @property
+    def here(self) -> Block:
+        """The block in the computer's memory, from wherever its rows lie."""
+        if isinstance(self.rows, np.ndarray):
+            return self
+        device = kernels.of(self.rows)
+        weights = None if self.weights is None else device.to_host(self.weights)
+        return replace(self, rows=device.brought(self.rows, slice(None)), weights=weights)
 
     @cached_property
     def halves(self) -> tuple[Block | None, Block | None]:

@@ -197,6 +197,7 @@ class Densities(ABC):
 
     def fill(self, block: Block, finish: Any, out: Array) -> None:
         """Write ``finish(log joint)`` of a block's rows into `out`."""
+        block = block if self.plain and self.structure.shape != FACTOR else block.here
         for pattern, joint in self.log_joint(block):
             volume = self.frame.take(pattern.observed).log_volume
             out[pattern.rows] = finish(joint + volume)

@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from mixtura import kernels
 from mixtura._types import Array, Rows
 from mixtura.block import Block, Pattern
-from mixtura.kernels.layout import DIAGONAL, FACTOR, FULL, LINEAR, doubled
+from mixtura.frame import Frame
+from mixtura.kernels.layout import DIAGONAL, FACTOR, FULL, LINEAR, doubled, width
 from mixtura.law import log_norms
 from mixtura.mixture import Mixture
 from mixtura.projected import LOSS, projected, ranked_by_factors
@@ -58,7 +60,7 @@ def summed(
     cut: Cut | None = None,
 ) -> Statistics:
     """`expectation` of each block of a run, added up in their tree."""
-    kernel = getattr(kernels.active(), "accumulate_run", None)
+    kernel = getattr(kernels.of(blocks[0].rows), "accumulate_run", None)
     alike = len(blocks) > 1 and cut is None and moments.shape != FACTOR and not moments.pooled
     theta = _log_linear(mixture) if alike and _able(mixture, moments, assign) else None
     if theta is None or kernel is None or any(block.halves[1] is not None for block in blocks):
@@ -96,6 +98,7 @@ def expectation(
     if _log_linear(mixture) is not None:
         pivot = mixture.kept("origin", _origin)
     fast = cut is None and _able(mixture, moments, assign)
+    block = block if fast else block.here
     plain, rest = block.halves if fast else (None, block)
     total = (
         Statistics.zero(moments, pivot)
@@ -116,8 +119,9 @@ def _origin(mixture: Mixture) -> Array:
 def _rows_and_weights(block: Block, mixture: Mixture) -> tuple[Rows, Array]:
     """A block as the kernels take it: in float64 where single precision would lose too much."""
     rows = block.rows
-    if rows.dtype == np.float32 and cancellation(mixture) * 2.0**29 > LOSS_SINGLE:
-        rows = rows.astype(np.float64)
+    if str(rows.dtype).endswith("float32") and cancellation(mixture) * 2.0**29 > LOSS_SINGLE:
+        here = isinstance(rows, np.ndarray)
+        rows = rows.astype(np.float64) if here else kernels.of(rows).doubled(rows)
     return rows, np.empty(0) if block.weights is None else block.weights
 
 
@@ -181,7 +185,7 @@ def _by_kernel(
     if theta is None:
         structure = mixture.structure
         norms = log_norms(structure.log_det, structure.d)
-        value, sums = kernels.active().accumulate_centred(
+        value, sums = kernels.of(rows).accumulate_centred(
             *given,
             mixture.log_weights,
             mixture.location,
@@ -192,12 +196,21 @@ def _by_kernel(
         )
         return Statistics.from_sums(sums, moments, pivot, value)
     shape = LINEAR if moments.pooled else moments.shape
-    value, sums = kernels.active().accumulate(*given, theta, shape, is_hard)
+    value, sums = kernels.of(rows).accumulate(*given, theta, shape, is_hard)
     if not moments.pooled:
         return Statistics.from_sums(sums, moments, pivot, value)
-    second = block.second(frame, moments)
+    second = _second_of_all(block, given, frame, moments)
     value += _common(mixture, second, sums[:, -1].sum())
     return Statistics.from_sums(sums, moments, pivot, value, second)
+
+
+def _second_of_all(block: Block, given: tuple[Any, ...], frame: Frame, moments: Moments) -> Array:
+    """``Σ w z zᵀ`` (1, ...) of complete rows about zero."""
+    if isinstance(block.rows, np.ndarray):
+        return block.second(frame, moments)
+    nothing = np.zeros((1, width(moments.shape, len(frame.scale))))
+    _, sums = kernels.of(block.rows).accumulate(*given, nothing, moments.shape, True)
+    return Statistics.from_sums(sums, moments, np.zeros((1, len(frame.scale))), 0.0).second
 
 
 def _log_linear(mixture: Mixture) -> Array | None:

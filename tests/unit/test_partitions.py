@@ -16,7 +16,7 @@ from mixtura import (
     select,
 )
 from mixtura.block import Block, cuts
-from mixtura.source import MemorySource, RemoteSource
+from mixtura.source import RemoteSource
 from mixtura.source.remote import places
 from mixtura.tree import joined, nodes, tree_sum, united
 
@@ -318,9 +318,3 @@ def test_spark_gives_the_numbers_of_memory(spark, torn, tmp_path):
         GaussianMixture(2).fit(wide)
     with pytest.raises(InputError, match="the name of one of its columns"):
         GaussianMixture(2).fit(ours, sample_weight="v")
-
-
-def test_memory_sources_share_threads_only(rows):
-    source = MemorySource(rows, np.ones(N))
-    more = source.threaded(3)
-    assert more.threads == 3 and more.whole.rows is rows and more.dtype == rows.dtype

@@ -12,12 +12,13 @@ from sklearn.utils.validation import check_is_fitted
 from mixtura import _checks
 from mixtura._errors import InputError
 from mixtura._types import Array
+from mixtura.block import Block
 from mixtura.conditioning import labels as best_labels
 from mixtura.conditioning import log_sums, shares
 from mixtura.estimators import attributes, criteria, parameters
 from mixtura.estimators.convert import covariance_name, outliers_of
 from mixtura.estimators.partitioned import over_partitions
-from mixtura.estimators.rows import rows_like_fitted
+from mixtura.estimators.rows import answered, each_of, rows_like_fitted
 from mixtura.fit.select import rules, threads
 from mixtura.inference.summary import Summary, summary
 from mixtura.inference.validation import Validation, validation
@@ -45,7 +46,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         found = self._map(X, lambda joint: best_labels(joint, k), ()).astype(np.intp)
         if self.cut_ is not None:
             found[criteria.trimmed(self, self.score_samples(X), self._rows(X))] = -1
-        return found
+        return answered(X, found)
 
     @over_partitions
     def predict_proba(self, X: Any) -> Array:
@@ -54,19 +55,19 @@ class FittedMixture(DensityMixin, BaseEstimator):
         Rows sum to one, or to one less the probability of noise.
         """
         k = self.mixture_.n_components if self._fitted() else 0
-        return self._map(X, lambda joint: shares(joint)[:, :k], (k,))
+        return answered(X, self._map(X, lambda joint: shares(joint)[:, :k], (k,)))
 
     @over_partitions
     def score_samples(self, X: Any) -> Array:
         """Log-density of each row, (n,), by its observed coordinates."""
-        return self._map(X, log_sums, ())
+        return answered(X, self._map(X, log_sums, ()))
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Mean log-density in nats a row, by weight."""
         if engine(X) is not None:
             total, _, weight = criteria.totals(self, X, sample_weight)
             return total / weight
-        values = self.score_samples(X)
+        values = self._map(X, log_sums, ())
         weights = _checks.row_weights(sample_weight, len(values))
         return float(np.average(values, weights=weights))
 
@@ -157,9 +158,12 @@ class FittedMixture(DensityMixin, BaseEstimator):
     def _map(self, X: Any, finish: Any, tail: tuple[int, ...]) -> Array:
         """Apply `finish` to the log joint of every row, block by block, side by side."""
         rows = self._rows(X)
-        source = MemorySource(rows, threads=threads(self.n_jobs))
         out = np.empty((len(rows), *tail))
-        source.each(lambda block, place: self.mixture_.fill(block, finish, out[place]))
+
+        def fill(block: Block, place: slice) -> None:
+            self.mixture_.fill(block, finish, out[place])
+
+        each_of(rows, threads(self.n_jobs), fill)
         return out
 
     def _rows(self, X: Any) -> Any:

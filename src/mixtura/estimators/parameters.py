@@ -15,7 +15,7 @@ from mixtura.fit.em import Stop
 from mixtura.fit.fixed import GIVEN, Fixed
 from mixtura.fit.given import Start
 from mixtura.fit.outliers import Outliers, asked
-from mixtura.fit.select import criterion, threads
+from mixtura.fit.select import criterion
 from mixtura.fit.task import Task
 from mixtura.mixture import Mixture
 from mixtura.source import Source
@@ -105,7 +105,7 @@ def task(
     What is held are values of the `last` fit if there is one.
     """
     return Task(
-        source.threaded(threads(estimator.n_jobs)),
+        source,
         estimator.criterion,
         int(check_random_state(estimator.random_state).randint(2**31 - 1)),
         Stop(estimator.tol, estimator.max_iter),

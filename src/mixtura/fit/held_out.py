@@ -59,7 +59,7 @@ def held_out(task: Task, k: int, rule: Family) -> Array:
     fold = folded(task)
     out = np.zeros(n)
     for part in range(fold.max() + 1):
-        train = task.told(k, np.flatnonzero(fold != part))
+        train = task.part(k, np.flatnonzero(fold != part))
         problem = task.problem(rule, k, train)
         start = given_start(problem, k, replace(task.start, how=task.start.name()), task.rng(k))
         mixture = fitted(problem, k, task.rng(k), start=start, stop=task.stop).fit.mixture

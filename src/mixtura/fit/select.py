@@ -212,22 +212,17 @@ def _check_sizes(rule: Criterion, cells: Sequence[tuple[int, Family]], task: Tas
 
 def _weight_notes(task: Task, rule: Criterion) -> list[Note]:
     """Weights that are shares instead of repetitions leave BIC without a penalty."""
-    if not rule.by_rows:
+    weights = task.source.whole.weights if isinstance(task.source, MemorySource) else None
+    if weights is None or not rule.by_rows:
         return []
-    counted = task.source.map(_weight_and_rows)
-    total, rows = (float(part) for part in np.sum(counted, axis=0))
+    total, rows = float(weights.sum()), int(np.count_nonzero(weights))
     if total >= 0.1 * rows:
         return []
     text = (
-        f"the weights sum to {total:.3g} over {rows:.0f} rows: {rule.title} takes the sum "
+        f"the weights sum to {total:.3g} over {rows} rows: {rule.title} takes the sum "
         "as the number of rows; multiply the weights so that they count repetitions"
     )
     return [Note(MixturaWarning, text)]
-
-
-def _weight_and_rows(block: Block) -> tuple[float, int]:
-    weights = block.weight()
-    return float(weights.sum()), int(np.count_nonzero(weights))
 
 
 def _folds(folds: Any) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mixtura import _checks
+from mixtura._errors import InputError
 from mixtura._types import Indices
 from mixtura.block import Block
 from mixtura.covariance import Family
@@ -73,11 +74,23 @@ class Task:
             return free and self.assign is hard and rule.name == "equal-spherical"
         return bool(self.equal_weights)
 
-    def told(self, k: int, rows: Indices | slice = slice(None)) -> Source:
+    def told(self, k: int) -> Source:
         """The rows with their labels spelled out for k components."""
-        if self.labels is None and isinstance(rows, slice):
-            return self.source
-        assert isinstance(self.source, MemorySource)
+        return self.source if self.labels is None else self.part(k, slice(None))
+
+    def part(self, k: int, rows: Indices | slice) -> MemorySource:
+        """Some of the rows, in memory, with their labels spelled out for k components.
+
+        Raises
+        ------
+        InputError
+            The rows lie elsewhere.
+        """
+        if not isinstance(self.source, MemorySource):
+            raise InputError(
+                "labels and cross-validation need rows in memory or in files: fit an array, a "
+                "data frame or mixtura.scan(...)"
+            )
         whole = self.source.whole
         plausibility = _checks.plausibility(self.labels, len(whole), k)
         block = Block(whole.rows, whole.weights, plausibility).take(rows)

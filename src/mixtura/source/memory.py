@@ -56,10 +56,6 @@ class MemorySource:
     def dtype(self) -> np.dtype[Any]:
         return self.whole.rows.dtype
 
-    def threaded(self, threads: int) -> MemorySource:
-        """The same rows with so many threads."""
-        return MemorySource(self.whole.rows, self.whole.weights, self.whole.plausibility, threads)
-
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
         """The rows cut by row number."""

@@ -32,9 +32,6 @@ class Source(Protocol):
     def dtype(self) -> np.dtype[Any]:
         """Of the rows: float32 or float64."""
 
-    def threaded(self, threads: int) -> Source:
-        """The same rows with so many blocks at work side by side, where that is ours to say."""
-
     def sum(self, function: Callable[[Sequence[Block]], T]) -> T:
         """``Σ function(run)`` over runs of blocks, in a fixed binary tree.
 

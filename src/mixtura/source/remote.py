@@ -131,10 +131,6 @@ class RemoteSource:
     def single(self) -> None:
         """None: nothing is in memory here."""
 
-    def threaded(self, threads: int) -> RemoteSource:
-        """The same; how many work side by side is the engine's business."""
-        return self
-
     def take(self, rows: Indices | slice) -> Block:
         """Some of the rows, by their numbers among all, as one block in memory."""
         wanted = np.arange(*rows.indices(self.n)) if isinstance(rows, slice) else rows
