@@ -150,15 +150,15 @@ def close(found, model):
 
 @pytest.fixture(scope="module")
 def torn(rows):
-    X = rows.copy()
+    X = rows[: N // 2].copy()
     X[::7, 1] = np.nan
     return X
 
 
 def test_dask_frames_with_gaps_and_weights(torn):
     dd = pytest.importorskip("dask.dataframe")
-    frame = pd.DataFrame(torn, columns=COLUMNS).assign(w=np.arange(N) % 3.0)
-    ours = dd.from_pandas(frame, npartitions=7)
+    frame = pd.DataFrame(torn, columns=COLUMNS).assign(w=np.arange(len(torn)) % 3.0)
+    ours = dd.from_pandas(frame, npartitions=4)
     whole = GaussianMixture(2, random_state=0, n_jobs=1).fit(
         frame[COLUMNS][frame.w > 0], sample_weight=frame.w[frame.w > 0]
     )
@@ -296,7 +296,7 @@ def spark(request):
 def test_spark_gives_the_numbers_of_memory(spark, torn, tmp_path):
     from mixtura import assigned_column
 
-    frame = pd.DataFrame(torn[:40_000], columns=COLUMNS)
+    frame = pd.DataFrame(torn, columns=COLUMNS)
     model = GaussianMixture(2, random_state=0, n_jobs=1).fit(frame)
     frame.assign(w=1.0, name="x").to_parquet(tmp_path / "rows.parquet")
     wide = spark.read.parquet(str(tmp_path / "rows.parquet"))
