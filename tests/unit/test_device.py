@@ -105,7 +105,7 @@ def test_what_the_device_does_not_know_is_worked_out_here(rows):
         here = GaussianMixture(2, random_state=0, **given).fit(X.numpy())
         there = GaussianMixture(2, random_state=0, **given).fit(X)
         assert there.score(X) == pytest.approx(here.score(X.numpy()), rel=1e-7)
-    far = np.concatenate([rows, rows + [1e5, 0.0, 0.0]])
+    far = np.concatenate([rows, rows + np.array([1e5, 0.0, 0.0])])
     ends = [GaussianMixture(4, random_state=0).fit(f) for f in (far, torch.from_numpy(far))]
     np.testing.assert_allclose(ends[0].covariances_, ends[1].covariances_, rtol=1e-5)
 

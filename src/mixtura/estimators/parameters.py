@@ -10,13 +10,14 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from mixtura._errors import InputError, InputTypeError
-from mixtura.expectation import hard, soft
+from mixtura.assignment import hard, soft
 from mixtura.fit.em import Stop
 from mixtura.fit.fixed import GIVEN, Fixed
 from mixtura.fit.given import Start
 from mixtura.fit.outliers import Outliers, asked
 from mixtura.fit.select import criterion
 from mixtura.fit.task import Task
+from mixtura.fit.truncation import Truncation
 from mixtura.mixture import Mixture
 from mixtura.source import Source
 
@@ -125,7 +126,13 @@ def task(
         outliers(estimator),
         max_ratio=estimator.max_ratio,
         fixed=Fixed(estimator.fixed, last),
+        truncation=truncation(estimator, source.d),
     )
+
+
+def truncation(estimator: Any, features: int) -> Truncation | None:
+    """The box that the estimator's rows come from."""
+    return Truncation.of(estimator.truncation, features)
 
 
 def outliers(estimator: Any) -> Outliers:

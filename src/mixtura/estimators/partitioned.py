@@ -10,11 +10,12 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from mixtura._errors import InputError, InputTypeError
+from mixtura.fit.apart import refuse_told
+from mixtura.fit.told import Told
 from mixtura.mixture import Mixture
-from mixtura.source import RemoteSource
 from mixtura.source.opening import engine, module
 
-__all__ = ["assign", "assigned_column", "note_columns", "over_partitions"]
+__all__ = ["assign", "assigned_column", "over_partitions"]
 
 _KINDS: dict[str, tuple[str, str, Any]] = {
     "predict": ("label", "bigint", np.int64),
@@ -94,14 +95,15 @@ def assigned_column(model: Any, *columns: Any, what: str = "label") -> Any:
     return module("pyspark").as_column(columns, _KINDS[method][1], function)
 
 
-def over_partitions(method: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+def over_partitions(method: Callable[..., Any]) -> Callable[..., Any]:
     """The method of an estimator, partition by partition where X is an engine's collection."""
 
     @wraps(method)
-    def called(self: Any, X: Any) -> Any:
+    def called(self: Any, X: Any, **told: Any) -> Any:
         kind = engine(X)
         if kind is None:
-            return method(self, X)
+            return method(self, X, **told)
+        refuse_told(Told(**told))
         check_is_fitted(self, "mixture_")
         light, name = _light(self), method.__name__
         if kind == "dask":
@@ -111,14 +113,6 @@ def over_partitions(method: Callable[[Any, Any], Any]) -> Callable[[Any, Any], A
     return called
 
 
-def note_columns(estimator: Any, source: RemoteSource) -> None:
-    """The estimator notes the columns it is fitted to."""
-    estimator.n_features_in_ = source.d
-    vars(estimator).pop("feature_names_in_", None)
-    if source.names is not None:
-        estimator.feature_names_in_ = np.array(source.names, dtype=object)
-
-
 def _light(model: Any) -> Any:
     """A fitted estimator with nothing but its mixture: what is sent to every partition."""
     from mixtura.estimators.gaussian_mixture import GaussianMixture
@@ -126,7 +120,8 @@ def _light(model: Any) -> Any:
     if isinstance(model, Mixture):
         return GaussianMixture.from_mixture(model, n_jobs=1)
     check_is_fitted(model, "mixture_")
-    light = type(model).from_mixture(model.mixture_, n_jobs=1)
+    box = {name: value for name, value in model.get_params().items() if name == "truncation"}
+    light = type(model).from_mixture(model.mixture_, n_jobs=1, **box)
     light.cut_ = model.cut_
     return light
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -13,29 +12,39 @@ from mixtura import _checks, kernels
 from mixtura._errors import InputError, InputTypeError
 from mixtura._types import Array, Rows
 from mixtura.block import Block
-from mixtura.estimators.partitioned import note_columns
+from mixtura.estimators import parameters
+from mixtura.fit.apart import refuse_told
+from mixtura.fit.measured import UNABLE
 from mixtura.fit.select import threads
+from mixtura.fit.told import Told, known, seen
 from mixtura.reading.scan import Scan, opened
 from mixtura.source import DeviceSource, MemorySource, Source
 from mixtura.source.opening import remote
 
 
 def source_to_fit(
-    estimator: Any, X: Any, sample_weight: Any
+    estimator: Any, X: Any, sample_weight: Any, said: dict[str, Any]
 ) -> tuple[Any, Source, tuple[str, ...] | None]:
     """X as it is to be used from here on, its rows wherever they are, and their columns' names.
 
     Raises
     ------
     InputError, InputTypeError
-        What cannot be used as rows or weights.
+        What cannot be used as rows or weights, or be said of rows in partitions.
     """
+    source: Source
     apart = remote(X, sample_weight)
     if apart is not None:
-        note_columns(estimator, apart)
-        return X, apart, apart.names
-    X, read = rows_to_fit(estimator, X)
-    return X, source_of(read, sample_weight, threads(estimator.n_jobs)), read.names
+        refuse_told(Told(**said, box=parameters.truncation(estimator, apart.d)))
+        source, names = apart, apart.names
+    else:
+        X, read = rows_to_fit(estimator, X)
+        told = Told(**said, box=parameters.truncation(estimator, estimator.n_features_in_))
+        block = block_to_fit(estimator, read, sample_weight, told)
+        source = source_of(block, threads(estimator.n_jobs))
+        names = read.names if told.projection is None else None
+    note_columns(estimator, source.d, names)
+    return X, source, names
 
 
 def rows_to_fit(estimator: Any, X: Any) -> tuple[Any, _checks.Table]:
@@ -49,29 +58,50 @@ def rows_to_fit(estimator: Any, X: Any) -> tuple[Any, _checks.Table]:
     X = opened(X)
     read = _checks.Table(_tensor(X), None) if kernels.on_device(X) else _checks.table(X)
     validate_data(estimator, _plain(X), skip_check_array=True, reset=True)
-    estimator.n_features_in_ = read.rows.shape[1]
-    if read.names is not None:
-        estimator.feature_names_in_ = np.array(read.names, dtype=object)
+    note_columns(estimator, read.rows.shape[1], read.names)
     return X, read
 
 
-def source_of(read: _checks.Table, sample_weight: Any, threads: int) -> Source:
-    """Where the rows lie, with their weights."""
+def block_to_fit(estimator: Any, read: _checks.Table, sample_weight: Any, told: Told) -> Block:
+    """The rows to fit with their weights and all that is said of them.
+
+    Raises
+    ------
+    InputError
+        What cannot be used, or not together.
+    """
     weights = read.weights if sample_weight is None else sample_weight
-    if kernels.on_device(read.rows):
-        return DeviceSource(read.rows, _checks.row_weights(weights, len(read.rows)))
-    return MemorySource(*_checks.weighted(read.rows, weights), threads=threads)
+    if not kernels.on_device(read.rows):
+        return known(read.rows, weights, told, parameters.outliers(estimator))
+    _check_bare(told)
+    return Block.without_gaps(read.rows, _checks.row_weights(weights, len(read.rows)))
 
 
-def each_of(rows: Rows, threads: int, function: Callable[[Block, slice], object]) -> None:
-    """``function(block, place)`` of blocks of rows, where these lie."""
-    source = DeviceSource(rows) if kernels.on_device(rows) else MemorySource(rows, threads=threads)
-    source.each(function)
+def source_of(block: Block, threads: int) -> MemorySource | DeviceSource:
+    """Where the rows of a block lie."""
+    if kernels.on_device(block.rows):
+        return DeviceSource(block.rows, block.weights)
+    return MemorySource.of(block, threads)
+
+
+def _check_bare(told: Told) -> None:
+    if told.blurred or told.bounded:
+        raise InputError(
+            "truncation, limits and measurement errors need rows in memory: pass X.cpu().numpy()"
+        )
 
 
 def answered(X: Any, values: Array) -> Any:
     """What is said of rows, as a tensor beside them if they are one."""
     return kernels.of(X).like(X, values) if kernels.on_device(X) else values
+
+
+def note_columns(estimator: Any, d: int, names: tuple[str, ...] | None) -> None:
+    """Note what the columns of the mixture are."""
+    estimator.n_features_in_ = d
+    estimator.__dict__.pop("feature_names_in_", None)
+    if names is not None:
+        estimator.feature_names_in_ = np.array(names, dtype=object)
 
 
 def rows_like_fitted(estimator: Any, X: Any, attribute: str = "mixture_") -> Rows:
@@ -109,6 +139,32 @@ def _tensor(X: Any) -> Any:
     if str(X.dtype).split(".")[-1] not in ("float32", "float64"):
         raise InputTypeError(f"the tensor holds {X.dtype}: convert it, X.float() or X.double()")
     return X
+
+
+def block_like_fitted(estimator: Any, X: Any, told: Told) -> Block:
+    """Rows for the fitted mixture with all that is said of them.
+
+    Raises
+    ------
+    InputError
+        Noise, projections or limits that cannot be used, or a fit that knows nothing of them.
+    """
+    check_is_fitted(estimator, "mixture_")
+    if told.blurred and not (estimator.mixture_.plain and estimator.cut_ is None):
+        raise InputError(UNABLE)
+    if told.projection is None:
+        rows = rows_like_fitted(estimator, X)
+        if not kernels.on_device(rows):
+            return seen(rows, told)
+        _check_bare(told)
+        return Block.without_gaps(rows)
+    block = seen(_checks.table(opened(X)).rows, told)
+    if block.rows.shape[1] != estimator.n_features_in_:
+        raise InputError(
+            f"projection makes rows from {block.rows.shape[1]} features, and the mixture has "
+            f"{estimator.n_features_in_}: its last axis must have that length"
+        )
+    return block
 
 
 def _plain(X: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mixtura._errors import InputError
 from mixtura.fit.task import Task
+from mixtura.fit.told import Told
 from mixtura.source import RemoteSource
 
 _STARTS = ("auto", "kmeans", "k-means++", "random_from_data", "hierarchical")
@@ -32,3 +33,17 @@ def refuse_apart(task: Task) -> None:
             raise InputError(
                 f"{what} needs all rows at hand, and these are in partitions: {advice}"
             )
+
+
+def refuse_told(told: Told) -> None:
+    """Refuse what is said of single rows and cells, where rows are in partitions.
+
+    Raises
+    ------
+    InputError
+    """
+    if told.blurred or told.bounded:
+        raise InputError(
+            "truncation, limits and measurement errors need all rows at hand, and these are in "
+            "partitions: fit a sample in memory"
+        )

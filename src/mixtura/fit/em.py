@@ -10,13 +10,16 @@ import numpy as np
 
 from mixtura import kernels
 from mixtura._types import Array, Indices
+from mixtura.assignment import hard, soft
 from mixtura.covariance import common_axes, with_axes
-from mixtura.expectation import LOSS, LOSS_SINGLE, fits, hard, soft
+from mixtura.expectation import fits
 from mixtura.fit.accelerate import Stride, onward, path
 from mixtura.fit.problem import Point, Problem
 from mixtura.fit.sample import on_floor
 from mixtura.kernels.layout import DIAGONAL, FACTOR, FULL
+from mixtura.log_linear import LOSS_SINGLE
 from mixtura.mixture import Mixture
+from mixtura.projected import LOSS
 
 Follow = Callable[[int, float, Mixture], object]
 """Called after each step with its number, the objective and the mixture; True stops the climb."""
@@ -237,10 +240,14 @@ def _able(problem: Problem, k: int) -> bool:
         return False
     if problem.guard.ratio is not None or problem.held is not None:
         return False
+    if problem.truncation is not None:
+        return False
     if kernels.active().is_wide(problem.family.moments.shape, problem.source.d, k):
         return False
     block = problem.source.single()
-    return block is not None and block.plausibility is None and block.complete
+    if block is None or block.plausibility is not None or block.errors is not None:
+        return False
+    return block.complete
 
 
 def _race(

@@ -65,9 +65,9 @@ def held_out(task: Task, k: int, rule: Family) -> Array:
         mixture = fitted(problem, k, task.rng(k), start=start, stop=task.stop).fit.mixture
         test = np.flatnonzero(fold == part)
         rows = task.source.take(test)
-        held = problem.on(MemorySource(rows.rows, rows.weights))
+        held = problem.on(MemorySource.of(rows))
         kept = problem.kept(rows, mixture, held.cut(mixture))
-        out[test] = kept * mixture.logpdf(rows.rows)
+        out[test] = kept * problem.log_density(mixture, rows)
     return out
 
 

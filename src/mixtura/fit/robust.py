@@ -36,7 +36,7 @@ def distinct(source: Source, k: int) -> Source:
     block = merged(source.take(slice(None)))
     if len(block) < k:
         return source
-    return MemorySource(block.rows, block.weights, block.plausibility)
+    return MemorySource.of(block)
 
 
 def hardened(
@@ -103,7 +103,7 @@ def _denser(small: Sample, trim: float, k: int) -> Sample:
 
 def _some(small: Sample, kept: Mask) -> Sample:
     block = small.problem.source.take(np.flatnonzero(kept))
-    problem = small.problem.on(MemorySource(block.rows, block.weights, block.plausibility))
+    problem = small.problem.on(MemorySource.of(block))
     spaces = small.spaces[0][kept], small.spaces[1][kept]
     told = None if small.told is None else small.told[kept]
     return Sample(problem, spaces, small.weights[kept], told, small.flat, False)

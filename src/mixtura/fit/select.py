@@ -16,10 +16,10 @@ from mixtura import _checks, kernels
 from mixtura._errors import InputError, InputTypeError, MixturaError, MixturaWarning
 from mixtura._types import Array
 from mixtura.block import Block
-from mixtura.covariance import FAMILIES, UNIVARIATE, Factor, Family, named
+from mixtura.covariance import FAMILIES, UNIVARIATE, Experts, Factor, Family, named
 from mixtura.covariance.factor_rule import NAMES
 from mixtura.fit import verdict
-from mixtura.fit.apart import refuse_apart
+from mixtura.fit.apart import refuse_apart, refuse_told
 from mixtura.fit.averaging import FAR
 from mixtura.fit.criteria import Criterion, Formula, criterion
 from mixtura.fit.em import Fit, Stop
@@ -33,6 +33,8 @@ from mixtura.fit.problem import Problem
 from mixtura.fit.second_chance import Cell, nested_apply, settled
 from mixtura.fit.selection import Candidate, Selection
 from mixtura.fit.task import Task
+from mixtura.fit.told import Told, known
+from mixtura.fit.truncation import Truncation
 from mixtura.held import Held
 from mixtura.mixture import Mixture
 from mixtura.reading.scan import opened
@@ -51,12 +53,17 @@ def select(
     folds: int = 5,
     sample_weight: Any = None,
     labels: Any = None,
+    noise_cov: Any = None,
+    projection: Any = None,
     prior: Any = None,
     distribution: str = "gaussian",
     dof: Any = "common",
     noise: Any = False,
     trim: float = 0.0,
     max_ratio: float | None = None,
+    truncation: Any = None,
+    lower: Any = None,
+    upper: Any = None,
     tol: float = 1e-6,
     max_iter: int = 1000,
     random_state: int = 0,
@@ -83,9 +90,13 @@ def select(
     sample_weight : (n,) array_like, optional
     labels : (n,) or (n, k) array_like, optional
         Known components, -1 for unknown.
+    noise_cov, projection : array_like, optional
+        Measurement errors of the rows, as in `GaussianMixture.fit`.
     prior : None, "fraley-raftery" or Conjugate
-    distribution, dof, noise, trim, max_ratio, tol, max_iter
+    distribution, dof, noise, trim, max_ratio, truncation, tol, max_iter
         As in `GaussianMixture`.
+    lower, upper : optional
+        What missing cells lie between, as in `GaussianMixture.fit`.
     random_state : int, default=0
     n_jobs : int, optional
         Fits side by side; all cores by default.
@@ -105,7 +116,9 @@ def select(
     >>> select(X, range(1, 4), "spherical").best.n_components
     2
     """
-    source, names = _source(X, sample_weight)
+    outliers = asked(distribution, dof, noise, trim)
+    said = {"noise_cov": noise_cov, "projection": projection, "lower": lower, "upper": upper}
+    source, names, box = _source(X, sample_weight, said, truncation, outliers)
     task = Task(
         source,
         criterion,
@@ -114,23 +127,29 @@ def select(
         prior,
         names=names,
         labels=labels,
-        outliers=asked(distribution, dof, noise, trim),
+        outliers=outliers,
         folds=_folds(folds),
         max_ratio=max_ratio,
+        truncation=box,
     )
     refuse_apart(task)
     asked_for = rules(families, source.d, rank)
     return grid(task, counts(components), asked_for, n_jobs, progress)
 
 
-def _source(X: Any, sample_weight: Any) -> tuple[Source, tuple[str, ...] | None]:
-    """The rows wherever they are, and the names of their columns."""
+def _source(
+    X: Any, sample_weight: Any, said: dict[str, Any], truncation: Any, outliers: Outliers
+) -> tuple[Source, tuple[str, ...] | None, Truncation | None]:
+    """The rows wherever they are, the names of their columns, and the box they are within."""
     apart = remote(X, sample_weight)
     if apart is not None:
-        return apart, apart.names
+        refuse_told(Told(**said, box=Truncation.of(truncation, apart.d)))
+        return apart, apart.names, None
     read = _checks.table(opened(X))
     weights = read.weights if sample_weight is None else sample_weight
-    return MemorySource(*_checks.weighted(read.rows, weights)), read.names
+    told = Told(**said, box=Truncation.of(truncation, read.rows.shape[1]))
+    source = MemorySource.of(known(read.rows, weights, told, outliers))
+    return source, None if told.projection is not None else read.names, told.box
 
 
 def grid(
@@ -258,7 +277,7 @@ def rules(families: Any, d: int | None = None, rank: Any = None) -> list[Family]
     InputError, InputTypeError
         Names that are none; a rank where there are no factor analyzers.
     """
-    names = [families] if isinstance(families, (str, Factor)) else families
+    names = [families] if isinstance(families, (str, Factor, Experts)) else families
     if names is None or not hasattr(names, "__iter__") or not list(names):
         raise InputTypeError(f'covariance_type={families!r}: use a name, names or "all"')
     names = list(FAMILIES) if isinstance(families, str) and families == "all" else list(names)
@@ -311,7 +330,7 @@ def judged(task: Task, problem: Problem, fit: Fit, rule: Family, degenerate: boo
     likelihood, sharpness, n = totals(fit.mixture, problem)
     p = n_parameters(rule, k, d, task.equally(rule), task.outliers, problem.held)
     bic = -2.0 * likelihood + p * float(np.log(n))
-    families, components = nested_apply(task)
+    families, components = nested_apply(task, rule)
     return Candidate(
         k,
         rule.name,
@@ -353,6 +372,8 @@ def totals(mixture: Mixture, problem: Problem) -> tuple[float, float, float]:
         return problem.kept(block, mixture, cut) @ out
 
     value, sharpness, weight = sum(problem.source.map(sums))
+    if problem.truncation is not None:
+        value -= weight * problem.truncation.log_probability(mixture)
     return float(value), float(sharpness), float(weight)
 
 

@@ -10,9 +10,8 @@ import numpy as np
 from mixtura import _checks
 from mixtura._errors import InputError
 from mixtura._types import Indices
-from mixtura.block import Block
+from mixtura.assignment import hard, soft
 from mixtura.covariance import Family
-from mixtura.expectation import hard, soft
 from mixtura.fit.criteria import Formula
 from mixtura.fit.em import Stop
 from mixtura.fit.fixed import Fixed
@@ -20,6 +19,7 @@ from mixtura.fit.given import Start
 from mixtura.fit.outliers import NONE, Outliers
 from mixtura.fit.problem import Problem, Summary, holding, state, with_outliers, with_prior
 from mixtura.fit.robust import distinct
+from mixtura.fit.truncation import Truncation, check
 from mixtura.held import Held
 from mixtura.source import MemorySource, Source
 
@@ -44,11 +44,13 @@ class Task:
     folds: int = 5
     max_ratio: float | None = None
     fixed: Fixed = Fixed()
+    truncation: Truncation | None = None
 
     def problem(
         self, rule: Family, k: int, source: Source, summary: Summary | None = None
     ) -> Problem:
         """The problem of one cell; a `summary` of the rows is made unless it is there."""
+        check(self.truncation, source, rule, self.outliers)
         if not self.outliers.none and isinstance(self.start.how, str):
             source, summary = distinct(source, k), None
         stated = state(
@@ -60,8 +62,9 @@ class Task:
             names=self.names,
             summary=summary,
         )
-        stated = holding(replace(stated, equal_weights=self.equally(rule)), self.held(rule, k))
-        return with_prior(with_outliers(stated, self.outliers), self.prior, k)
+        stated = replace(stated, equal_weights=self.equally(rule), truncation=self.truncation)
+        held = holding(stated, self.held(rule, k))
+        return with_prior(with_outliers(held, self.outliers), self.prior, k)
 
     def held(self, rule: Family, k: int) -> Held | None:
         """What a fit of k components holds."""
@@ -93,8 +96,8 @@ class Task:
             )
         whole = self.source.whole
         plausibility = _checks.plausibility(self.labels, len(whole), k)
-        block = Block(whole.rows, whole.weights, plausibility).take(rows)
-        return MemorySource(block.rows, block.weights, block.plausibility, self.source.threads)
+        block = replace(whole, plausibility=plausibility).take(rows)
+        return MemorySource.of(block, self.source.threads)
 
     def rng(self, k: int) -> np.random.Generator:
         """The same starts for every family of k components."""

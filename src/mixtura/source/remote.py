@@ -128,6 +128,15 @@ class RemoteSource:
             raise MixturaError(f"{len(values)} of {self._blocks} blocks came back: fit again")
         return values
 
+    def each(self, function: Callable[[Block, slice], object]) -> None:
+        """Refused: what is said of each row stays where the row is.
+
+        Raises
+        ------
+        InputError
+        """
+        raise InputError("rows in partitions are answered for there: predict, or mixtura.assign")
+
     def single(self) -> None:
         """None: nothing is in memory here."""
 
