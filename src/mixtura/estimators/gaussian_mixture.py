@@ -301,8 +301,8 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
             self._keep(self._fit_one(task, components[0], families[0], X), families[0].name, None)
         chosen = next(rule for rule in families if rule.name == self.covariance_type_)
         self.cut_ = criteria.cut(self, task, chosen)
-        here = isinstance(source, MemorySource)
-        self.deconvolved_ = here and source.whole.errors is not None
+        errors = source.whole.errors if isinstance(source, MemorySource) else None
+        self.deconvolved_ = errors is not None
         return self
 
     def fit_predict(self, X: Any, y: Any = None, **fit_params: Any) -> Array:
