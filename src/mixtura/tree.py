@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
-__all__ = ["joined", "runs", "tree_sum"]
+__all__ = ["joined", "nodes", "runs", "tree_sum", "united"]
 
 
 def tree_sum(values: Iterable[Any]) -> Any:
@@ -60,3 +60,47 @@ def joined(parts: Sequence[Any], cut: Sequence[slice]) -> Any:
         return node(start, start + half) + node(start + half, stop)
 
     return node(cut[0].start, cut[-1].stop)
+
+
+def nodes(start: int, stop: int) -> list[slice]:
+    """The leaves from `start` to `stop` as few nodes of the tree, whatever its size.
+
+    >>> [(node.start, node.stop) for node in nodes(3, 9)]
+    [(3, 4), (4, 8), (8, 9)]
+    """
+    found = []
+    while start < stop:
+        size = 1 << ((stop - start).bit_length() - 1)
+        size = min(size, start & -start or size)
+        found.append(slice(start, start + size))
+        start += size
+    return found
+
+
+def united(parts: Iterable[Iterable[tuple[slice, Any]]], n: int) -> list[tuple[slice, Any]]:
+    """Sums over nodes of the tree of n leaves, added up as far as neighbours are there.
+
+    In whatever order parts arrive and are united, all of them end as the sum of `tree_sum`.
+
+    >>> letters = [(slice(i, i + 1), "abcde"[i]) for i in range(5)]
+    >>> united([letters[1:4], letters[4:]], 5)
+    [(slice(1, 2, None), 'b'), (slice(2, 4, None), 'cd'), (slice(4, 5, None), 'e')]
+    >>> united([letters[:1], _], 5)
+    [(slice(0, 5, None), 'abcde')]
+    """
+    known = sorted((one for part in parts for one in part), key=lambda one: one[0].start)
+    done: list[tuple[slice, Any]] = []
+    for node, value in known:
+        while done and _siblings(done[-1][0], node, n):
+            left, before = done.pop()
+            node, value = slice(left.start, node.stop), before + value
+        done.append((node, value))
+    return done
+
+
+def _siblings(left: slice, right: slice, n: int) -> bool:
+    """Whether two nodes are the halves of one: the right one may be shorter at the end."""
+    size, other = left.stop - left.start, right.stop - right.start
+    if left.stop != right.start or left.start % (2 * size):
+        return False
+    return other == size or (right.stop == n and other < size)

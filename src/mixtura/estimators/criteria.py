@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from mixtura import _checks
 from mixtura._types import Array, Rows
+from mixtura.block import Block
 from mixtura.covariance import Family
 from mixtura.estimators import parameters
 from mixtura.fit.select import n_parameters, rules, value_and_sharpness
 from mixtura.fit.task import Task
 from mixtura.mixture import Mixture
 from mixtura.operations.truncation import TruncatedMixture
-from mixtura.source import MemorySource, Source
+from mixtura.source import MemorySource, RemoteSource, Source
 from mixtura.trimming import Cut
 
 
@@ -43,6 +45,18 @@ def totals(estimator: Any, source: Source, sample_weight: Any) -> tuple[float, f
         weights = weights * estimator.cut_.trim.cut(keys, weights).kept(keys)
     value, sharpness = weights @ both
     return float(value), float(sharpness), float(weights.sum())
+
+
+def totals_apart(estimator: Any, source: RemoteSource) -> tuple[float, float, float]:
+    """The same where the rows are in partitions, with their weights."""
+    value, sharpness, weight = sum(source.map(partial(_totals, estimator.mixture_)))
+    return float(value), float(sharpness), float(weight)
+
+
+def _totals(mixture: Mixture, block: Block) -> Array:
+    out = np.ones((len(block), 3))
+    mixture.fill(block, value_and_sharpness, out[:, :2])
+    return block.weight() @ out
 
 
 def count(estimator: Any) -> int:

@@ -17,7 +17,9 @@ from mixtura.conditioning import labels as best_labels
 from mixtura.conditioning import log_sums, shares
 from mixtura.estimators import attributes, criteria, parameters
 from mixtura.estimators.convert import covariance_name, outliers_of
+from mixtura.estimators.partitioned import over_partitions
 from mixtura.estimators.rows import answered, block_like_fitted, rows_like_fitted, source_of
+from mixtura.fit.apart import refuse_told
 from mixtura.fit.select import rules, threads
 from mixtura.fit.told import Told, known
 from mixtura.inference.summary import Summary, summary
@@ -25,6 +27,7 @@ from mixtura.inference.validation import Validation, validation
 from mixtura.io.model_file import save
 from mixtura.mixture import Mixture
 from mixtura.source import DeviceSource, MemorySource
+from mixtura.source.opening import engine, remote
 from mixtura.trimming import Cut
 
 TOLD = ("noise_cov", "projection", "lower", "upper")
@@ -43,6 +46,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
     random_state: Any
     n_jobs: int | None
 
+    @over_partitions
     def predict(
         self,
         X: Any,
@@ -65,6 +69,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
             found[criteria.trimmed(self, self.score_samples(X), self._rows(X))] = -1
         return answered(X, found)
 
+    @over_partitions
     def predict_proba(
         self,
         X: Any,
@@ -82,6 +87,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         source = self._known(X, noise_cov, projection, lower, upper)
         return answered(X, self._map(source, lambda joint: shares(joint)[:, :k], (k,)))
 
+    @over_partitions
     def score_samples(
         self,
         X: Any,
@@ -110,6 +116,10 @@ class FittedMixture(DensityMixin, BaseEstimator):
         upper: Any = None,
     ) -> float:
         """Mean log-density in nats a row, by weight."""
+        if engine(X) is not None:
+            said = {"noise_cov": noise_cov, "projection": projection, "lower": lower}
+            total, _, weight = self._totals(X, sample_weight, **said, upper=upper)
+            return total / weight
         values = self._densities(self._known(X, noise_cov, projection, lower, upper))
         weights = _checks.row_weights(sample_weight, len(values))
         return float(np.average(values, weights=weights))
@@ -152,17 +162,17 @@ class FittedMixture(DensityMixin, BaseEstimator):
         Here and in what follows, what is told of the rows as in `fit`: noise_cov, projection,
         lower, upper.
         """
-        total, _, n = criteria.totals(self, self._known(X, **told), sample_weight)
+        total, _, n = self._totals(X, sample_weight, **told)
         return -2.0 * total + criteria.count(self) * float(np.log(n))
 
     def aic(self, X: Any, sample_weight: Any = None, **told: Any) -> float:
         """Akaike's information criterion ``-2 log L + 2 p``; smaller is better."""
-        total, _, _ = criteria.totals(self, self._known(X, **told), sample_weight)
+        total, _, _ = self._totals(X, sample_weight, **told)
         return -2.0 * total + 2.0 * criteria.count(self)
 
     def icl(self, X: Any, sample_weight: Any = None, **told: Any) -> float:
         """Integrated completed likelihood: BIC ``- 2 Σ log max_k r_ik``; smaller is better."""
-        total, sharpness, n = criteria.totals(self, self._known(X, **told), sample_weight)
+        total, sharpness, n = self._totals(X, sample_weight, **told)
         return -2.0 * (total + sharpness) + criteria.count(self) * float(np.log(n))
 
     def validate(
@@ -212,6 +222,14 @@ class FittedMixture(DensityMixin, BaseEstimator):
         if mixture.feature_names is not None:
             estimator.feature_names_in_ = np.array(mixture.feature_names, dtype=object)
         return estimator
+
+    def _totals(self, X: Any, sample_weight: Any, **told: Any) -> tuple[float, float, float]:
+        """What criteria are made of, wherever the rows are."""
+        apart = remote(X, sample_weight)
+        if apart is None:
+            return criteria.totals(self, self._known(X, **told), sample_weight)
+        refuse_told(self._told(**told))
+        return criteria.totals_apart(self, apart)
 
     def _densities(self, source: MemorySource | DeviceSource) -> Array:
         return criteria.within_box(self, source, self._map(source, log_sums, ()))

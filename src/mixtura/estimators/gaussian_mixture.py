@@ -18,14 +18,15 @@ from mixtura.estimators.following import (
     together,
     with_callbacks,
 )
-from mixtura.estimators.rows import block_to_fit, note_columns, rows_to_fit, source_of
+from mixtura.estimators.rows import source_to_fit
+from mixtura.fit.apart import refuse_apart
 from mixtura.fit.em import Fit
 from mixtura.fit.fitting import Outcome, fitted, renamed
 from mixtura.fit.given import given_start
-from mixtura.fit.select import Selection, counts, grid, rules, threads
+from mixtura.fit.select import Selection, counts, grid, rules
 from mixtura.fit.task import Task
-from mixtura.fit.told import Told
 from mixtura.mixture import Mixture
+from mixtura.source import MemorySource, RemoteSource
 from mixtura.source.memory import one_blas_thread
 
 
@@ -242,10 +243,12 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
 
         Parameters
         ----------
-        X : (n, d) array_like or data frame
+        X : (n, d) array_like, data frame, or Dask or Spark collection
             NaN where unobserved.
         y : ignored
         sample_weight : (n,) array_like, optional
+            Beside a Dask collection a Dask array or series, or the name of a column; beside a
+            Spark data frame the name of a column.
         labels : (n,) or (n, k) array_like, optional
             Components known for some rows, -1 for unknown; or soft labels, the plausibility of
             each component for each row.
@@ -282,15 +285,12 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
 
     def _fit(self, X: Any, sample_weight: Any, labels: Any, said: dict[str, Any]) -> Self:
         parameters.checked(self)
-        X, read = rows_to_fit(self, X)
-        told = Told(**said, box=parameters.truncation(self, self.n_features_in_))
-        block = block_to_fit(self, read, sample_weight, told)
-        source = source_of(block, threads(self.n_jobs))
-        names = read.names if told.projection is None else None
-        note_columns(self, source.d, names)
-        self.n_censored_ = sum(source.map(lambda block: block.censored))
+        X, source, names = source_to_fit(self, X, sample_weight, said)
+        away = isinstance(source, RemoteSource)
+        self.n_censored_ = 0 if away else sum(source.map(lambda block: block.censored))
         last = self.mixture_ if self.warm_start and hasattr(self, "mixture_") else None
         task = parameters.task(self, source, names, labels, last)
+        refuse_apart(task)
         components = counts(self.n_components)
         families = rules(self.covariance_type, source.d, self.rank)
         if len(components) * len(families) > 1:
@@ -301,7 +301,8 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
             self._keep(self._fit_one(task, components[0], families[0], X), families[0].name, None)
         chosen = next(rule for rule in families if rule.name == self.covariance_type_)
         self.cut_ = criteria.cut(self, task, chosen)
-        self.deconvolved_ = block.errors is not None
+        errors = source.whole.errors if isinstance(source, MemorySource) else None
+        self.deconvolved_ = errors is not None
         return self
 
     def fit_predict(self, X: Any, y: Any = None, **fit_params: Any) -> Array:

@@ -13,10 +13,38 @@ from mixtura._errors import InputError, InputTypeError
 from mixtura._types import Array, Rows
 from mixtura.block import Block
 from mixtura.estimators import parameters
+from mixtura.fit.apart import refuse_told
 from mixtura.fit.measured import UNABLE
+from mixtura.fit.select import threads
 from mixtura.fit.told import Told, known, seen
 from mixtura.reading.scan import Scan, opened
-from mixtura.source import DeviceSource, MemorySource
+from mixtura.source import DeviceSource, MemorySource, Source
+from mixtura.source.opening import remote
+
+
+def source_to_fit(
+    estimator: Any, X: Any, sample_weight: Any, said: dict[str, Any]
+) -> tuple[Any, Source, tuple[str, ...] | None]:
+    """X as it is to be used from here on, its rows wherever they are, and their columns' names.
+
+    Raises
+    ------
+    InputError, InputTypeError
+        What cannot be used as rows or weights, or be said of rows in partitions.
+    """
+    source: Source
+    apart = remote(X, sample_weight)
+    if apart is not None:
+        refuse_told(Told(**said, box=parameters.truncation(estimator, apart.d)))
+        source, names = apart, apart.names
+    else:
+        X, read = rows_to_fit(estimator, X)
+        told = Told(**said, box=parameters.truncation(estimator, estimator.n_features_in_))
+        block = block_to_fit(estimator, read, sample_weight, told)
+        source = source_of(block, threads(estimator.n_jobs))
+        names = read.names if told.projection is None else None
+    note_columns(estimator, source.d, names)
+    return X, source, names
 
 
 def rows_to_fit(estimator: Any, X: Any) -> tuple[Any, _checks.Table]:

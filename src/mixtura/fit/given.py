@@ -110,13 +110,14 @@ def _has_gaps(array: Any) -> bool:
 
 def _asked(problem: Problem, k: int, how: Any, rng: np.random.Generator) -> Mixture:
     n = problem.source.n
-    whole = problem.source.take(slice(None))
     if callable(how):
         seed = int(rng.integers(2**31 - 1))
+        whole = problem.source.take(slice(None))
         found = how(whole.rows, k, np.random.RandomState(seed))
         shares = _checks.partition(found, n, k, "what init_params returned")
         return from_shares(problem, whole, shares)
     if not isinstance(how, str):
+        whole = problem.source.take(slice(None))
         return from_shares(problem, whole, _checks.partition(how, n, k, "init_params"))
     if how == "hierarchical":
         small = sample(problem, k, rng)
@@ -128,6 +129,7 @@ def _asked(problem: Problem, k: int, how: Any, rng: np.random.Generator) -> Mixt
             "labels or responsibilities"
         )
     if how == "random":
+        whole = problem.source.take(slice(None))
         return from_shares(problem, whole, rng.dirichlet(np.ones(k), size=n))
     small = sample(problem, k, rng)
     places = _NAMED[how](small.spaces[0], small.weights, k, rng)

@@ -134,8 +134,11 @@ class Problem:
 
         A share of the bound on what cancels; over many terms and rows roundings average out.
         """
-        single = any(self.source.map(lambda block: block.rows.dtype == np.float32))
-        if not single or kernels.active() is kernels.plain or self.family.moments.rank:
+        if (
+            self.source.dtype != np.float32
+            or kernels.active() is kernels.plain
+            or self.family.moments.rank
+        ):
             return 0.0
         return min(cancellation(mixture) * 2.0**29, LOSS_SINGLE) / (2.0 * self.source.d)
 

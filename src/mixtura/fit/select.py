@@ -19,6 +19,7 @@ from mixtura.block import Block
 from mixtura.covariance import FAMILIES, UNIVARIATE, Experts, Factor, Family, named
 from mixtura.covariance.factor_rule import NAMES
 from mixtura.fit import verdict
+from mixtura.fit.apart import refuse_apart, refuse_told
 from mixtura.fit.averaging import FAR
 from mixtura.fit.criteria import Criterion, Formula, criterion
 from mixtura.fit.em import Fit, Stop
@@ -37,8 +38,9 @@ from mixtura.fit.truncation import Truncation
 from mixtura.held import Held
 from mixtura.mixture import Mixture
 from mixtura.reading.scan import opened
-from mixtura.source import MemorySource
+from mixtura.source import MemorySource, Source
 from mixtura.source.memory import one_blas_thread
+from mixtura.source.opening import remote
 
 
 def select(
@@ -72,7 +74,7 @@ def select(
 
     Parameters
     ----------
-    X : (n, d) array_like or data frame
+    X : (n, d) array_like, data frame, or Dask or Spark collection
         NaN where unobserved.
     components : int or iterable of int, default=1..9
     families : str or sequence of str, default="all"
@@ -114,27 +116,40 @@ def select(
     >>> select(X, range(1, 4), "spherical").best.n_components
     2
     """
-    read = _checks.table(opened(X))
-    weights = read.weights if sample_weight is None else sample_weight
     outliers = asked(distribution, dof, noise, trim)
-    box = Truncation.of(truncation, read.rows.shape[1])
-    told = Told(noise_cov, projection, lower, upper, box)
-    source = MemorySource.of(known(read.rows, weights, told, outliers))
+    said = {"noise_cov": noise_cov, "projection": projection, "lower": lower, "upper": upper}
+    source, names, box = _source(X, sample_weight, said, truncation, outliers)
     task = Task(
         source,
         criterion,
         random_state,
         Stop(tol, max_iter),
         prior,
-        names=read.names if projection is None else None,
+        names=names,
         labels=labels,
         outliers=outliers,
         folds=_folds(folds),
         max_ratio=max_ratio,
         truncation=box,
     )
+    refuse_apart(task)
     asked_for = rules(families, source.d, rank)
     return grid(task, counts(components), asked_for, n_jobs, progress)
+
+
+def _source(
+    X: Any, sample_weight: Any, said: dict[str, Any], truncation: Any, outliers: Outliers
+) -> tuple[Source, tuple[str, ...] | None, Truncation | None]:
+    """The rows wherever they are, the names of their columns, and the box they are within."""
+    apart = remote(X, sample_weight)
+    if apart is not None:
+        refuse_told(Told(**said, box=Truncation.of(truncation, apart.d)))
+        return apart, apart.names, None
+    read = _checks.table(opened(X))
+    weights = read.weights if sample_weight is None else sample_weight
+    told = Told(**said, box=Truncation.of(truncation, read.rows.shape[1]))
+    source = MemorySource.of(known(read.rows, weights, told, outliers))
+    return source, None if told.projection is not None else read.names, told.box
 
 
 def grid(

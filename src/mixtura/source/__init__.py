@@ -3,5 +3,6 @@
 from mixtura.source.device import DeviceSource
 from mixtura.source.memory import MemorySource
 from mixtura.source.protocol import Source
+from mixtura.source.remote import RemoteSource
 
-__all__ = ["DeviceSource", "MemorySource", "Source"]
+__all__ = ["DeviceSource", "MemorySource", "RemoteSource", "Source"]

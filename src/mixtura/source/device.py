@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+import numpy as np
+
 from mixtura import kernels
 from mixtura._errors import InputError
 from mixtura._types import Array, Indices
@@ -49,6 +51,10 @@ class DeviceSource:
     @property
     def d(self) -> int:
         return int(self.rows.shape[1])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.dtype(str(self.rows.dtype).split(".")[-1])
 
     def sum(self, function: Callable[[Sequence[Block]], T]) -> T:
         """``function`` of all rows, on the device."""

@@ -59,6 +59,10 @@ class MemorySource:
     def d(self) -> int:
         return self.whole.rows.shape[1]
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.whole.rows.dtype
+
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
         """The rows cut by row number."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
+import numpy as np
+
 from mixtura._types import Indices
 from mixtura.block import Block
 
@@ -25,6 +27,10 @@ class Source(Protocol):
     @property
     def d(self) -> int:
         """Number of columns."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the rows: float32 or float64."""
 
     def sum(self, function: Callable[[Sequence[Block]], T]) -> T:
         """``Σ function(run)`` over runs of blocks, in a fixed binary tree.

@@ -1,0 +1,265 @@
+"""Rows in partitions that other processes hold: functions travel to them, and sums come back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+
+from mixtura import _checks, kernels
+from mixtura._errors import InputError, MixturaError
+from mixtura._types import Array, Indices
+from mixtura.block import Block, cuts
+from mixtura.source.memory import one_blas_thread
+from mixtura.tree import nodes, tree_sum, united
+
+T = TypeVar("T")
+
+Visit = Callable[[Block, Any], Any]
+"""What is done to a partition's rows, with what is told of this partition alone."""
+
+
+class Partitions(Protocol):
+    """Where partitions are and how to reach them: all that an engine must bring.
+
+    A visit is a pure function that can be pickled. Engines may run it again at will.
+    """
+
+    d: int
+    names: tuple[str, ...] | None
+
+    def each(self, visit: Visit, told: Sequence[Any] | None = None) -> list[Any]:
+        """``visit(rows, told[i])`` of every partition in order; None where None is told."""
+
+    def merged(self, visit: Visit, told: Sequence[Any], merge: Callable[[list[Any]], Any]) -> Any:
+        """`merge` of all visits, of merges of some, and so on, in any order."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the rows of a partition stand among all.
+
+    Attributes
+    ----------
+    index : the partition's number
+    rows : how many it has
+    first : the number of its first block
+    cuts : its blocks, in its own row numbers
+    """
+
+    index: int
+    rows: int
+    first: int
+    cuts: tuple[slice, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Counted:
+    """A sum over rows, with how many they were and what they weigh."""
+
+    rows: int
+    weight: float
+    total: Any
+
+    def __add__(self, other: Counted) -> Counted:
+        return Counted(self.rows + other.rows, self.weight + other.weight, self.total + other.total)
+
+
+class RemoteSource:
+    """Rows in the partitions of an engine.
+
+    Blocks are cut by row number as in memory where partitions end at such cuts, else partition by
+    partition. Every pass asserts that all rows and all weight were there.
+
+    Parameters
+    ----------
+    partitions : Partitions
+
+    Raises
+    ------
+    InputError
+        What cannot be used as rows or weights; says in which partition.
+    """
+
+    def __init__(self, partitions: Partitions) -> None:
+        self._partitions = partitions
+        self.d, self.names = partitions.d, partitions.names
+        found = partitions.each(_survey)
+        for index, one in enumerate(found):
+            if isinstance(one, str):
+                raise InputError(f"partition {index}: {one}")
+        lengths = np.array([0 if one is None else one[0] for one in found], dtype=np.int64)
+        self.edges = np.concatenate([[0], np.cumsum(lengths)])
+        self.n = int(self.edges[-1])
+        if not self.n:
+            raise InputError("the partitions hold no rows that count: nothing is left to fit")
+        self.weight = float(sum(one[1] for one in found if one is not None))
+        single = any(one is not None and one[2] for one in found)
+        self.dtype: np.dtype[Any] = np.dtype(np.float32 if single else np.float64)
+        self._places = places(self.edges, self.d)
+        self._blocks = sum(len(place.cuts) for place in self._places if place is not None)
+
+    def sum(self, function: Callable[[Sequence[Block]], T]) -> T:
+        """``Σ function(run of blocks)`` in a fixed binary tree, added up where the rows are."""
+        visit = partial(_summed, function, kernels.active().__name__, self._blocks)
+        merge = partial(united, n=self._blocks)
+        parts = self._partitions.merged(visit, self._places, merge)
+        if len(parts) != 1 or parts[0][0] != slice(0, self._blocks):
+            known = [run for run, _ in parts]
+            raise MixturaError(f"of {self._blocks} blocks only {known} came back: fit again")
+        found: Counted = parts[0][1]
+        if found.rows != self.n or abs(found.weight - self.weight) > _SAME * self.weight:
+            raise MixturaError(
+                f"a pass saw {found.rows} rows of weight {found.weight:.10g}, the first one "
+                f"{self.n} of {self.weight:.10g}: {_STEADY}"
+            )
+        total: T = found.total
+        return total
+
+    def map(self, function: Callable[[Block], Any]) -> list[Any]:
+        """``function(block)`` of every block, in order."""
+        visit = partial(_mapped, function, kernels.active().__name__)
+        found = self._partitions.each(visit, self._places)
+        values = [value for one in found if one is not None for value in one]
+        if len(values) != self._blocks:
+            raise MixturaError(f"{len(values)} of {self._blocks} blocks came back: fit again")
+        return values
+
+    def each(self, function: Callable[[Block, slice], object]) -> None:
+        """Refused: what is said of each row stays where the row is.
+
+        Raises
+        ------
+        InputError
+        """
+        raise InputError("rows in partitions are answered for there: predict, or mixtura.assign")
+
+    def single(self) -> None:
+        """None: nothing is in memory here."""
+
+    def take(self, rows: Indices | slice) -> Block:
+        """Some of the rows, by their numbers among all, as one block in memory."""
+        wanted = np.arange(*rows.indices(self.n)) if isinstance(rows, slice) else rows
+        home = np.searchsorted(self.edges, wanted, side="right") - 1
+        order = np.argsort(home, kind="stable")
+        told: list[Any] = [None] * (len(self.edges) - 1)
+        for index in np.unique(home):
+            told[index] = self._places[index], wanted[home == index] - self.edges[index]
+        found = [one for one in self._partitions.each(_taken, told) if one is not None]
+        if sum(len(one) for one in found) != len(wanted):
+            raise MixturaError(f"{len(wanted)} rows were asked for and fewer came: fit again")
+        back = np.argsort(order, kind="stable")
+        weights = [one.weights for one in found if one.weights is not None]
+        return Block(
+            np.concatenate([one.rows for one in found])[back],
+            np.concatenate(weights)[back] if weights else None,
+        )
+
+
+_SAME = 1e-9
+"""Relative difference of sums of the same weights in another order."""
+
+_STEADY = (
+    "what is computed anew for each pass must come out the same, so persist the collection, or "
+    "seed what is random in it"
+)
+
+
+def places(edges: Array, d: int) -> list[Place | None]:
+    """The blocks of each partition, from where partitions begin and end; None for empty ones."""
+    whole = cuts(int(edges[-1]), d)
+    known = {cut.start for cut in whole} | {int(edges[-1])}
+    aligned = known.issuperset(edges.tolist())
+    found: list[Place | None] = []
+    first = at = 0
+    for index, (start, stop) in enumerate(
+        zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
+    ):
+        if start == stop:
+            found.append(None)
+            continue
+        mine = cuts(stop - start, d)
+        if aligned:
+            begun = at
+            while at < len(whole) and whole[at].stop <= stop:
+                at += 1
+            mine = [slice(cut.start - start, cut.stop - start) for cut in whole[begun:at]]
+        found.append(Place(index, stop - start, first, tuple(mine)))
+        first += len(mine)
+    return found
+
+
+def partition(given: Any, weights: Any = None) -> Block:
+    """A partition as a block; rows of weight zero are left out."""
+    rows = _checks.table(given, finite=False).rows
+    if weights is None:
+        return Block(rows)
+    told = np.asarray(weights, dtype=np.float64)
+    if told.shape != (len(rows),):
+        raise InputError(
+            f"{len(rows)} rows have weights of shape {told.shape}: one a row is needed"
+        )
+    return (
+        Block(rows, told).take(np.flatnonzero(told != 0)) if not told.all() else Block(rows, told)
+    )
+
+
+def _survey(block: Block, told: None) -> tuple[int, float, bool] | str:
+    """Rows, weight, and whether numbers are float32; or what is wrong with them."""
+    try:
+        _checks.refuse_infinite(block.rows, None)
+        if block.weights is not None and len(block):
+            _checks.row_weights(block.weights, len(block))
+    except InputError as error:
+        return str(error)
+    return len(block), float(block.weight().sum()), block.rows.dtype == np.float32
+
+
+def _summed(
+    function: Callable[[Sequence[Block]], Any], kernel: str, n: int, block: Block, place: Place
+) -> list[tuple[slice, Counted]]:
+    """Sums over the nodes of the tree that the blocks of a partition are."""
+    blocks = _cut(block, place)
+    found = []
+    with one_blas_thread():
+        _use(kernel)
+        for node in nodes(place.first, place.first + len(blocks)):
+            run = blocks[node.start - place.first : node.stop - place.first]
+            weight = tree_sum([float(one.weight().sum()) for one in run])
+            found.append((node, Counted(sum(map(len, run)), weight, function(run))))
+    return united([found], n)
+
+
+def _mapped(function: Callable[[Block], Any], kernel: str, block: Block, place: Place) -> list[Any]:
+    blocks = _cut(block, place)
+    with one_blas_thread():
+        _use(kernel)
+        return [function(one) for one in blocks]
+
+
+def _taken(block: Block, told: tuple[Place, Indices]) -> Block:
+    place, rows = told
+    _check_length(block, place)
+    return block.take(rows)
+
+
+def _cut(block: Block, place: Place) -> list[Block]:
+    _check_length(block, place)
+    return [block.take(cut) for cut in place.cuts]
+
+
+def _check_length(block: Block, place: Place) -> None:
+    if len(block) != place.rows:
+        raise InputError(
+            f"partition {place.index} had {place.rows} rows at first and has {len(block)} now: "
+            f"{_STEADY}"
+        )
+
+
+def _use(name: str) -> None:
+    """The kernels that the fit uses: others round otherwise."""
+    if kernels.active().__name__ != name:
+        kernels.use("compiled" if name.endswith("compiled") else "auto")

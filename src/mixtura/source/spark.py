@@ -1,0 +1,156 @@
+"""Spark data frames, classic or by Spark Connect; the one file that asks for pyspark.
+
+Every pass is one ``mapInArrow`` with the parameters closed over: no RDD and no broadcast. A
+partition gives one row, its sums as bytes.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from mixtura._errors import InputError, InputTypeError
+from mixtura.block import Block
+from mixtura.source.remote import Visit, partition
+
+FAN = 32
+"""Partitions from which sums are added up on the executors first, and into so many groups."""
+
+_ROW = "part int, found binary"
+
+
+class SparkPartitions:
+    """The partitions of a Spark data frame of numbers.
+
+    Parameters
+    ----------
+    X : pyspark.sql.DataFrame
+    weights : str, optional
+        The name of the column that holds the rows' weights.
+    """
+
+    def __init__(self, X: Any, weights: Any = None) -> None:
+        if weights is not None and weights not in X.columns:
+            raise InputError(
+                f"sample_weight={weights!r}: beside a Spark data frame it is the name of one of "
+                f"its columns, {X.columns}"
+            )
+        kept = [name for name in X.columns if name != weights]
+        wrong = [field.name for field in X.schema.fields if not _is_number(field)]
+        if wrong:
+            rest = [name for name in kept if name not in wrong]
+            raise InputTypeError(f"columns {wrong} do not hold numbers: X.select({rest})")
+        self.names: tuple[str, ...] | None = tuple(kept)
+        self.d = len(kept)
+        self._frame, self._weights = X, weights
+
+    def each(self, visit: Visit, told: Sequence[Any] | None = None) -> list[Any]:
+        """The results of the partitions that were told something, or of all."""
+        found = dict(_rows(self._visits(visit, told)))
+        n = max(found, default=-1) + 1 if told is None else len(told)
+        return [found.get(part) for part in range(n)]
+
+    def merged(self, visit: Visit, told: Sequence[Any], merge: Callable[[list[Any]], Any]) -> Any:
+        """Added up here, or in two levels where partitions are many."""
+        visits = self._visits(visit, told)
+        if sum(one is not None for one in told) > FAN:
+
+            def union(batches: Iterator[Any]) -> Iterator[Any]:
+                parts = [value for _, value in _unpacked(batches)]
+                if parts:
+                    yield _row(-1, merge(parts))
+
+            visits = visits.repartition(FAN).mapInArrow(union, _ROW)
+        return merge([value for _, value in _rows(visits)])
+
+    def _visits(self, visit: Visit, told: Sequence[Any] | None) -> Any:
+        names, weights = list(self.names or ()), self._weights
+
+        def run(batches: Iterator[Any]) -> Iterator[Any]:
+            from pyspark import TaskContext
+
+            context = TaskContext.get()
+            index = 0 if context is None else context.partitionId()
+            mine = None if told is None else told[index] if index < len(told) else None
+            if told is None or mine is not None:
+                yield _row(index, visit(_block(batches, names, weights), mine))
+
+        return self._frame.mapInArrow(run, _ROW)
+
+
+def with_columns(X: Any, columns: dict[str, tuple[str, Callable[[Any], Any]]]) -> Any:
+    """The data frame with more columns, each of a type and a function of an Arrow table."""
+    taken = [name for name in columns if name in X.columns]
+    if taken:
+        raise InputError(f"the data frame has columns {taken} already: drop or rename them")
+    kinds = {field.name: field.dataType.simpleString() for field in X.schema.fields}
+    kinds |= {name: kind for name, (kind, _) in columns.items()}
+    schema = ", ".join(f"`{name.replace('`', '``')}` {kind}" for name, kind in kinds.items())
+
+    def run(batches: Iterator[Any]) -> Iterator[Any]:
+        for batch in batches:
+            if not batch.num_rows:
+                continue
+            table = pa.Table.from_batches([batch])
+            for name, (_, function) in columns.items():
+                table = table.append_column(name, _column(function(table)))
+            yield from table.combine_chunks().to_batches()
+
+    return X.mapInArrow(run, schema)
+
+
+def as_column(columns: Sequence[Any], kind: str, function: Callable[[Any], Any]) -> Any:
+    """A function of an Arrow table as an expression over columns."""
+    from pyspark.sql.functions import pandas_udf
+
+    names = [str(number) for number in range(len(columns))]
+
+    def run(*given: Any) -> Any:
+        import pandas as pd
+
+        rows = np.column_stack([np.asarray(one, dtype=np.float64) for one in given])
+        found = function(pa.table(dict(zip(names, rows.T, strict=True))))
+        return pd.Series(list(found) if np.ndim(found) == 2 else found)
+
+    import pandas as pd
+
+    run.__annotations__ = {"given": pd.Series, "return": pd.Series}
+    return pandas_udf(run, kind)(*columns)
+
+
+def _column(values: Any) -> Any:
+    return pa.array(list(values) if np.ndim(values) == 2 else values)
+
+
+def _block(batches: Iterator[Any], names: list[str], weights: str | None) -> Block:
+    held = [batch for batch in batches if batch.num_rows]
+    if not held:
+        return Block(np.empty((0, len(names))))
+    table = pa.Table.from_batches(held)
+    told = None if weights is None else table.column(weights).to_numpy()
+    return partition(table.select(names), told)
+
+
+def _row(part: int, found: Any) -> Any:
+    packed = pa.array([pickle.dumps(found)], pa.binary())
+    return pa.RecordBatch.from_arrays([pa.array([part], pa.int32()), packed], ["part", "found"])
+
+
+def _unpacked(batches: Iterator[Any]) -> Iterator[tuple[int, Any]]:
+    for batch in batches:
+        for part, found in zip(batch.column(0), batch.column(1), strict=True):
+            yield part.as_py(), pickle.loads(found.as_py())
+
+
+def _rows(frame: Any) -> Iterator[tuple[int, Any]]:
+    for row in frame.collect():
+        yield row["part"], pickle.loads(bytes(row["found"]))
+
+
+def _is_number(field: Any) -> bool:
+    kinds = ("tinyint", "smallint", "int", "bigint", "float", "double", "boolean", "decimal")
+    return str(field.dataType.simpleString()).startswith(kinds)
