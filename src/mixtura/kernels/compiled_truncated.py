@@ -14,22 +14,21 @@ from numba import njit
 from mixtura.kernels.compiled_products import add_logits
 from mixtura.kernels.compiled_sweep import OPTIONS
 from mixtura.kernels.compiled_vectors import keep_apart
-from mixtura.kernels.compiled_whiten import BAND, _centre, _mass, _moments
+from mixtura.kernels.compiled_whiten import _centre, _mass, _moments
+from mixtura.kernels.plain_truncated import NOTHING
 
 __all__ = ["truncated_sums"]
 
-_BAND, _TILE = BAND, 128
-_NOTHING = -40.0
-"""Nats behind the best from which a share is below the rounding of the row's."""
+_BAND, _TILE, _NOTHING = 6, 128, NOTHING
 
 
 @njit(**OPTIONS)
 def truncated_sums(  # type: ignore[no-untyped-def]
-    rows, pivot, scale, weights, component, ends, hard, near, order, edges, step, held, first, second
+    rows, pivot, scale, weights, component, hard, near, order, edges, step, held, first, second
 ):
     """Add moments about each mean of rows and the components kept; return the free energy.
 
-    `component`, `ends`, `first` and `second` are those of `whitened_sums`. Tile t is the rows
+    `component`, `first` and `second` are those of `whitened_sums`. Tile t is the rows
     ``order[edges[t]:edges[t + 1]]``; `held` (n, C) is what they kept, best first, and is replaced.
     Without a column in `near`, all components are searched.
     """
@@ -37,7 +36,7 @@ def truncated_sums(  # type: ignore[no-untyped-def]
     shares = np.empty(held.shape)
     frame = pivot, scale
     energy = _assigned(
-        rows, frame, weights, component, ends, hard, near, order, edges, step, held, shares
+        rows, frame, weights, component, hard, near, order, edges, step, held, shares
     )
     _summed(rows, frame, component[1], held, shares, step, first, second)
     return energy
@@ -45,7 +44,7 @@ def truncated_sums(  # type: ignore[no-untyped-def]
 
 @njit(**OPTIONS)
 def _assigned(  # type: ignore[no-untyped-def]
-    rows, frame, weights, component, ends, hard, near, order, edges, step, held, shares
+    rows, frame, weights, component, hard, near, order, edges, step, held, shares
 ):
     """Replace what the rows hold, and write their weighted shares (n, C); the free energy."""
     keep_apart()
@@ -58,7 +57,7 @@ def _assigned(  # type: ignore[no-untyped-def]
     z, off = np.zeros((d, stride)), np.zeros(((d + 3) // 4 * 4, stride))
     y, logits = np.empty((d, stride)), np.empty((most, stride))
     stamps, listed = np.full(k, -1), np.empty(most, np.int64)
-    tops, spots = np.empty(held.shape[1]), np.empty(held.shape[1], np.int64)
+    tops, spots = np.empty(held.shape[1]), np.zeros(held.shape[1], np.int64)
     energy = 0.0
     for t in range(len(edges) - 1):
         tile = order[edges[t] : edges[t + 1]]
@@ -66,14 +65,14 @@ def _assigned(  # type: ignore[no-untyped-def]
         _gather(rows, frame, tile, wide, z)
         size = _listed(near, held, tile, stamps, t, listed)
         for s in range(size):
-            _joint_of(z, component, ends, listed[s], step, off, y, logits[s], wide)
+            _joint_of(z, component, listed[s], step, off, y, logits[s], wide)
         for i in range(len(tile)):
             row = tile[i]
             _best(logits, size, i, tops, spots)
             for j in range(len(tops)):
                 held[row, j] = listed[spots[j]]
             w = weights[row] if weights.size else 1.0
-            energy += w * _shared(tops, w, hard, shares[row])
+            energy += w * _shared(tops, w, hard, held[row], shares[row])
     return energy
 
 
@@ -151,7 +150,7 @@ def _listed(near, held, tile, stamps, t, listed):  # type: ignore[no-untyped-def
             size += 1
     for i in range(len(tile)):
         for c in held[tile[i]]:
-            if stamps[c] != t:
+            if c >= 0 and stamps[c] != t:
                 stamps[c] = t
                 listed[size] = c
                 size += 1
@@ -159,7 +158,7 @@ def _listed(near, held, tile, stamps, t, listed):  # type: ignore[no-untyped-def
 
 
 @njit(**OPTIONS)
-def _joint_of(z, component, ends, c, step, off, y, joint, wide):  # type: ignore[no-untyped-def]
+def _joint_of(z, component, c, step, off, y, joint, wide):  # type: ignore[no-untyped-def]
     """The log joint of a tile and component c."""
     keep_apart()
     constants, means, whiteners = component
@@ -174,9 +173,9 @@ def _joint_of(z, component, ends, c, step, off, y, joint, wide):  # type: ignore
         for j in range(d):
             for i in range(wide):
                 y[j, i] = 0.0
-        for band in range(ends.shape[1]):
-            lo, hi = band * _BAND, min(band * _BAND + _BAND, d)
-            add_logits(whiteners[c, lo:hi], off, y[lo:hi], -1, 0, ends[c, band], wide, step)
+        for lo in range(0, d, _BAND):
+            hi = min(lo + _BAND, d)
+            add_logits(whiteners[c, lo:hi], off, y[lo:hi], -1, 0, hi, wide, step)
     for i in range(wide):
         joint[i] = 0.0
     for j in range(d):
@@ -191,6 +190,7 @@ def _best(logits, size, i, tops, spots):  # type: ignore[no-untyped-def]
     """The largest of a column's first numbers, in order, and where they are."""
     keep_apart()
     most, found = len(tops), 0
+    tops[:] = -np.inf
     for s in range(size):
         value = logits[s, i]
         if found == most:
@@ -206,14 +206,16 @@ def _best(logits, size, i, tops, spots):  # type: ignore[no-untyped-def]
 
 
 @njit(**OPTIONS)
-def _shared(tops, w, hard, shares):  # type: ignore[no-untyped-def]
-    """Write the weighted shares of a row; return its free energy."""
+def _shared(tops, w, hard, held, shares):  # type: ignore[no-untyped-def]
+    """Write the weighted shares of a row and let go of what has none; return its free energy."""
     keep_apart()
     norm = 0.0
     for j in range(len(tops)):
         behind = tops[j] - tops[0]
-        near = behind > _NOTHING and not hard
-        shares[j] = 1.0 if j == 0 else math.exp(behind) if near else 0.0
+        if j > 0 and (hard or not behind > _NOTHING):
+            held[j], shares[j] = -1, 0.0
+            continue
+        shares[j] = math.exp(behind)
         norm += shares[j]
     for j in range(len(tops)):
         shares[j] *= w / norm

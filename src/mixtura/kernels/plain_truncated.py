@@ -10,12 +10,15 @@ from numpy.typing import NDArray
 
 from mixtura.kernels.layout import width
 
-__all__ = ["TILE", "accumulate_truncated", "cut_by_best"]
+__all__ = ["NOTHING", "TILE", "accumulate_truncated", "cut_by_best"]
 
 Array = NDArray[Any]
 
 TILE = 64
 """Rows at most that share a search."""
+
+NOTHING = -37.0
+"""Nats behind a row's best from which a component's share is lost in rounding: it is let go."""
 
 
 def accumulate_truncated(
@@ -42,7 +45,7 @@ def accumulate_truncated(
     rows, pivot, scale, weights, log_weights, means, factors, log_norms, shape, hard
         As in `mixtura.kernels.plain.accumulate_centred`.
     held : (n, C) int32
-        The components that each row kept last, all different, the best first.
+        The components that each row kept last, all different, the best first; -1 for none.
     near : (k, G) int32
         The components among which rows of a best component are searched. Without a column, all
         are, and of `held` only the shape counts.
@@ -54,7 +57,8 @@ def accumulate_truncated(
     sums : (k, p)
         ``sum_i w_i R_ik T(z_i - mean_k)``.
     kept : (n, C) int32
-        Best first; of components that tie, those earlier in the search.
+        Best first; of components that tie, those earlier in the search. Those without a share are
+        let go, so that they need not be searched again: -1.
 
     Examples
     --------
@@ -71,17 +75,21 @@ def accumulate_truncated(
     from mixtura.kernels import plain
 
     joint = plain.log_joint(rows, pivot, scale, log_weights, means, factors, log_norms, shape)
-    kept = np.empty_like(held)
+    kept = np.full_like(held, -1)
     shares = np.zeros_like(joint)
     energy = 0.0
     for tile, listed in _searched(held, near):
         found = joint[np.ix_(tile, listed)]
         best = np.argsort(-found, axis=1, kind="stable")[:, : held.shape[1]]
-        kept[tile] = listed[best]
+        tops = np.take_along_axis(found, best, 1)
+        behind = tops - tops[:, :1]
+        lost = (behind <= NOTHING) | (hard & (np.arange(best.shape[1]) > 0))
+        lost[:, 0] = False
         w = weights[tile] if len(weights) else np.ones(len(tile))
-        gained, own = plain._assign(np.take_along_axis(found, best, 1).T, w, hard)
+        gained, own = plain._assign(np.where(lost, -np.inf, tops).T, w, hard)
         energy += gained
-        shares[tile[:, None], kept[tile]] = own.T
+        kept[tile, : best.shape[1]] = np.where(lost, -1, listed[best])
+        shares[tile[:, None], listed[best]] = own.T
     sums = np.zeros((len(means), width(shape, len(pivot))))
     for c, mean in enumerate(means):
         own_rows = np.flatnonzero(shares[:, c])
@@ -113,4 +121,5 @@ def _searched(held: Array, near: Array) -> Iterator[tuple[Array, Array]]:
     for start, stop in zip(edges[:-1], edges[1:], strict=True):
         tile = order[start:stop]
         every = np.concatenate([near[held[tile[0], 0]], held[tile].ravel()])
-        yield tile, every[np.sort(np.unique(every, return_index=True)[1])]
+        every = every[np.sort(np.unique(every, return_index=True)[1])]
+        yield tile, every[every >= 0]
