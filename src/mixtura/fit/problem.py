@@ -13,6 +13,7 @@ from mixtura._types import Array, Mask
 from mixtura.block import Block
 from mixtura.covariance import FAMILIES, RATIO, Factor, Family, Guard
 from mixtura.expectation import LOSS_SINGLE, Assign, cancellation, ranked, soft, summed
+from mixtura.fit.candidates import Candidates, Shortlist, among
 from mixtura.fit.degrees import freed
 from mixtura.fit.outliers import NONE, Outliers, bulk
 from mixtura.fit.principal import nearest
@@ -32,12 +33,13 @@ class Point:
     """A mixture, the statistics of the data under it, and the objective in nats a row.
 
     The objective is the log-likelihood plus the log-prior, over the rows' total weight, in the
-    units of the data.
+    units of the data; with candidates a lower bound of the log-likelihood stands in its place.
     """
 
     mixture: Mixture
     data: Statistics
     value: float
+    candidates: Candidates | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,9 +78,15 @@ class Problem:
     names: tuple[str, ...] | None = None
     outliers: Outliers = NONE
     held: Held | None = None
+    shortlist: Shortlist | None = None
 
-    def at(self, mixture: Mixture) -> Point:
-        """The E-step: the statistics and the objective at a mixture."""
+    def at(self, mixture: Mixture, after: Point | None = None) -> Point:
+        """The E-step: the statistics and the objective at a mixture.
+
+        Where rows count for few candidates, these are better ones than those of the point before.
+        """
+        if self.shortlist is not None:
+            return self._among(self.shortlist, mixture, None if after is None else after.candidates)
         moments = self.family.moments
         step = partial(summed, mixture, moments=moments, assign=self.assign)
         cut = self.cut(mixture)
@@ -87,6 +95,14 @@ class Problem:
         if cut is None:
             return Point(mixture, data, value / self.summary.weight + self.volume)
         return Point(mixture, data, value / (self.summary.weight * (1.0 - cut.trim.share)))
+
+    def _among(
+        self, shortlist: Shortlist, mixture: Mixture, before: Candidates | None
+    ) -> Point:
+        moments, is_hard = self.family.moments, self.assign is not soft
+        found = among(self.source, mixture, moments, shortlist, before, is_hard=is_hard)
+        value = found[0].log_likelihood + log_prior(self.prior, mixture, moments)
+        return Point(mixture, found[0], value / self.summary.weight + self.volume, found[1])
 
     def cut(self, mixture: Mixture) -> Cut | None:
         """Where trimming cuts the rows under a mixture; None where nothing is trimmed."""
@@ -263,6 +279,25 @@ def with_prior(problem: Problem, prior: object, k: int) -> Problem:
     raise InputError(
         f'prior={prior!r} is unknown: use None, "fraley-raftery" or mixtura.Conjugate(...)'
     )
+
+
+def shortlisted(problem: Problem, shortlist: Shortlist | None) -> Problem:
+    """The problem with rows that count for few candidates each.
+
+    Raises
+    ------
+    InputError
+        Heavy tails, noise, trimming or factor analyzers, whose rows need all components.
+    """
+    if shortlist is None:
+        return problem
+    if not problem.outliers.none or problem.family.moments.shape == FACTOR:
+        raise InputError(
+            "candidates are for Gaussian components of full, tied, diagonal and spherical "
+            "covariances: leave out distribution, noise and trim, choose another "
+            "covariance_type, or set candidates=None"
+        )
+    return replace(problem, shortlist=shortlist)
 
 
 def with_outliers(problem: Problem, outliers: Outliers) -> Problem:

@@ -12,12 +12,21 @@ from mixtura._types import Indices
 from mixtura.block import Block
 from mixtura.covariance import Family
 from mixtura.expectation import hard, soft
+from mixtura.fit.candidates import Shortlist
 from mixtura.fit.criteria import Formula
 from mixtura.fit.em import Stop
 from mixtura.fit.fixed import Fixed
 from mixtura.fit.given import Start
 from mixtura.fit.outliers import NONE, Outliers
-from mixtura.fit.problem import Problem, Summary, holding, state, with_outliers, with_prior
+from mixtura.fit.problem import (
+    Problem,
+    Summary,
+    holding,
+    shortlisted,
+    state,
+    with_outliers,
+    with_prior,
+)
 from mixtura.fit.robust import distinct
 from mixtura.held import Held
 from mixtura.source import MemorySource
@@ -43,6 +52,7 @@ class Task:
     folds: int = 5
     max_ratio: float | None = None
     fixed: Fixed = Fixed()
+    shortlist: Shortlist | None = None
 
     def problem(
         self, rule: Family, k: int, source: MemorySource, summary: Summary | None = None
@@ -60,7 +70,8 @@ class Task:
             summary=summary,
         )
         stated = holding(replace(stated, equal_weights=self.equally(rule)), self.held(rule, k))
-        return with_prior(with_outliers(stated, self.outliers), self.prior, k)
+        stated = with_prior(with_outliers(stated, self.outliers), self.prior, k)
+        return shortlisted(stated, self.shortlist)
 
     def held(self, rule: Family, k: int) -> Held | None:
         """What a fit of k components holds."""
