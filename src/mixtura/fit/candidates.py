@@ -16,7 +16,7 @@ import numpy as np
 
 from mixtura import kernels
 from mixtura._errors import InputError
-from mixtura._types import Array, Indices
+from mixtura._types import Array
 from mixtura.block import Block
 from mixtura.expectation import coefficients, expectation, hard, soft
 from mixtura.kernels.layout import FULL, SPHERICAL
@@ -77,7 +77,7 @@ class Candidates:
     They belong to a point of a climb; `turn` is how many E-steps have searched for them.
     """
 
-    held: Indices
+    held: Array
     turn: int
 
 
@@ -107,9 +107,9 @@ class _Step:
     mixture: Mixture
     moments: Moments
     is_hard: bool
-    near: Indices
-    before: Indices
-    after: Indices
+    near: Array
+    before: Array | None
+    after: Array
 
     def __call__(self, block: Block, place: slice) -> Statistics:
         plain, rest = block.halves
@@ -124,10 +124,29 @@ class _Step:
             total = total + others.about(mixture.location)
         return total
 
-    def _among(self, block: Block, rows: Indices) -> Statistics:
+    def _among(self, block: Block, rows: Array) -> Statistics:
+        if self.before is None:
+            first = self._searched(block, self._nearest(block))
+            value, sums, kept = self._searched(block, first[2]) if self.near.size else first
+        else:
+            value, sums, kept = self._searched(block, self.before[rows])
+        self.after[rows] = kept
+        return Statistics.from_sums(sums, self.moments, self.mixture.location, value)
+
+    def _nearest(self, block: Block) -> Array:
+        """Candidates (m, C') to begin with: the mean that is nearest in average deviations."""
+        mixture, size = self.mixture, self.after.shape[1]
+        held: Array = np.full((len(block), size), -1, np.int32)
+        scale = 1.0 / np.sqrt(mixture.weights @ mixture.structure.variances_by_column)
+        columns = (mixture.frame.read(block.rows) * scale).T
+        seeds, ones = mixture.location * scale, np.ones(len(block))
+        held[:, 0] = kernels.active().lloyd(columns, ones, seeds, 1)
+        return held
+
+    def _searched(self, block: Block, held: Array) -> tuple[float, Array, Array]:
         mixture, structure = self.mixture, self.mixture.structure
         kernel = getattr(kernels.active(), "accumulate_truncated", accumulate_truncated)
-        value, sums, self.after[rows] = kernel(
+        found: tuple[float, Array, Array] = kernel(
             block.rows,
             mixture.frame.pivot,
             mixture.frame.scale,
@@ -138,10 +157,10 @@ class _Step:
             log_norms(structure.log_det, structure.d),
             self.moments.shape,
             self.is_hard,
-            self.before[rows],
+            held,
             self.near,
         )
-        return Statistics.from_sums(sums, self.moments, mixture.location, value)
+        return found
 
 
 def among(
@@ -155,17 +174,15 @@ def among(
 ) -> tuple[Statistics, Candidates]:
     """The statistics and free energy under better candidates than those `before`.
 
-    Without any before, all components are searched: the first step costs as much as an exact one.
+    Without any before, the nearest mean is where the search begins.
     """
-    k = mixture.n_components
+    k, turn = mixture.n_components, 0 if before is None else before.turn + 1
     size = min(shortlist.size, k)
-    turn, held = 0, np.zeros((source.n, size), np.int32)
-    near = np.empty((k, 0), np.int32)
-    if before is not None:
-        turn, held = before.turn + 1, before.held
-    if before is not None and size < k:
+    near: Array = np.empty((k, 0), np.int32)
+    if size < k:
         near = neighbours(mixture, min(shortlist.search, k), np.random.default_rng([k, turn]))
-    kept = np.full_like(held, -1)
+    kept: Array = np.full((source.n, size), -1, np.int32)
+    held = None if before is None else before.held
     step = _Step(mixture, moments, is_hard, near, held, kept)
     return source.sum_over(_places(source.n, k), step), Candidates(kept, turn)
 
@@ -177,7 +194,7 @@ def _places(n: int, k: int) -> list[slice]:
     return [slice(n * i // count, n * (i + 1) // count) for i in range(count)]
 
 
-def neighbours(mixture: Mixture, size: int, rng: np.random.Generator) -> Indices:
+def neighbours(mixture: Mixture, size: int, rng: np.random.Generator) -> Array:
     """The components nearest to each, itself among them, and a last one at random: (k, size + 1).
 
     Components i and j are as near as the less divergent way between them,
@@ -190,7 +207,7 @@ def neighbours(mixture: Mixture, size: int, rng: np.random.Generator) -> Indices
     theta, expected = coefficients(mixture), _expected_features(mixture)
     with np.errstate(invalid="ignore"):
         own = np.einsum("kp,kp->k", theta, expected)
-    near = np.empty((k, size + 1), np.int32)
+    near: Array = np.empty((k, size + 1), np.int32)
     rows = max(_CHUNK // k, 1)
     for start in range(0, k, rows):
         some = slice(start, min(start + rows, k))
@@ -236,7 +253,7 @@ def audited(source: Source, mixture: Mixture, candidates: Candidates) -> Audit:
     return Audit(len(rows), mean, float(np.sqrt(spread) / weights.sum()))
 
 
-def _losses(mixture: Mixture, block: Block, held: Indices) -> Iterator[Array]:
+def _losses(mixture: Mixture, block: Block, held: Array) -> Iterator[Array]:
     step = max(_CHUNK // mixture.n_components, 1)
     for start in range(0, len(block), step):
         kept = held[start : start + step]

@@ -17,6 +17,7 @@ from mixtura._errors import (
     warn,
 )
 from mixtura._types import Array, Mask
+from mixtura.fit import brisk
 from mixtura.fit.candidates import audited
 from mixtura.fit.em import Fit, Follow, Stop, run
 from mixtura.fit.problem import Problem
@@ -26,6 +27,7 @@ from mixtura.fit.start import Entrant, Finalist, agree, collapsed, met, partitio
 from mixtura.kernels.forms import COMMON_AXES
 from mixtura.kernels.layout import FACTOR
 from mixtura.mixture import Mixture
+from mixtura.source import MemorySource
 from mixtura.source.memory import one_blas_thread
 
 LOSS = 0.01
@@ -179,6 +181,8 @@ def _reseeded(small: Sample, fit: Fit, bad: Array) -> Mixture:
     """Put collapsed components on badly explained rows, broad, with a fair weight."""
     mixture, problem = fit.mixture, small.problem
     k = mixture.n_components
+    if problem.shortlist is not None:
+        problem = _thinned(problem, k)
     block = problem.source.take(slice(None))
     density = mixture.logpdf(block.rows)
     order = np.argsort(density, kind="stable")
@@ -195,6 +199,13 @@ def _reseeded(small: Sample, fit: Fit, bad: Array) -> Mixture:
         weights=weights / weights.sum(), location=location, structure=start.structure
     )
     return problem.with_held(moved)
+
+
+def _thinned(problem: Problem, k: int) -> Problem:
+    """The problem over evenly spaced rows, enough for k components to be compared on."""
+    rows = slice(None, None, max(problem.source.n // (brisk.ROWS * k), 1))
+    block = problem.source.take(rows)
+    return problem.on(MemorySource(block.rows, block.weights, block.plausibility))
 
 
 def _second_opinion(

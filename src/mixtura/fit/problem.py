@@ -96,9 +96,7 @@ class Problem:
             return Point(mixture, data, value / self.summary.weight + self.volume)
         return Point(mixture, data, value / (self.summary.weight * (1.0 - cut.trim.share)))
 
-    def _among(
-        self, shortlist: Shortlist, mixture: Mixture, before: Candidates | None
-    ) -> Point:
+    def _among(self, shortlist: Shortlist, mixture: Mixture, before: Candidates | None) -> Point:
         moments, is_hard = self.family.moments, self.assign is not soft
         found = among(self.source, mixture, moments, shortlist, before, is_hard=is_hard)
         value = found[0].log_likelihood + log_prior(self.prior, mixture, moments)

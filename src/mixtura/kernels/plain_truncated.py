@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -118,7 +119,7 @@ def _searched(held: Array, near: Array) -> Iterator[tuple[Array, Array]]:
         yield np.arange(len(held)), np.arange(len(near))
         return
     order, edges = cut_by_best(held[:, 0])
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+    for start, stop in pairwise(edges):
         tile = order[start:stop]
         every = np.concatenate([near[held[tile[0], 0]], held[tile].ravel()])
         every = every[np.sort(np.unique(every, return_index=True)[1])]
