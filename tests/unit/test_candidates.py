@@ -1,14 +1,13 @@
 """E-steps in which each row counts for few components: exact in the limit, a bound else."""
 
-import inspect
 import warnings
 
 import numpy as np
 import pytest
 
-from mixtura import GaussianMixture, InputError, Mixture, Shortlist, kernels
+from mixtura import GaussianMixture, InputError, Shortlist
 from mixtura._errors import DegenerateWarning
-from mixtura.covariance import FAMILIES, family
+from mixtura.covariance import family
 from mixtura.fit.candidates import audited, neighbours
 from mixtura.fit.em import Stop, run
 from mixtura.fit.problem import shortlisted, state
@@ -193,3 +192,15 @@ def test_a_shortlist_is_a_whole_number(given):
 def test_what_needs_all_components_is_refused(given):
     with pytest.raises(InputError, match="candidates=None"):
         GaussianMixture(3, candidates=2, **given).fit(blobs()[0])
+
+
+def test_hundreds_of_groups_are_seeded():
+    """Twenty rows a group on a grid twenty deviations wide: all but a few have their component."""
+    centres = 20.0 * np.stack(np.divmod(np.arange(200), 20), axis=1)
+    X = np.repeat(centres, 20, axis=0) + np.random.default_rng(0).normal(size=(4000, 2))
+    model = GaussianMixture(200, candidates=3, covariance_type="spherical", random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DegenerateWarning)  # where two share a group
+        model.set_params(max_iter=20, tol=0.0).fit(X)
+    distance = np.linalg.norm(model.means_[:, None] - centres, axis=2).min(axis=0)
+    assert (distance < 1.5).sum() >= 180

@@ -45,6 +45,9 @@ _BUDGET = 0.01
 _MANY = 6
 """So many components call for twice the entrants: optima multiply."""
 
+_HUNDREDS = 200
+"""Components from which on seeds alone would take longer than a climb: few starts enter."""
+
 _AGREED, _SETTLED = 3, 2
 """So many starts at the same optimum end the tournament; so many where the best stands still."""
 
@@ -98,7 +101,7 @@ def tournament(
     clusters. Where the first starts agree on an optimum, the rest need not run, unless more
     `fields` are asked for. Partitions may be `given`, from `entrants`, where fits share them.
     """
-    if small.problem.shortlist is not None:
+    if k >= _HUNDREDS and given is None and _free(small):
         return _brisk(small, k, rng, stop, fields)
     field = _affordable(small, k)
     rounds = 2 * fields if k >= _MANY and field == len(_FIELD) else fields
@@ -117,6 +120,12 @@ def tournament(
         if len(standing) > 1 and steps > 0:
             standing = better_half(_onward(small, standing, steps))
     return standing
+
+
+def _free(small: Sample) -> bool:
+    """Whether nothing is known of any component before."""
+    known = small.told is not None or small.problem.held is not None
+    return not known and small.problem.family.moments.shape != FACTOR
 
 
 def _brisk(
