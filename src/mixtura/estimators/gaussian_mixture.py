@@ -6,11 +6,10 @@ from typing import Any, Self
 
 from sklearn.exceptions import ConvergenceWarning
 
-from mixtura import _checks
 from mixtura._errors import warn
 from mixtura._types import Array
 from mixtura.estimators import criteria, parameters
-from mixtura.estimators.fitted import FittedMixture
+from mixtura.estimators.fitted import TOLD, FittedMixture
 from mixtura.estimators.following import (
     CallbackSupportMixin,
     counter,
@@ -19,14 +18,14 @@ from mixtura.estimators.following import (
     together,
     with_callbacks,
 )
-from mixtura.estimators.rows import rows_to_fit
+from mixtura.estimators.rows import block_to_fit, note_columns, rows_to_fit, source_of
 from mixtura.fit.em import Fit
 from mixtura.fit.fitting import Outcome, fitted, renamed
 from mixtura.fit.given import given_start
-from mixtura.fit.select import Selection, counts, grid, rules
+from mixtura.fit.select import Selection, counts, grid, rules, threads
 from mixtura.fit.task import Task
+from mixtura.fit.told import Told
 from mixtura.mixture import Mixture
-from mixtura.source import MemorySource
 from mixtura.source.memory import one_blas_thread
 
 
@@ -109,6 +108,10 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         among neighbours, so that a step costs little more with 1000 components than with 100
         (variational EM; Hirschberger, Forster & Lücke 2022). A `mixtura.Shortlist` also says how
         far to search. None takes exact steps.
+    truncation : pair, optional
+        ``(lower, upper)``, numbers or one for each column, infinite where there is no bound: rows
+        outside this box were never recorded (Lee & Scott 2012). `mixture_` is then the whole
+        mixture, of which the rows show a part; densities and criteria are those within the box.
     n_jobs : int, optional
         Threads; all cores by default. The result does not depend on it.
     callback : callable, optional
@@ -126,8 +129,12 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
     audit_ : Audit or None
         With `candidates`, how far ``audit_.loss`` the lower bound is from the log-likelihood, in
         nats a row, on a sample of rows; a warning tells where that is much.
+    n_censored_ : int
+        Missing cells that were known to lie within limits.
     cut_ : Cut or None
         Where rows were trimmed: at the log-density ``cut_.level``.
+    deconvolved_ : bool
+        Whether the rows were measured with errors, and the mixture is of what lies behind them.
     converged_ : bool
     n_iter_ : int
     lower_bound_ : float
@@ -149,8 +156,8 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
 
     Notes
     -----
-    Rows with NaN are used by what was observed of them (Ghahramani & Jordan 1994). A weight counts
-    as so many repetitions of the row.
+    Rows with NaN are used by what was observed of them (Ghahramani & Jordan 1994), cells within
+    limits by their probability. A weight counts as so many repetitions of the row.
 
     Examples
     --------
@@ -193,6 +200,7 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         noise: Any = False,
         trim: float = 0.0,
         candidates: Any = None,
+        truncation: Any = None,
         n_jobs: int | None = None,
         callback: Any = None,
     ) -> None:
@@ -222,13 +230,25 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         self.noise = noise
         self.trim = trim
         self.candidates = candidates
+        self.truncation = truncation
         self.n_jobs = n_jobs
         self.callback = callback
 
     # ---- fitting
 
     @with_callbacks
-    def fit(self, X: Any, y: Any = None, *, sample_weight: Any = None, labels: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        sample_weight: Any = None,
+        labels: Any = None,
+        noise_cov: Any = None,
+        projection: Any = None,
+        lower: Any = None,
+        upper: Any = None,
+    ) -> Self:
         """Fit the mixture.
 
         Parameters
@@ -240,6 +260,17 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         labels : (n,) or (n, k) array_like, optional
             Components known for some rows, -1 for unknown; or soft labels, the plausibility of
             each component for each row.
+        noise_cov : float or array_like, optional
+            The rows are ``x + e`` with ``e ~ N(0, R)`` of known R, and the mixture is that of x
+            (extreme deconvolution; Bovy, Hogg & Roweis 2011). R is a variance, (d,) or (n, d)
+            variances, (d, d) or (n, d, d) covariances; zero for what was measured exactly,
+            infinite for what was not observed.
+        projection : (p, d) or (n, p, d) array_like, optional
+            X has p columns ``A x + e``, and the mixture is that of x with d.
+        lower, upper : number, (d,) or (n, d) array_like, optional
+            What cells that are NaN in X lie between, infinite or NaN where nothing is known:
+            values below a detection limit, above a range, or within an interval. Limits of cells
+            that were observed say nothing.
 
         Returns
         -------
@@ -253,33 +284,41 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         before = vars(self).copy()
         try:
             with one_blas_thread():
-                return self._fit(X, sample_weight, labels)
+                given = noise_cov, projection, lower, upper
+                return self._fit(X, sample_weight, labels, dict(zip(TOLD, given, strict=True)))
         except BaseException:  # an interrupted or failed fit leaves everything as it was
             self.__dict__.clear()
             self.__dict__.update(before)
             raise
 
-    def _fit(self, X: Any, sample_weight: Any, labels: Any) -> Self:
+    def _fit(self, X: Any, sample_weight: Any, labels: Any, said: dict[str, Any]) -> Self:
         parameters.checked(self)
         X, read = rows_to_fit(self, X)
-        sample_weight = read.weights if sample_weight is None else sample_weight
-        source = MemorySource(*_checks.weighted(read.rows, sample_weight))
+        told = Told(**said, box=parameters.truncation(self, self.n_features_in_))
+        block = block_to_fit(self, read, sample_weight, told)
+        source = source_of(block, threads(self.n_jobs))
+        names = read.names if told.projection is None else None
+        note_columns(self, source.d, names)
+        self.n_censored_ = sum(source.map(lambda block: block.censored))
         last = self.mixture_ if self.warm_start and hasattr(self, "mixture_") else None
-        task = parameters.task(self, source, read.names, labels, last)
+        task = parameters.task(self, source, names, labels, last)
         components = counts(self.n_components)
-        families = rules(self.covariance_type, read.rows.shape[1], self.rank)
+        families = rules(self.covariance_type, source.d, self.rank)
         if len(components) * len(families) > 1:
             parameters.compared(self, components, families)
-            told = counter() if self.verbose else None
-            self._keep_selection(grid(task, components, families, self.n_jobs, told))
+            progress = counter() if self.verbose else None
+            self._keep_selection(grid(task, components, families, self.n_jobs, progress))
         else:
             self._keep(self._fit_one(task, components[0], families[0], X), families[0].name, None)
-        self.cut_ = criteria.cut(self, task, rules(self.covariance_type_)[0])
+        chosen = next(rule for rule in families if rule.name == self.covariance_type_)
+        self.cut_ = criteria.cut(self, task, chosen)
+        self.deconvolved_ = block.errors is not None
         return self
 
     def fit_predict(self, X: Any, y: Any = None, **fit_params: Any) -> Array:
         """Fit, then give the most probable component of each row, (n,)."""
-        return self.fit(X, y, **fit_params).predict(X)
+        told = {name: fit_params.get(name) for name in TOLD}
+        return self.fit(X, y, **fit_params).predict(X, **told)
 
     def _fit_one(self, task: Task, k: int, family: Any, X: Any) -> Outcome:
         problem = task.problem(family, k, task.told(k))

@@ -16,10 +16,11 @@ from mixtura.fit.em import Stop
 from mixtura.fit.fixed import GIVEN, Fixed
 from mixtura.fit.given import Start
 from mixtura.fit.outliers import Outliers, asked
-from mixtura.fit.select import criterion, threads
+from mixtura.fit.select import criterion
 from mixtura.fit.task import Task
+from mixtura.fit.truncation import Truncation
 from mixtura.mixture import Mixture
-from mixtura.source import MemorySource
+from mixtura.source import Source
 
 _ASSIGN = {"soft": soft, "hard": hard}
 
@@ -97,7 +98,7 @@ def compared(estimator: Any, components: Sequence[int], families: Sequence[Any])
 
 def task(
     estimator: Any,
-    source: MemorySource,
+    source: Source,
     names: tuple[str, ...] | None = None,
     labels: Any = None,
     last: Mixture | None = None,
@@ -107,7 +108,7 @@ def task(
     What is held are values of the `last` fit if there is one.
     """
     return Task(
-        MemorySource(source.whole.rows, source.whole.weights, threads=threads(estimator.n_jobs)),
+        source,
         estimator.criterion,
         int(check_random_state(estimator.random_state).randint(2**31 - 1)),
         Stop(estimator.tol, estimator.max_iter),
@@ -128,7 +129,13 @@ def task(
         max_ratio=estimator.max_ratio,
         fixed=Fixed(estimator.fixed, last),
         shortlist=shortlist(estimator),
+        truncation=truncation(estimator, source.d),
     )
+
+
+def truncation(estimator: Any, features: int) -> Truncation | None:
+    """The box that the estimator's rows come from."""
+    return Truncation.of(estimator.truncation, features)
 
 
 def shortlist(estimator: Any) -> Shortlist | None:
