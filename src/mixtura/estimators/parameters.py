@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from mixtura._errors import InputError, InputTypeError
-from mixtura.expectation import hard, soft
+from mixtura.assignment import hard, soft
 from mixtura.fit.candidates import Shortlist
 from mixtura.fit.em import Stop
 from mixtura.fit.fixed import GIVEN, Fixed

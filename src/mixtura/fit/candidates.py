@@ -17,11 +17,13 @@ import numpy as np
 from mixtura import kernels
 from mixtura._errors import InputError
 from mixtura._types import Array
+from mixtura.assignment import hard, soft
 from mixtura.block import Block
-from mixtura.expectation import coefficients, expectation, hard, soft
+from mixtura.expectation import expectation
 from mixtura.kernels.layout import FULL, SPHERICAL
 from mixtura.kernels.plain_truncated import accumulate_truncated
 from mixtura.law import log_norms
+from mixtura.log_linear import coefficients
 from mixtura.mixture import Mixture
 from mixtura.source import Source
 from mixtura.statistics import Moments, Statistics, packed
