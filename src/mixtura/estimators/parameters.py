@@ -11,6 +11,7 @@ from sklearn.utils import check_random_state
 
 from mixtura._errors import InputError, InputTypeError
 from mixtura.assignment import hard, soft
+from mixtura.fit.candidates import Shortlist
 from mixtura.fit.em import Stop
 from mixtura.fit.fixed import GIVEN, Fixed
 from mixtura.fit.given import Start
@@ -47,6 +48,7 @@ def checked(estimator: Any) -> None:
     if not isinstance(ratio, (int, float, np.number)) or not ratio >= 1:
         raise InputError(f"max_ratio={estimator.max_ratio!r}: use None or a number, at least 1")
     outliers(estimator)
+    shortlist(estimator)
     _check_fixed(estimator)
     if estimator.assignment not in _ASSIGN:
         raise InputError(f"assignment={estimator.assignment!r}: use one of {tuple(_ASSIGN)}")
@@ -126,6 +128,7 @@ def task(
         outliers(estimator),
         max_ratio=estimator.max_ratio,
         fixed=Fixed(estimator.fixed, last),
+        shortlist=shortlist(estimator),
         truncation=truncation(estimator, source.d),
     )
 
@@ -133,6 +136,12 @@ def task(
 def truncation(estimator: Any, features: int) -> Truncation | None:
     """The box that the estimator's rows come from."""
     return Truncation.of(estimator.truncation, features)
+
+
+def shortlist(estimator: Any) -> Shortlist | None:
+    """How many components a row counts for; None for all."""
+    given = getattr(estimator, "candidates", None)
+    return given if given is None or isinstance(given, Shortlist) else Shortlist(given)
 
 
 def outliers(estimator: Any) -> Outliers:

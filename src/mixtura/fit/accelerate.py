@@ -102,7 +102,7 @@ def leap(problem: Problem, last: Point, track: Path, stride: Stride) -> tuple[Po
         landed = _landed(problem, target, last.mixture)
         if landed is None:
             return last, stride.shrunk()
-        there = problem.at(landed)
+        there = problem.at(landed, last)
     except np.linalg.LinAlgError:
         return last, stride.shrunk()
     if not there.value >= last.value:

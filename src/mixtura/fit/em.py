@@ -14,6 +14,7 @@ from mixtura.assignment import hard, soft
 from mixtura.covariance import common_axes, with_axes
 from mixtura.expectation import fits
 from mixtura.fit.accelerate import Stride, onward, path
+from mixtura.fit.candidates import Audit, Candidates
 from mixtura.fit.problem import Point, Problem
 from mixtura.fit.sample import on_floor
 from mixtura.kernels.layout import DIAGONAL, FACTOR, FULL
@@ -69,6 +70,10 @@ class Fit:
         Aitken estimate of the gain that remains, nats a row.
     counts : (k,)
         Rows (total weight) in each component.
+    candidates : Candidates or None
+        What the rows count for in the end, where they count for few.
+    audit : Audit or None
+        How far the objective then lies below the exact one.
     """
 
     mixture: Mixture
@@ -77,6 +82,8 @@ class Fit:
     n_iter: int
     remaining: float
     counts: np.ndarray
+    candidates: Candidates | None = None
+    audit: Audit | None = None
 
     @property
     def value(self) -> float:
@@ -111,7 +118,8 @@ def _climbed(
     while steps < stop.max_iter and not stop.lost(problem, here.mixture):
         points = [here]
         for _ in range(min(2, stop.max_iter - steps)):
-            points.append(problem.at(problem.maximized(points[-1].data, points[-1].mixture)))
+            last = points[-1]
+            points.append(problem.at(problem.maximized(last.data, last.mixture), last))
             steps += 1
             trace.append(points[-1].value)
             if follow is not None and follow(steps, points[-1].value, points[-1].mixture):
@@ -240,7 +248,7 @@ def _able(problem: Problem, k: int) -> bool:
         return False
     if problem.guard.ratio is not None or problem.held is not None:
         return False
-    if problem.truncation is not None:
+    if problem.shortlist is not None or problem.truncation is not None:
         return False
     if kernels.active().is_wide(problem.family.moments.shape, problem.source.d, k):
         return False
@@ -296,7 +304,8 @@ def _unpacked(problem: Problem, end: Any) -> Fit:
 
 
 def _end(here: Point, trace: list[float], converged: bool, steps: int, remaining: float) -> Fit:
-    return Fit(here.mixture, tuple(trace), converged, steps, remaining, here.data.counts)
+    counts = here.data.counts
+    return Fit(here.mixture, tuple(trace), converged, steps, remaining, counts, here.candidates)
 
 
 def _numbers(mixture: Mixture) -> Array:

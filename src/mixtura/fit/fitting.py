@@ -18,6 +18,8 @@ from mixtura._errors import (
 )
 from mixtura._types import Array, Mask
 from mixtura.conditioning import log_sums
+from mixtura.fit import brisk
+from mixtura.fit.candidates import audited
 from mixtura.fit.em import Fit, Follow, Stop, run
 from mixtura.fit.problem import Problem
 from mixtura.fit.robust import hardened
@@ -27,7 +29,11 @@ from mixtura.fit.truncation import SCARCE
 from mixtura.kernels.forms import COMMON_AXES
 from mixtura.kernels.layout import FACTOR
 from mixtura.mixture import Mixture
+from mixtura.source import MemorySource
 from mixtura.source.memory import one_blas_thread
+
+LOSS = 0.01
+"""Nats a row that a fit with candidates may lose without a warning."""
 
 RESCUES = 2
 """How often a collapsed component is re-seeded before the fit is kept as it is."""
@@ -113,12 +119,27 @@ def finished(
     notes: Sequence[Note] = (),
 ) -> Outcome:
     """A fit with its standing, its components in order unless labels or the user named them."""
+    fit, told = _audited(problem, fit)
     if finalists and small.told is None and problem.held is None:
         fit = ordered(fit)
     bad = collapsed(fit, small)
-    every = [*_column_notes(problem, small), *notes, *_notes(fit, bad, small)]
+    every = [*_column_notes(problem, small), *notes, *_notes(fit, bad, small), *told]
     every += _unseen_notes(problem, fit)
     return Outcome(fit, tuple(finalists), bool(bad.any()), tuple(every))
+
+
+def _audited(problem: Problem, fit: Fit) -> tuple[Fit, list[Note]]:
+    """The fit without what its rows counted for, but with what that cost."""
+    if fit.candidates is None:
+        return fit, []
+    audit = audited(problem.source, fit.mixture, fit.candidates)
+    text = (
+        f"rows count for {problem.shortlist.size if problem.shortlist else 0} components each, "
+        f"which loses {audit.loss:.2g} nats a row of the log-likelihood: raise candidates, or set "
+        "candidates=None for exact steps"
+    )
+    notes = [Note(DegenerateWarning, text)] if audit.loss > LOSS else []
+    return replace(fit, candidates=None, audit=audit), notes
 
 
 def seconds(problem: Problem, k: int) -> float:
@@ -165,6 +186,8 @@ def _reseeded(small: Sample, fit: Fit, bad: Array) -> Mixture:
     """Put collapsed components on badly explained rows, broad, with a fair weight."""
     mixture, problem = fit.mixture, small.problem
     k = mixture.n_components
+    if problem.shortlist is not None:
+        problem = _thinned(problem, k)
     block = problem.source.take(slice(None))
     density = np.empty(len(block))
     mixture.fill(block, log_sums, density)
@@ -182,6 +205,12 @@ def _reseeded(small: Sample, fit: Fit, bad: Array) -> Mixture:
         weights=weights / weights.sum(), location=location, structure=start.structure
     )
     return problem.with_held(moved)
+
+
+def _thinned(problem: Problem, k: int) -> Problem:
+    """The problem over evenly spaced rows, enough for k components to be compared on."""
+    rows = slice(None, None, max(problem.source.n // (brisk.ROWS * k), 1))
+    return problem.on(MemorySource.of(problem.source.take(rows)))
 
 
 def _second_opinion(

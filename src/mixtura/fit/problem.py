@@ -15,6 +15,7 @@ from mixtura.block import Block
 from mixtura.conditioning import log_sums
 from mixtura.covariance import FAMILIES, RATIO, Experts, Factor, Family, Guard
 from mixtura.expectation import summed
+from mixtura.fit.candidates import Candidates, Shortlist, among
 from mixtura.fit.degrees import freed
 from mixtura.fit.outliers import NONE, Outliers, bulk
 from mixtura.fit.principal import nearest
@@ -39,12 +40,13 @@ class Point:
     """A mixture, the statistics of the data under it, and the objective in nats a row.
 
     The objective is the log-likelihood plus the log-prior, over the rows' total weight, in the
-    units of the data.
+    units of the data; with candidates a lower bound of the log-likelihood stands in its place.
     """
 
     mixture: Mixture
     data: Statistics
     value: float
+    candidates: Candidates | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,10 +85,16 @@ class Problem:
     names: tuple[str, ...] | None = None
     outliers: Outliers = NONE
     held: Held | None = None
+    shortlist: Shortlist | None = None
     truncation: Truncation | None = None
 
-    def at(self, mixture: Mixture) -> Point:
-        """The E-step: the statistics and the objective at a mixture."""
+    def at(self, mixture: Mixture, after: Point | None = None) -> Point:
+        """The E-step: the statistics and the objective at a mixture.
+
+        Where rows count for few candidates, these are better ones than those of the point before.
+        """
+        if self.shortlist is not None:
+            return self._among(self.shortlist, mixture, None if after is None else after.candidates)
         moments = self.family.moments
         step = partial(summed, mixture, moments=moments, assign=self.assign)
         cut = self.cut(mixture)
@@ -98,6 +106,12 @@ class Problem:
         if cut is None:
             return Point(mixture, data, value / self.summary.weight + self.volume)
         return Point(mixture, data, value / (self.summary.weight * (1.0 - cut.trim.share)))
+
+    def _among(self, shortlist: Shortlist, mixture: Mixture, before: Candidates | None) -> Point:
+        moments, is_hard = self.family.moments, self.assign is not soft
+        found = among(self.source, mixture, moments, shortlist, before, is_hard=is_hard)
+        value = found[0].log_likelihood + self.log_prior(mixture)
+        return Point(mixture, found[0], value / self.summary.weight + self.volume, found[1])
 
     def log_prior(self, mixture: Mixture) -> float:
         """What is known before of a mixture: by the prior, and by a family that has a ridge."""
@@ -294,6 +308,27 @@ def with_prior(problem: Problem, prior: object, k: int) -> Problem:
     raise InputError(
         f'prior={prior!r} is unknown: use None, "fraley-raftery" or mixtura.Conjugate(...)'
     )
+
+
+def shortlisted(problem: Problem, shortlist: Shortlist | None) -> Problem:
+    """The problem with rows that count for few candidates each.
+
+    Raises
+    ------
+    InputError
+        Heavy tails, noise, trimming, truncation or factor analyzers: rows need all components.
+    """
+    if shortlist is None:
+        return problem
+    moments = problem.family.moments
+    apart = problem.truncation is not None or isinstance(problem.family, Experts)
+    if apart or not problem.outliers.none or moments.shape == FACTOR:
+        raise InputError(
+            "candidates are for Gaussian components of full, tied, diagonal and spherical "
+            "covariances: leave out distribution, noise, trim and truncation, choose another "
+            "covariance_type, or set candidates=None"
+        )
+    return replace(problem, shortlist=shortlist)
 
 
 def with_outliers(problem: Problem, outliers: Outliers) -> Problem:

@@ -177,7 +177,11 @@ def _renamed(labels: Indices, k: int, told: Array) -> Indices:
 
 def from_labels(small: Sample, labels: Indices, k: int) -> Mixture:
     """The M-step of a partition of the sample."""
-    return from_shares(small.problem, small.problem.source.take(slice(None)), np.eye(k)[labels])
+    problem, block = small.problem, small.problem.source.take(slice(None))
+    if isinstance(problem.family, Factor) or block.plausibility is not None or not block.complete:
+        return from_shares(problem, block, np.eye(k)[labels])
+    sums = _sums_of_labels(problem, block, labels, k)
+    return _started(problem, problem.isotropic(np.zeros((k, problem.source.d))), sums)
 
 
 def from_shares(problem: Problem, block: Block, shares: Array) -> Mixture:
@@ -189,15 +193,38 @@ def from_shares(problem: Problem, block: Block, shares: Array) -> Mixture:
     if block.complete and block.plausibility is None:
         frame, moments = problem.frame, problem.family.moments
         weighted = shares * block.weight()[:, None]
-        sums = kernels.plain.weighted_sums(
-            block.rows, frame.pivot, frame.scale, weighted, moments.shape
+        return _started(
+            problem,
+            flat,
+            kernels.plain.weighted_sums(
+                block.rows, frame.pivot, frame.scale, weighted, moments.shape
+            ),
         )
-        data = Statistics.from_sums(sums, moments, flat.location, 0.0)
-    else:
-        agreed = _agreed(shares, block.plausibility)
-        source = MemorySource.of(replace(block, plausibility=agreed))
-        data = problem.ordinary.on(source).at(flat).data
+    agreed = _agreed(shares, block.plausibility)
+    source = MemorySource.of(replace(block, plausibility=agreed))
+    data = problem.ordinary.on(source).at(flat).data
     return problem.ordinary.maximized(smoothed(data, problem), flat)
+
+
+def _started(problem: Problem, flat: Mixture, sums: Array) -> Mixture:
+    """The M-step of sums of T(z), under a start `flat` about zero."""
+    data = Statistics.from_sums(sums, problem.family.moments, flat.location, 0.0)
+    return problem.ordinary.maximized(smoothed(data, problem), flat)
+
+
+def _sums_of_labels(problem: Problem, block: Block, labels: Indices, k: int) -> Array:
+    """Sums (k, p) of T(z) by label, cluster by cluster: a table of shares could be huge."""
+    frame, shape = problem.frame, problem.family.moments.shape
+    order, ends = np.argsort(labels, kind="stable"), np.cumsum(np.bincount(labels, minlength=k))
+    groups = np.split(order, ends[:-1])
+    weights = block.weight()
+    each = [
+        kernels.plain.weighted_sums(
+            block.rows[own], frame.pivot, frame.scale, weights[own, None], shape
+        )
+        for own in groups
+    ]
+    return np.concatenate(each)
 
 
 def _told(shares: Array, plausibility: Array | None) -> Array:

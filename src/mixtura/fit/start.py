@@ -12,7 +12,7 @@ import numpy as np
 
 from mixtura._types import Array, Indices, Mask
 from mixtura.conditioning import labels as likeliest
-from mixtura.fit import seeds
+from mixtura.fit import brisk, seeds
 from mixtura.fit.em import Fit, Stop, race, race_from_labels, run
 from mixtura.fit.hierarchical import agglomerated
 from mixtura.fit.principal import EXACT
@@ -45,6 +45,9 @@ _BUDGET = 0.01
 
 _MANY = 6
 """So many components call for twice the entrants: optima multiply."""
+
+_HUNDREDS = 200
+"""Components from which on seeds alone would take longer than a climb: few starts enter."""
 
 _AGREED, _SETTLED = 3, 2
 """So many starts at the same optimum end the tournament; so many where the best stands still."""
@@ -99,6 +102,8 @@ def tournament(
     clusters. Where the first starts agree on an optimum, the rest need not run, unless more
     `fields` are asked for. Partitions may be `given`, from `entrants`, where fits share them.
     """
+    if k >= _HUNDREDS and given is None and _free(small):
+        return _brisk(small, k, rng, stop, fields)
     field = _affordable(small, k)
     rounds = 2 * fields if k >= _MANY and field == len(_FIELD) else fields
     entered = entrants(small, k, rng, rounds) if given is None else given
@@ -116,6 +121,25 @@ def tournament(
         if len(standing) > 1 and steps > 0:
             standing = better_half(_onward(small, standing, steps))
     return standing
+
+
+def _free(small: Sample) -> bool:
+    """Whether nothing is known of any component before."""
+    known = small.told is not None or small.problem.held is not None
+    return not known and small.problem.family.moments.shape != FACTOR
+
+
+def _brisk(
+    small: Sample, k: int, rng: np.random.Generator, stop: Stop, fields: int
+) -> list[Finalist]:
+    """The starts for many components after a few steps, best first."""
+    few = Stop(1e-7, min(_SHORT, stop.max_iter), flat=small.flat)
+    entering = brisk.partitions(small, k, rng, fields)
+    standing = [
+        Finalist(name, run(small.problem, from_labels(small, labels, k), few), small)
+        for name, labels in entering
+    ]
+    return sorted(standing, key=lambda one: (one.degenerate, -one.fit.value))
 
 
 def _affordable(small: Sample, k: int) -> int:

@@ -12,12 +12,21 @@ from mixtura._errors import InputError
 from mixtura._types import Indices
 from mixtura.assignment import hard, soft
 from mixtura.covariance import Family
+from mixtura.fit.candidates import Shortlist
 from mixtura.fit.criteria import Formula
 from mixtura.fit.em import Stop
 from mixtura.fit.fixed import Fixed
 from mixtura.fit.given import Start
 from mixtura.fit.outliers import NONE, Outliers
-from mixtura.fit.problem import Problem, Summary, holding, state, with_outliers, with_prior
+from mixtura.fit.problem import (
+    Problem,
+    Summary,
+    holding,
+    shortlisted,
+    state,
+    with_outliers,
+    with_prior,
+)
 from mixtura.fit.robust import distinct
 from mixtura.fit.truncation import Truncation, check
 from mixtura.held import Held
@@ -44,6 +53,7 @@ class Task:
     folds: int = 5
     max_ratio: float | None = None
     fixed: Fixed = Fixed()
+    shortlist: Shortlist | None = None
     truncation: Truncation | None = None
 
     def problem(
@@ -64,7 +74,8 @@ class Task:
         )
         stated = replace(stated, equal_weights=self.equally(rule), truncation=self.truncation)
         held = holding(stated, self.held(rule, k))
-        return with_prior(with_outliers(held, self.outliers), self.prior, k)
+        stated = with_prior(with_outliers(held, self.outliers), self.prior, k)
+        return shortlisted(stated, self.shortlist)
 
     def held(self, rule: Family, k: int) -> Held | None:
         """What a fit of k components holds."""

@@ -29,6 +29,7 @@ from mixtura.kernels.compiled_sums import (
     is_wide,
     log_joint,
 )
+from mixtura.kernels.truncated import accumulate_truncated
 
 __all__ = [
     "CARE",
@@ -40,6 +41,7 @@ __all__ = [
     "accumulate_centred",
     "accumulate_observed",
     "accumulate_run",
+    "accumulate_truncated",
     "agglomerate",
     "coefficients",
     "constrain",

@@ -11,6 +11,7 @@ from mixtura import kernels
 from mixtura._errors import InputError
 from mixtura._types import Array, Indices
 from mixtura.block import Block, cuts
+from mixtura.tree import tree_sum
 
 T = TypeVar("T")
 
@@ -59,6 +60,11 @@ class DeviceSource:
     def sum(self, function: Callable[[Sequence[Block]], T]) -> T:
         """``function`` of all rows, on the device."""
         return function([self._there])
+
+    def sum_over(self, places: Sequence[slice], function: Callable[[Block, slice], T]) -> T:
+        """``Σ function(block, place)`` over any cut of the rows, each brought here in its turn."""
+        total: T = tree_sum(function(self.take(place), place) for place in places)
+        return total
 
     def map(self, function: Callable[[Block], Any]) -> list[Any]:
         """``function(block)`` of every block, in order, each brought here in its turn."""

@@ -17,7 +17,7 @@ import threadpoolctl
 from mixtura._types import Array, Indices, Rows
 from mixtura.block import Block, cuts
 from mixtura.reading.cache import IN_MEMORY, backing, gathered, released
-from mixtura.tree import joined, runs
+from mixtura.tree import joined, runs, tree_sum
 
 T = TypeVar("T")
 
@@ -78,6 +78,20 @@ class MemorySource:
                 return function(blocks)
 
         return joined(self._mapped(summed, cut), cut)
+
+    def sum_over(self, places: Sequence[slice], function: Callable[[Block, slice], T]) -> T:
+        """``Σ function(block, place)`` over another cut of the rows, in a fixed binary tree."""
+        cut = runs(len(places), self.threads)
+
+        def summed(place: slice) -> T:
+            block = self.whole.take(place)
+            try:
+                return function(block, place)
+            finally:
+                if self._elsewhere:
+                    released(block.rows)
+
+        return joined(self._mapped(lambda run: tree_sum(map(summed, places[run])), cut), cut)
 
     def map(self, function: Callable[[Block], Any]) -> list[Any]:
         """``function(block)`` of every block, in order."""

@@ -38,6 +38,9 @@ class Source(Protocol):
         The function adds up the blocks of its run in the same tree (`mixtura.tree`).
         """
 
+    def sum_over(self, places: Sequence[slice], function: Callable[[Block, slice], T]) -> T:
+        """``Σ function(block, place)`` over another cut of the rows, in a fixed binary tree."""
+
     def map(self, function: Callable[[Block], Any]) -> list[Any]:
         """``function(block)`` of every block, in order."""
 
