@@ -11,7 +11,7 @@ test: .venv/test
 	$(BIN)/python -m mixtura.kernels
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 
-test-all: .venv/test
+test-all: .venv/test-all
 	$(BIN)/python -m mixtura.kernels
 	$(BIN)/python -m pytest -n 2
 
@@ -40,6 +40,10 @@ docs: .venv/docs
 .venv/test: .venv/pip pyproject.toml
 	$(BIN)/python -m pip install --quiet -e ".[test]"
 	touch $@ .venv/demo
+
+.venv/test-all: .venv/test
+	$(BIN)/python -m pip install --quiet -e ".[all-tests]"
+	touch $@
 
 .venv/check: .venv/test
 	$(BIN)/python -m pip install --quiet -e ".[test,check]"

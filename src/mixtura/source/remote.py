@@ -140,6 +140,18 @@ class RemoteSource:
     def single(self) -> None:
         """None: nothing is in memory here."""
 
+    def sum_over(self, places: Sequence[slice], function: Callable[[Block, slice], T]) -> T:
+        """Refused: what is kept of each row between steps would have to lie beside it.
+
+        Raises
+        ------
+        InputError
+        """
+        raise InputError(
+            "candidates need the rows in memory or in files, and these are in partitions: leave "
+            "candidates out, or fit mixtura.scan(...)"
+        )
+
     def take(self, rows: Indices | slice) -> Block:
         """Some of the rows, by their numbers among all, as one block in memory."""
         wanted = np.arange(*rows.indices(self.n)) if isinstance(rows, slice) else rows
