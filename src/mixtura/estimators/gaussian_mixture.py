@@ -20,6 +20,7 @@ from mixtura.estimators.following import (
     with_callbacks,
 )
 from mixtura.estimators.rows import rows_to_fit
+from mixtura.fit.checkpoint import Checkpoint
 from mixtura.fit.em import Fit
 from mixtura.fit.fitting import Outcome, fitted, renamed
 from mixtura.fit.given import given_start
@@ -217,7 +218,15 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
     # ---- fitting
 
     @with_callbacks
-    def fit(self, X: Any, y: Any = None, *, sample_weight: Any = None, labels: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        sample_weight: Any = None,
+        labels: Any = None,
+        checkpoint: Any = None,
+    ) -> Self:
         """Fit the mixture.
 
         Parameters
@@ -229,6 +238,10 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         labels : (n,) or (n, k) array_like, optional
             Components known for some rows, -1 for unknown; or soft labels, the plausibility of
             each component for each row.
+        checkpoint : path, optional
+            A file that is written after each round of steps, of two E+M steps and a leap. After
+            whatever ended the fit, the same call goes on from there and ends with the same bits; a
+            fit that is over comes back at once. For one fit, not for several that are compared.
 
         Returns
         -------
@@ -238,17 +251,19 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         ------
         InputError, InputTypeError
             Data, weights, labels or parameters that cannot be used; says which and what to do.
+        CheckpointError
+            The checkpoint is damaged, or that of a fit of other data or parameters.
         """
         before = vars(self).copy()
         try:
             with one_blas_thread():
-                return self._fit(X, sample_weight, labels)
+                return self._fit(X, sample_weight, labels, checkpoint)
         except BaseException:  # an interrupted or failed fit leaves everything as it was
             self.__dict__.clear()
             self.__dict__.update(before)
             raise
 
-    def _fit(self, X: Any, sample_weight: Any, labels: Any) -> Self:
+    def _fit(self, X: Any, sample_weight: Any, labels: Any, checkpoint: Any) -> Self:
         parameters.checked(self)
         X, read = rows_to_fit(self, X)
         sample_weight = read.weights if sample_weight is None else sample_weight
@@ -257,12 +272,14 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         task = parameters.task(self, source, read.names, labels, last)
         components = counts(self.n_components)
         families = rules(self.covariance_type, read.rows.shape[1], self.rank)
+        task, saved = parameters.kept(self, task, checkpoint, components, families)
         if len(components) * len(families) > 1:
             parameters.compared(self, components, families)
             told = counter() if self.verbose else None
             self._keep_selection(grid(task, components, families, self.n_jobs, told))
         else:
-            self._keep(self._fit_one(task, components[0], families[0], X), families[0].name, None)
+            outcome = self._fit_one(task, components[0], families[0], X, saved)
+            self._keep(outcome, families[0].name, None)
         self.cut_ = criteria.cut(self, task, rules(self.covariance_type_)[0])
         return self
 
@@ -270,7 +287,9 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         """Fit, then give the most probable component of each row, (n,)."""
         return self.fit(X, y, **fit_params).predict(X)
 
-    def _fit_one(self, task: Task, k: int, family: Any, X: Any) -> Outcome:
+    def _fit_one(
+        self, task: Task, k: int, family: Any, X: Any, saved: Checkpoint | None
+    ) -> Outcome:
         problem = task.problem(family, k, task.told(k))
         with scikit_learn(self, X) as told:
             return fitted(
@@ -281,6 +300,7 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
                 stop=task.stop,
                 fields=self.n_init,
                 follow=together(self.callback, printer(self.verbose, self.verbose_interval), told),
+                checkpoint=saved,
             )
 
     def _start(self, problem: Any, k: int, task: Task) -> Mixture | None:

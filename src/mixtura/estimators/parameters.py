@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any
 
@@ -11,6 +12,7 @@ from sklearn.utils import check_random_state
 
 from mixtura._errors import InputError, InputTypeError
 from mixtura.expectation import hard, soft
+from mixtura.fit.checkpoint import Checkpoint
 from mixtura.fit.em import Stop
 from mixtura.fit.fixed import GIVEN, Fixed
 from mixtura.fit.given import Start
@@ -126,6 +128,29 @@ def task(
         max_ratio=estimator.max_ratio,
         fixed=Fixed(estimator.fixed, last),
     )
+
+
+def kept(
+    estimator: Any, asked: Task, path: Any, components: Sequence[int], families: Sequence[Any]
+) -> tuple[Task, Checkpoint | None]:
+    """The task with the seed of the fit that a checkpoint keeps, and the checkpoint, if any.
+
+    Raises
+    ------
+    InputError, InputTypeError, CheckpointError
+        Several fits; what is no path; a file that cannot be used.
+    """
+    if path is None:
+        return asked, None
+    if len(components) * len(families) > 1:
+        raise InputError(
+            f"checkpoint belongs to one fit, and {len(components) * len(families)} are compared: "
+            "give one n_components and one covariance_type, with a checkpoint each, or leave "
+            "checkpoint out"
+        )
+    saved = Checkpoint(path)
+    given = isinstance(estimator.random_state, Integral)
+    return replace(asked, seed=saved.seed(asked.seed, given)), saved
 
 
 def outliers(estimator: Any) -> Outliers:
