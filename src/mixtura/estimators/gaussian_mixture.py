@@ -9,10 +9,11 @@ from sklearn.exceptions import ConvergenceWarning
 from mixtura import _checks
 from mixtura._errors import warn
 from mixtura._types import Array
-from mixtura.estimators import criteria, parameters
+from mixtura.estimators import criteria, parameters, streaming
 from mixtura.estimators.fitted import FittedMixture
 from mixtura.estimators.following import (
     CallbackSupportMixin,
+    as_it_was,
     counter,
     printer,
     scikit_learn,
@@ -254,17 +255,12 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         CheckpointError
             The checkpoint is damaged, or that of a fit of other data or parameters.
         """
-        before = vars(self).copy()
-        try:
-            with one_blas_thread():
-                return self._fit(X, sample_weight, labels, checkpoint)
-        except BaseException:  # an interrupted or failed fit leaves everything as it was
-            self.__dict__.clear()
-            self.__dict__.update(before)
-            raise
+        with as_it_was(self), one_blas_thread():
+            return self._fit(X, sample_weight, labels, checkpoint)
 
     def _fit(self, X: Any, sample_weight: Any, labels: Any, checkpoint: Any) -> Self:
         parameters.checked(self)
+        streaming.forget(self)
         X, read = rows_to_fit(self, X)
         sample_weight = read.weights if sample_weight is None else sample_weight
         source = MemorySource(*_checks.weighted(read.rows, sample_weight))
@@ -281,6 +277,54 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
             outcome = self._fit_one(task, components[0], families[0], X, saved)
             self._keep(outcome, families[0].name, None)
         self.cut_ = criteria.cut(self, task, rules(self.covariance_type_)[0])
+        return self
+
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Learn from more rows of a stream, and forget old ones by and by.
+
+        Stochastic EM on statistics (Cappé & Moulines 2009), ``s ← (1 - γ) s + γ s̄``, with
+        ``γ_t = (t + 1)^(-0.6)``. The first 2000 rows (or 10 k d) are gathered, and fitted as `fit`
+        does; they fix the coordinates, and as many rows are one unit of t, where it is 1. What
+        follows is learnt in pieces of about one unit and not kept. The parameters count as they
+        are in the first call; `warm_start` begins with the last fit, and `fit` ends the stream.
+
+        Parameters
+        ----------
+        X : (n, d) array_like or data frame
+            NaN where unobserved.
+        y : ignored
+        sample_weight : (n,) array_like, optional
+
+        Returns
+        -------
+        self
+            With a `mixture_` from 2 k (d + 1) rows on, and besides
+            `stream_scores_`, the mean log score of each call's rows before they were learnt, in
+            nats a row, NaN where nothing was known (of the last 10 000 calls);
+            `drifts_`, the calls, from 0, whose rows fell short of those before by more than chance
+            (`mixtura.fit.drift.Watch`), a `DriftWarning` each: rows are then gathered anew, and
+            what came before is forgotten;
+            `n_samples_seen_`; `lower_bounds_`, the finite scores; and `n_iter_`, steps.
+
+        Raises
+        ------
+        InputError, InputTypeError
+            Other columns than before; several models, low-rank covariances, Student's t, noise or
+            trimming.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from mixtura import GaussianMixture
+        >>> rng, model = np.random.default_rng(0), GaussianMixture(2, random_state=0)
+        >>> for _ in range(10):
+        ...     X = rng.normal(size=(500, 1)) + rng.choice([0.0, 6.0], size=(500, 1))
+        ...     model = model.partial_fit(X)
+        >>> model.means_.ravel().round(1).tolist(), model.n_samples_seen_, model.drifts_
+        ([0.0, 6.0], 5000, [])
+        """
+        with as_it_was(self):
+            streaming.learn(self, X, sample_weight)
         return self
 
     def fit_predict(self, X: Any, y: Any = None, **fit_params: Any) -> Array:

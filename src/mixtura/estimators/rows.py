@@ -30,6 +30,19 @@ def rows_to_fit(estimator: Any, X: Any) -> tuple[Any, _checks.Table]:
     return X, read
 
 
+def rows_to_go_on(estimator: Any, X: Any) -> _checks.Table:
+    """More rows for an estimator that has noted its columns, with the weights of a scan.
+
+    Raises
+    ------
+    InputError, InputTypeError
+        Other columns, or what cannot be used as rows.
+    """
+    X = opened(X)
+    rows = rows_like_fitted(estimator, X, "n_features_in_")
+    return _checks.Table(rows, None, X.table.weights if isinstance(X, Scan) else None)
+
+
 def rows_like_fitted(estimator: Any, X: Any, attribute: str = "mixture_") -> Rows:
     """Rows with the columns that the estimator was fitted to.
 

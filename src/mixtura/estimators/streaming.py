@@ -1,0 +1,95 @@
+"""An estimator's stream: what its calls of ``partial_fit`` have taught."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mixtura import _checks
+from mixtura._errors import InputError
+from mixtura.estimators import parameters
+from mixtura.estimators.rows import rows_to_fit, rows_to_go_on
+from mixtura.fit.select import counts, rules
+from mixtura.fit.stream import Stream
+from mixtura.kernels.layout import FACTOR
+from mixtura.source import MemorySource
+
+_KEPT = ("_stream", "stream_scores_", "drifts_", "n_samples_seen_")
+
+
+def forget(estimator: Any) -> None:
+    """Drop the stream: a `fit` starts anew."""
+    for name in _KEPT:
+        vars(estimator).pop(name, None)
+
+
+def learn(estimator: Any, X: Any, sample_weight: Any) -> None:
+    """Take one more call's rows into the stream, which the first call begins.
+
+    Raises
+    ------
+    InputError, InputTypeError
+        What cannot be used as rows or weights; what a stream cannot fit.
+    """
+    stream: Stream | None = getattr(estimator, "_stream", None)
+    read = rows_to_go_on(estimator, X) if stream else rows_to_fit(estimator, X)[1]
+    rows, weights = _checks.weighted(
+        read.rows, read.weights if sample_weight is None else sample_weight
+    )
+    stream = stream or _begun(estimator, read)
+    stream, notes = stream.after(rows, weights)
+    _keep(estimator, stream)
+    for note in notes:
+        note.warn()
+
+
+def _begun(estimator: Any, read: _checks.Table) -> Stream:
+    """A stream of no rows yet, for the estimator's parameters as they are now."""
+    parameters.checked(estimator)
+    components = counts(estimator.n_components)
+    families = rules(estimator.covariance_type, read.rows.shape[1], estimator.rank)
+    _check(estimator, len(components) * len(families), families[0].moments.shape == FACTOR)
+    last = getattr(estimator, "mixture_", None) if estimator.warm_start else None
+    if last is not None and last.location.shape != (components[0], read.rows.shape[1]):
+        last = None
+    nothing = MemorySource(read.rows[:0])
+    task = parameters.task(estimator, nothing, read.names, None, last)
+    return Stream(task, families[0], components[0], last, last)
+
+
+def _check(estimator: Any, models: int, low_rank: bool) -> None:
+    """Refuse what a stream cannot fit."""
+    if models > 1:
+        raise InputError(
+            f"a stream fits one model, and {models} would be compared: give one n_components and "
+            "one covariance_type, or choose them by fit on some of the rows"
+        )
+    if low_rank:
+        raise InputError(
+            f"covariance_type={estimator.covariance_type!r}: the moments of low-rank covariances "
+            'are of use to one step alone, and a stream keeps them; use "full", "diag" or another '
+            "family, or fit"
+        )
+    if not parameters.outliers(estimator).none:
+        raise InputError(
+            "distribution, noise and trim need all rows together, and a stream lets them go: leave "
+            "them out, or fit"
+        )
+
+
+def _keep(estimator: Any, stream: Stream) -> None:
+    """What the stream has come to, by scikit-learn's names."""
+    estimator._stream, estimator.n_samples_seen_ = stream, stream.rows
+    scores = np.array(stream.scores)
+    estimator.stream_scores_, estimator.drifts_ = scores, list(stream.drifts)
+    if stream.mixture is None:
+        return
+    names = getattr(estimator, "feature_names_in_", None)
+    estimator.mixture_ = stream.mixture.changed(
+        feature_names=None if names is None else tuple(names)
+    )
+    estimator.lower_bounds_ = scores[np.isfinite(scores)].tolist()
+    estimator.converged_, estimator.n_iter_ = False, stream.steps
+    estimator.covariance_type_, estimator.selection_ = stream.rule.name, None
+    estimator.cut_ = None
