@@ -26,10 +26,10 @@ class Watch:
     The log score of rows that are not learnt yet, averaged over some weight w, is compared with the
     mean m of those since the last alarm, which weigh W: ``u = (m - score) / √(v (1/w + 1/W))``.
     Here v is the variance of a row's log score, or what the scores' own spread says if that is
-    more, as in streams whose rows resemble their neighbours. Shortfalls add up,
-    ``c ← max(0, c + min(u, LIMIT / 2) - SLACK)``, and ``c > LIMIT`` is a drift. With normal scores
-    of a known mean a stationary stream would sound a false alarm about once in a million
-    observations (Siegmund 1985); a fall by two standard errors takes nine to be seen.
+    more. Shortfalls add up, ``c ← max(0, c + min(u, LIMIT / 2) - SLACK)``, and ``c > LIMIT`` is a
+    drift. With independent normal scores of a known mean a stationary stream would sound a false
+    alarm about once in a million observations (Siegmund 1985); a fall by two standard errors takes
+    nine to be seen. Spells of rows that resemble one another count as drifts.
 
     Attributes
     ----------
