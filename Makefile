@@ -8,9 +8,11 @@ demo: .venv/demo
 	$(BIN)/python -m mixtura fit examples/data/faithful.csv --output demo-output
 
 test: .venv/test
+	$(BIN)/python -m mixtura.kernels
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 
 test-all: .venv/test
+	$(BIN)/python -m mixtura.kernels
 	$(BIN)/python -m pytest -n 2
 
 check: .venv/check

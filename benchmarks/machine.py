@@ -30,6 +30,7 @@ PACKAGES = (
     "mlpack",
     "torch",
     "tgmm",
+    "gmr",
 )
 
 

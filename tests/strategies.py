@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 from scipy.linalg import expm
 
@@ -148,6 +149,12 @@ def make(family, mode, seed, n=60, k=3, d=3, spread=2.0):
         )
     start = means + 0.5 * rng.normal(size=means.shape)
     return Case(family, X, w, plausibility, prior, weights, start, array)
+
+
+def later(*values):
+    """More values of a parameter, for `make test-all`."""
+    listed = [value if isinstance(value, tuple) else (value,) for value in values]
+    return [pytest.param(*one, marks=pytest.mark.slow) for one in listed]
 
 
 def seeds():

@@ -62,6 +62,21 @@ def eager(X: Any) -> Any:
     return frame.collect().to_native() if isinstance(frame, nw.LazyFrame) else X
 
 
+def without_gaps(rows: Rows, advice: str) -> Rows:
+    """The rows, none of which has a NaN.
+
+    Raises
+    ------
+    InputError
+        Says where, and gives the advice.
+    """
+    gaps = np.isnan(rows)
+    if gaps.any():
+        row, column = np.argwhere(gaps)[0]
+        raise InputError(f"Input X contains NaN, first in row {row}, column {column}: {advice}")
+    return rows
+
+
 def rows_like(
     X: Any, features: int, names: Sequence[str] | None = None, finite: bool = True
 ) -> Rows:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
+from mixtura import kernels
 from mixtura._types import Array, Indices, Mask, Rows
 from mixtura.frame import Frame
 from mixtura.kernels.layout import DIAGONAL, FULL
+from mixtura.measurement import Errors
 from mixtura.statistics import Moments
 
 _TILE = 1 << 19  # numbers in the rows of a tile: 4 MiB
@@ -25,10 +28,13 @@ class Pattern:
     ----------
     observed : (d,) bool
     rows : (m,) indices into the block, or a slice of all its rows
+    bounded : (d,) bool or None
+        The coordinates known to lie within limits alone; None for none.
     """
 
     observed: Mask
     rows: Indices | slice
+    bounded: Mask | None = None
 
     @cached_property
     def complete(self) -> bool:
@@ -52,11 +58,24 @@ class Block:
     plausibility : (n, k) or None
         ``log pl_ik``: how plausible component k is for row i by its label: 0 where nothing is
         known, -inf where k is excluded (Côme et al. 2009, belief functions).
+    errors : Errors or None
+        How the rows were measured, where that was not exactly.
+    limits : (n, d) and (n, d), or None
+        What cells that are NaN lie within, in the units of the data; infinite elsewhere.
     """
 
     rows: Rows
     weights: Array | None = None
     plausibility: Array | None = None
+    errors: Errors | None = None
+    limits: tuple[Array, Array] | None = None
+
+    @classmethod
+    def without_gaps(cls, rows: Any, weights: Any = None) -> Block:
+        """Rows, perhaps on a device, in which nothing is missing."""
+        block, d = cls(rows, weights), rows.shape[1]
+        block.__dict__["patterns"] = (Pattern(np.ones(d, dtype=bool), slice(None)),)
+        return block
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -67,21 +86,49 @@ class Block:
         gaps = np.isnan(self.rows)
         if not gaps.any():
             return (Pattern(np.ones(self.rows.shape[1], dtype=bool), slice(None)),)
-        codes, inverse = np.unique(np.packbits(gaps, axis=1), axis=0, return_inverse=True)
+        known = gaps if self.limits is None else np.hstack([gaps, self._bounded])
+        codes, inverse = np.unique(np.packbits(known, axis=1), axis=0, return_inverse=True)
         order = np.argsort(inverse.ravel(), kind="stable")
         ends = np.cumsum(np.bincount(inverse.ravel(), minlength=len(codes)))
         groups = np.split(order, ends[:-1])
-        return tuple(Pattern(~gaps[rows[0]], rows) for rows in groups)
+        return tuple(Pattern(~gaps[rows[0]], rows, self._limited(rows[0])) for rows in groups)
+
+    @property
+    def censored(self) -> int:
+        """How many missing cells have limits."""
+        return 0 if self.limits is None else int(self._bounded.sum())
+
+    @property
+    def _bounded(self) -> Mask:
+        assert self.limits is not None
+        return np.asarray(np.isfinite(self.limits[0]) | np.isfinite(self.limits[1]))
+
+    def _limited(self, row: int) -> Mask | None:
+        """Which coordinates of a row have limits; None for none."""
+        if self.limits is None:
+            return None
+        found = np.isfinite(self.limits[0][row]) | np.isfinite(self.limits[1][row])
+        return found if found.any() else None
 
     @cached_property
     def complete(self) -> bool:
         """Whether no coordinate of any row is missing."""
         return len(self.patterns) == 1 and self.patterns[0].complete
 
+    @property
+    def here(self) -> Block:
+        """The block in the computer's memory, from wherever its rows lie."""
+        if isinstance(self.rows, np.ndarray):
+            return self
+        device = kernels.of(self.rows)
+        weights = None if self.weights is None else device.to_host(self.weights)
+        return replace(self, rows=device.brought(self.rows, slice(None)), weights=weights)
+
     @cached_property
     def halves(self) -> tuple[Block | None, Block | None]:
-        """The complete rows without labels, and all others."""
-        if self.plausibility is not None or not self.patterns[0].complete:
+        """The complete exact rows without labels, and all others."""
+        known = self.plausibility is not None or self.errors is not None
+        if known or not self.patterns[0].complete:
             return None, self
         if len(self.patterns) == 1:
             return self, None
@@ -160,7 +207,16 @@ class Block:
             self.rows[rows],
             None if self.weights is None else self.weights[rows],
             None if self.plausibility is None else self.plausibility[rows],
+            None if self.errors is None else self.errors.take(rows),
+            None if self.limits is None else (self.limits[0][rows], self.limits[1][rows]),
         )
+
+    @cached_property
+    def readings(self) -> Block:
+        """What was measured, as if it were exact."""
+        if self.errors is None or self.errors.observations is None:
+            return replace(self, errors=None)
+        return Block(self.errors.observations, self.weights, self.plausibility)
 
     def weight(self, rows: Indices | slice = slice(None)) -> Array:
         """The weights of some of the rows, ones where none were given."""

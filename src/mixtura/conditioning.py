@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from mixtura._types import Array, Indices, Mask
-from mixtura.covariance import Covariances, FactorCovariances, structure
+from mixtura.covariance import Covariances, ExpertCovariances, FactorCovariances, structure
 from mixtura.law import log_norms
 
 
@@ -107,6 +107,8 @@ def seen_through(whole: Covariances, observed: Mask) -> Observed:
     some, rest = np.flatnonzero(observed), np.flatnonzero(~observed)
     part = whole if not len(rest) else whole.marginal(some)
     norms = log_norms(part.log_det, len(some))
+    if isinstance(whole, ExpertCovariances) and np.array_equal(some, np.arange(whole.inputs)):
+        return DenseObserved(part, norms, whole.slopes, whole.noise.dense())
     if isinstance(whole, FactorCovariances) and isinstance(part, FactorCovariances):
         return FactorObserved(part, norms, whole, rest)
     if not len(rest):

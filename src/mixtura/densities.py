@@ -12,8 +12,10 @@ import numpy as np
 from mixtura import _checks
 from mixtura._types import Array, Mask, Rows
 from mixtura.block import Block, Pattern, cuts
+from mixtura.censoring import hidden, log_probabilities
 from mixtura.conditioning import Observed, labels, log_sums, seen_through, shares
 from mixtura.covariance import Covariances
+from mixtura.deconvolution import joint as blurred_joint
 from mixtura.frame import Frame
 from mixtura.kernels.layout import FACTOR
 from mixtura.law import Gaussian, Law
@@ -129,14 +131,22 @@ class Densities(ABC):
 
         With noise, ``log (1 - share)`` is added and a last column holds the noise's.
         """
-        if self.structure.shape == FACTOR and len(block.patterns) > _FEW:
+        if block.errors is not None:
+            found = blurred_joint(self, block)
+            yield from ((pattern, found[pattern.rows]) for pattern in block.patterns)
+            return
+        many = len(block.patterns) > _FEW and block.limits is None
+        if self.structure.shape == FACTOR and many:
             squared, log_det = distances_with_gaps(self, block)
             for pattern in block.patterns:
                 at = squared[pattern.rows], log_det[pattern.rows]
                 yield pattern, joint_with(self, *at, pattern.observed)
             return
-        for pattern in block.patterns:
-            yield pattern, self.joint(block.rows[pattern.rows], pattern.observed)
+        for pattern, part in block.parts:
+            joint = self.joint(part.rows, pattern.observed)
+            if pattern.bounded is not None:
+                joint = joint + log_probabilities(hidden(self, part, pattern))
+            yield pattern, joint
 
     def observed(self, observed: Mask) -> Observed:
         """The mixture seen through a pattern (d,) of observed coordinates."""
@@ -197,6 +207,7 @@ class Densities(ABC):
 
     def fill(self, block: Block, finish: Any, out: Array) -> None:
         """Write ``finish(log joint)`` of a block's rows into `out`."""
+        block = block if self.plain and self.structure.shape != FACTOR else block.here
         for pattern, joint in self.log_joint(block):
             volume = self.frame.take(pattern.observed).log_volume
             out[pattern.rows] = finish(joint + volume)

@@ -1,20 +1,24 @@
 """The E-step: assign every row to the components, then sum its moments.
 
-The only file that knows of gaps, weights and labels.
+The only file that knows of gaps, limits, weights, labels and measurement errors.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from mixtura import kernels
 from mixtura._types import Array, Rows
 from mixtura.block import Block, Pattern
-from mixtura.kernels.layout import DIAGONAL, FACTOR, FULL, LINEAR, doubled
+from mixtura.censoring import Hidden, hidden, log_probabilities
+from mixtura.deconvolution import Scores, blurred, lost_volume, steady
+from mixtura.frame import Frame
+from mixtura.kernels.layout import DIAGONAL, FACTOR, FULL, LINEAR, doubled, width
 from mixtura.law import log_norms
 from mixtura.mixture import Mixture
 from mixtura.projected import LOSS, projected, ranked_by_factors
@@ -58,7 +62,7 @@ def summed(
     cut: Cut | None = None,
 ) -> Statistics:
     """`expectation` of each block of a run, added up in their tree."""
-    kernel = getattr(kernels.active(), "accumulate_run", None)
+    kernel = getattr(kernels.of(blocks[0].rows), "accumulate_run", None)
     alike = len(blocks) > 1 and cut is None and moments.shape != FACTOR and not moments.pooled
     theta = _log_linear(mixture) if alike and _able(mixture, moments, assign) else None
     if theta is None or kernel is None or any(block.halves[1] is not None for block in blocks):
@@ -81,8 +85,9 @@ def expectation(
     """The expected statistics of a block given the mixture, and its log-likelihood.
 
     Both are in frame coordinates. A missing coordinate enters by its conditional mean, and its
-    conditional covariance enters the second moments (Ghahramani & Jordan 1994). Rows below a cut
-    are left out; the log-likelihood is then that of the rows kept, in the units of the data.
+    conditional covariance enters the second moments (Ghahramani & Jordan 1994); for cells within
+    limits, the moments are those of the normal law truncated to them. Rows below a cut are left
+    out; the log-likelihood is then that of the rows kept, in the units of the data.
 
     Returns
     -------
@@ -90,12 +95,15 @@ def expectation(
         About zero where the log-linear form is accurate enough, else about the mixture's means;
         the choice depends on the mixture alone, so that blocks can be added.
     """
+    if block.errors is not None:
+        return _deconvolved(mixture, block, moments, assign)
     if moments.shape == FACTOR:
         return projected(mixture, block, moments, assign, cut)
     pivot = mixture.location
     if _log_linear(mixture) is not None:
         pivot = mixture.kept("origin", _origin)
     fast = cut is None and _able(mixture, moments, assign)
+    block = block if fast else block.here
     plain, rest = block.halves if fast else (None, block)
     total = (
         Statistics.zero(moments, pivot)
@@ -109,6 +117,22 @@ def expectation(
     return total
 
 
+def _deconvolved(mixture: Mixture, block: Block, moments: Moments, assign: Assign) -> Statistics:
+    """Rows with measurement errors."""
+    errors = block.errors
+    assert errors is not None
+    if errors.shared:
+        seen = blurred(mixture, errors)
+        found = expectation(seen, block.readings, moments=Moments(FULL), assign=assign)
+        scores = Scores.alike(seen, found.about(seen.location))
+    else:
+        scores = Scores.by_row(mixture, block, assign is hard)
+    scores = scores.through(steady(mixture, errors))
+    data = scores.statistics(mixture, moments.at(mixture.structure))
+    lost = float(block.weight().sum()) * lost_volume(mixture, errors)
+    return replace(data, log_likelihood=data.log_likelihood - lost)
+
+
 def _origin(mixture: Mixture) -> Array:
     return np.zeros_like(mixture.location)
 
@@ -116,8 +140,9 @@ def _origin(mixture: Mixture) -> Array:
 def _rows_and_weights(block: Block, mixture: Mixture) -> tuple[Rows, Array]:
     """A block as the kernels take it: in float64 where single precision would lose too much."""
     rows = block.rows
-    if rows.dtype == np.float32 and cancellation(mixture) * 2.0**29 > LOSS_SINGLE:
-        rows = rows.astype(np.float64)
+    if str(rows.dtype).endswith("float32") and cancellation(mixture) * 2.0**29 > LOSS_SINGLE:
+        here = isinstance(rows, np.ndarray)
+        rows = rows.astype(np.float64) if here else kernels.of(rows).doubled(rows)
     return rows, np.empty(0) if block.weights is None else block.weights
 
 
@@ -126,7 +151,8 @@ def _others(
 ) -> Iterator[Statistics]:
     """Rows with gaps or labels, or under any law, assignment or cut."""
     kernel = getattr(kernels.active(), "accumulate_observed", None)
-    if kernel is None or cut is not None or not _able(mixture, moments, assign):
+    known = cut is None and block.limits is None
+    if kernel is None or not known or not _able(mixture, moments, assign):
         for pattern, part in block.parts:
             yield _by_row(mixture, moments, assigned(mixture, part, pattern, assign, cut))
         return
@@ -181,7 +207,7 @@ def _by_kernel(
     if theta is None:
         structure = mixture.structure
         norms = log_norms(structure.log_det, structure.d)
-        value, sums = kernels.active().accumulate_centred(
+        value, sums = kernels.of(rows).accumulate_centred(
             *given,
             mixture.log_weights,
             mixture.location,
@@ -192,12 +218,21 @@ def _by_kernel(
         )
         return Statistics.from_sums(sums, moments, pivot, value)
     shape = LINEAR if moments.pooled else moments.shape
-    value, sums = kernels.active().accumulate(*given, theta, shape, is_hard)
+    value, sums = kernels.of(rows).accumulate(*given, theta, shape, is_hard)
     if not moments.pooled:
         return Statistics.from_sums(sums, moments, pivot, value)
-    second = block.second(frame, moments)
+    second = _second_of_all(block, given, frame, moments)
     value += _common(mixture, second, sums[:, -1].sum())
     return Statistics.from_sums(sums, moments, pivot, value, second)
+
+
+def _second_of_all(block: Block, given: tuple[Any, ...], frame: Frame, moments: Moments) -> Array:
+    """``Σ w z zᵀ`` (1, ...) of complete rows about zero."""
+    if isinstance(block.rows, np.ndarray):
+        return block.second(frame, moments)
+    nothing = np.zeros((1, width(moments.shape, len(frame.scale))))
+    _, sums = kernels.of(block.rows).accumulate(*given, nothing, moments.shape, True)
+    return Statistics.from_sums(sums, moments, np.zeros((1, len(frame.scale))), 0.0).second
 
 
 def _log_linear(mixture: Mixture) -> Array | None:
@@ -267,6 +302,8 @@ class Assigned:
         The rows' weights, as far as a cut keeps them.
     noise : float
         Weight of the rows that are noise.
+    hidden : tuple of Hidden or None
+        What each component makes of cells within limits.
     """
 
     block: Block
@@ -276,6 +313,7 @@ class Assigned:
     keys: Array
     weights: Array
     noise: float
+    hidden: tuple[Hidden, ...] | None = None
 
 
 def assigned(
@@ -283,6 +321,9 @@ def assigned(
 ) -> Assigned:
     """Assign the rows of a block that all have one pattern."""
     squared, joint = _joint(mixture, block, pattern, mixture.plain and cut is None)
+    within = None if pattern.bounded is None else hidden(mixture, block, pattern)
+    if within is not None:
+        joint = joint + log_probabilities(within)
     shares, keys = assign(joint)
     weights = block.weight()
     if cut is not None:
@@ -291,7 +332,7 @@ def assigned(
     shares = shares * weights[:, None]
     k = mixture.n_components
     noise = float(shares[:, k:].sum())
-    return Assigned(block, pattern, squared, shares[:, :k], keys, weights, noise)
+    return Assigned(block, pattern, squared, shares[:, :k], keys, weights, noise, within)
 
 
 def ranked(mixture: Mixture, block: Block, assign: Assign, trim: Trim) -> tuple[Array, Array]:
@@ -349,7 +390,7 @@ def _moments(
 
     `scaled` holds r u. The conditional covariance given u is that of u = 1 over u: it enters by r.
     """
-    block, pattern, shares = found.block, found.pattern, found.shares
+    block, pattern, shares, within = found.block, found.pattern, found.shares, found.hidden
     k, d = mixture.location.shape
     o, m = pattern.observed, ~pattern.observed
     z = mixture.frame.take(o).read(block.rows[:, o])
@@ -358,12 +399,16 @@ def _moments(
     for component in range(k):
         off = np.empty((len(z), d))
         off[:, o] = z - mixture.location[component, o]
-        if not pattern.complete:
+        if within is not None:
+            off[:, m] = within[component].off
+        elif not pattern.complete:
             off[:, m] = off[:, o] @ seen.coefficients[component].T
         weighted = scaled[:, [component]] * off
         first[component] = weighted.sum(axis=0)
         spread = _second(off, weighted, moments)
-        if not pattern.complete:
+        if within is not None:
+            _add_residual(spread, within[component].doubt(shares[:, component]), m, moments)
+        elif not pattern.complete:
             _add_residual(spread, shares[:, component].sum() * seen.residual[component], m, moments)
         second[0 if moments.pooled else component] += spread
     return first, second

@@ -14,6 +14,7 @@ from mixtura._errors import InputError
 from mixtura._types import Array
 from mixtura.block import Block, cuts
 from mixtura.borrowed import Borrowed
+from mixtura.censoring import filled_within
 from mixtura.covariance import Covariances, structure
 from mixtura.densities import Densities
 from mixtura.drawing import centre, drawn, total_covariance
@@ -289,13 +290,20 @@ class Mixture(Densities):
 
     def impute(self, X: Any) -> Array:
         """Rows with each NaN replaced by its conditional mean given the row's observed values."""
-        rows = np.array(self._rows(X), dtype=np.float64)
+        return self.completed(Block(self._rows(X)))
+
+    def completed(self, block: Block) -> Array:
+        """Rows (n, d) of a block with each NaN replaced by its mean given all that is known."""
+        rows = np.array(block.rows, dtype=np.float64)
         for part in cuts(*rows.shape):
-            block = Block(rows[part].copy())
-            for pattern, joint in self.log_joint(block):
-                if not pattern.complete:
-                    gappy = block.rows[pattern.rows]
-                    rows[part][pattern.rows] = filled(self, gappy, pattern.observed, joint)
+            whole = block.take(part)
+            for pattern, joint in self.log_joint(whole):
+                some = whole.take(pattern.rows)
+                if pattern.bounded is not None:
+                    rows[part][pattern.rows] = filled_within(self, some, pattern, joint)
+                elif not pattern.complete:
+                    found = filled(self, some.rows, pattern.observed, joint)
+                    rows[part][pattern.rows] = found
         return rows
 
     def _names(self, some: Any) -> list[str] | None:

@@ -90,8 +90,14 @@ def _measured(
         constant, terms = log_weights + log_norms, structure.terms(means)
         return lambda rows: constant - 0.5 * tiled(frame.read, rows, terms)
     numbers = (log_weights, means, structure.factors, log_norms, structure.shape)
-    kernel = kernels.active().log_joint
-    return lambda rows: np.asarray(kernel(rows, frame.pivot, frame.scale, *numbers))
+
+    def measured(rows: Rows) -> Array:
+        found = kernels.of(rows).log_joint(rows, frame.pivot, frame.scale, *numbers)
+        return np.asarray(
+            found if isinstance(rows, np.ndarray) else kernels.of(rows).to_host(found)
+        )
+
+    return measured
 
 
 def distances_with_gaps(mixture: Parts, block: Block) -> tuple[Array, Array]:

@@ -53,6 +53,17 @@ class Moments:
             return one + self.outer(right, left)
         return np.asarray(one + (one.swapaxes(1, 2) if self.shape == FULL else one))
 
+    def part(self, second: Array) -> Array:
+        """The part of full second moments (k, d, d) that the shape keeps."""
+        if self.shape == FULL:
+            return second
+        columns = second.diagonal(axis1=1, axis2=2)
+        if self.shape == FACTOR:
+            basis = np.zeros((*columns.shape, self.rank))
+            projected = basis if self.basis is None else second @ self.basis.regressions
+            return np.concatenate([columns[:, :, None], projected], axis=2)
+        return np.asarray(columns if self.shape == DIAGONAL else columns.sum(axis=1))
+
     def _projected(self, left: Array, right: Array) -> Array:
         """``left_k (right_kᵀ B_k)``, (k, d, r)."""
         if self.basis is None:
@@ -67,6 +78,17 @@ class Moments:
         column = np.broadcast_to(variances[:, None], (len(scaled), len(variances), 1))
         both = np.concatenate([column, scaled], axis=2)
         return both[:1] if self.pooled else both
+
+    def reduced(self, dense: Array) -> Array:
+        """The part of second moments (k, d, d) that the shape keeps."""
+        if self.shape == FULL:
+            return dense
+        columns = np.asarray(dense.diagonal(axis1=1, axis2=2))
+        if self.shape == FACTOR:
+            none = np.zeros((*columns.shape, self.rank))
+            seen = none if self.basis is None else self.basis.projected(dense)
+            return np.concatenate([columns[:, :, None], seen], axis=2)
+        return columns if self.shape == DIAGONAL else np.asarray(columns.sum(axis=1))
 
     def total(self, second: Array) -> Array:
         """Sum (k, ...) second moments over the components where the family pools them."""

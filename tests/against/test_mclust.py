@@ -229,6 +229,8 @@ def test_map_of_equal_spheres_is_the_formula(data, faithful, iris):
 class Counted:
     """A prior with other numbers of pseudo-rows than ours, in all and in each scatter."""
 
+    flat = False
+
     def __init__(self, prior, rows, scales):
         self.prior, self.rows, self.scales = prior, rows, scales
 

@@ -13,7 +13,7 @@ from mixtura.fit.em import Stop, run
 from mixtura.fit.problem import state
 from mixtura.source import MemorySource
 from oracle import BOUND_TO_UNITS, DIAGONAL, ELLIPSOIDAL, FAMILIES
-from strategies import MODES, conjugate, from_labels, make
+from strategies import MODES, conjugate, from_labels, later, make
 
 PRODUCT = [(family, mode) for family in FAMILIES for mode in MODES]
 
@@ -129,7 +129,7 @@ def test_weight_two_is_the_row_twice(family, given_start, iris):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("outlandish", [1e3, 1e200, np.nan])
+@pytest.mark.parametrize("outlandish", [1e200, *later(1e3, np.nan)])
 @pytest.mark.parametrize("given_start", [True, False])
 def test_weight_zero_is_the_row_absent(family, outlandish, given_start, iris):
     X, species = iris
@@ -141,7 +141,7 @@ def test_weight_zero_is_the_row_absent(family, outlandish, given_start, iris):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("size", [1e-12, 1.0 / 150, 1e9])
+@pytest.mark.parametrize("size", [1.0 / 150, 1e9, *later(1e-12)])
 def test_only_the_ratios_of_weights_matter(family, size, iris):
     """Survey weights that sum to one, or to a million, are the same weights."""
     X, _ = iris
@@ -164,7 +164,7 @@ def test_all_labels_known_is_the_supervised_fit(family, iris):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, 1, *later(2, 3)])
 def test_few_labels_name_the_components(family, seed):
     """Five labelled rows of each of four clear clusters: components get the labels' numbers,
     whichever start wins."""
@@ -248,7 +248,7 @@ def transform(family, rng, d):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *later(1, 2)])
 def test_equivariant_from_a_given_start(family, seed, iris):
     X, species = iris
     rng = np.random.default_rng(seed)
@@ -263,7 +263,7 @@ def test_equivariant_from_a_given_start(family, seed, iris):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *later(1, 2)])
 def test_equivariant_from_scratch(family, seed, faithful):
     """The tournament too ends in the same partition."""
     rng = np.random.default_rng(seed)
@@ -287,7 +287,7 @@ SCALES = [
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize(
     ("which", "mode"),
-    [(0, "complete"), (1, "complete"), (2, "complete"), (3, "complete"), (0, "gaps")],
+    [(0, "complete"), (1, "complete"), (0, "gaps"), *later((2, "complete"), (3, "complete"))],
 )
 def test_units_do_not_matter(family, which, mode, iris):
     """Spherical families, and those with orientations but not all free, allow a common unit."""
@@ -321,7 +321,7 @@ def test_powers_of_two_are_exact(iris):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("offset", [1e8, -1e8, 1e12])
+@pytest.mark.parametrize("offset", [1e8, *later(-1e8, 1e12)])
 def test_offsets_do_not_matter(family, offset, iris):
     """Rows on a grid of 2^-12, so that the offset itself rounds nothing away."""
     X = np.round(iris[0] * 2**12) / 2**12

@@ -288,10 +288,10 @@ def test_a_posterior_under_much_noise_is_the_prior():
     ("y", "R", "A", "told"),
     [
         ([0.0, 0.0], 0.0, None, "positive-definite"),
-        ([0.0, 0.0], np.ones(2), None, "np.diag"),
+        ([0.0, 0.0], np.ones(3), None, "a variance"),
         ([0.0], 1.0, None, "y has 1 columns"),
-        ([0.0, 0.0], np.inf, None, "use NaN in y"),
-        ([0.0, 0.0], 1.0, [[1.0, 0.0, 0.0]], r"\(p, 2\)"),
+        ([0.0, 0.0], np.full((2, 2), np.inf), None, "NaN in X"),
+        ([0.0], 1.0, [[1.0, 0.0, 0.0]], r"\(p, 2\)"),
     ],
 )
 def test_posteriors_that_are_refused(y, R, A, told):

@@ -9,11 +9,11 @@ from scipy.integrate import quad
 
 from mixtura import InputError, Mixture, Noise, StudentT
 from mixtura.frame import Frame
+from mixtura.integrals.interval import log_probability, within
+from mixtura.integrals.orthant import bivariate, trivariate
+from mixtura.integrals.tilting import Tilted
 from mixtura.operations.frames import in_frame
-from mixtura.operations.interval import log_probability, within
-from mixtura.operations.orthant import bivariate, trivariate
 from mixtura.operations.probability import log_box_probability
-from mixtura.operations.tilting import Tilted
 
 INF = np.inf
 F = Mixture([0.2, 0.5, 0.3], [[-2.0], [0.0], [3.0]], [[[0.25]], [[1.0]], [[2.25]]])

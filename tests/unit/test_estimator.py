@@ -17,12 +17,11 @@ from mixtura import Conjugate, GaussianMixture, Mixture, Selection
 from mixtura._errors import InputError, InputTypeError, MixturaWarning
 from oracle import FAMILIES
 
+OPTIONS = ({"prior": "fraley-raftery"}, {"assignment": "hard"})
+SOME = ("full", "tied", "diag", "VEV")
 CHECKED = [
-    GaussianMixture(covariance_type=family, **options)
-    for family in FAMILIES
-    for options in ({}, {"prior": "fraley-raftery"}, {"assignment": "hard"})
-]
-CHECKED += [
+    *[GaussianMixture(covariance_type=family) for family in FAMILIES],
+    *[GaussianMixture(covariance_type=family, **more) for family in SOME for more in OPTIONS],
     GaussianMixture(2, covariance_type="full", random_state=0),
     GaussianMixture(n_components=(1, 2), covariance_type=("full", "diag")),
     GaussianMixture(distribution="t"),
@@ -36,6 +35,21 @@ CHECKED += [
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @parametrize_with_checks(CHECKED)
 def test_scikit_learns_contract(estimator, check):
+    """Zero expected failures."""
+    check(estimator)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::mixtura._errors.MixturaWarning")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@parametrize_with_checks(
+    [
+        GaussianMixture(covariance_type=family, **more)
+        for family in sorted(set(FAMILIES) - set(SOME))
+        for more in OPTIONS
+    ]
+)
+def test_scikit_learns_contract_in_every_family_and_option(estimator, check):
     """Zero expected failures."""
     check(estimator)
 

@@ -16,6 +16,7 @@ from sklearn.base import clone
 from mixtura import GaussianMixture, Mixture, select
 from mixtura._errors import DegenerateWarning, InputError, InputTypeError, MixturaWarning
 from oracle import ELLIPSOIDAL, FAMILIES, SPHERICAL
+from strategies import later
 
 ERRORS = (InputError, InputTypeError)
 
@@ -167,7 +168,7 @@ def test_infinite_cells_are_named(value):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("constant", [0.0, 5.0, 1e10])
+@pytest.mark.parametrize("constant", [5.0, *later(0.0, 1e10)])
 def test_constant_column(family, constant):
     X, labels = blobs(d=3)
     X[:, 1] = constant
@@ -182,8 +183,8 @@ def test_constant_column(family, constant):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("k", [1, 2, 4])
-@pytest.mark.parametrize("value", [0.0, 3.7, -1e8])
+@pytest.mark.parametrize("k", [1, 2, *later(4)])
+@pytest.mark.parametrize("value", [-1e8, *later(0.0, 3.7)])
 def test_all_rows_equal(family, k, value):
     X = np.full((30, 2), value)
     model, _ = told(X, k, family)
@@ -243,7 +244,7 @@ def test_collinear_columns(family):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("far", [1e3, 1e6, 1e12])
+@pytest.mark.parametrize("far", [1e6, *later(1e3, 1e12)])
 def test_far_outlier(family, far):
     X, _labels = blobs()
     X = np.concatenate([X, [[far, -far]]])
@@ -258,7 +259,7 @@ def test_far_outlier(family, far):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("far", [1e4, 1e12])
+@pytest.mark.parametrize("far", [1e4, *later(1e12)])
 def test_empty_component_by_means_init(family, far):
     """Re-seeded or dropped, and said."""
     X, _labels = blobs()
@@ -312,7 +313,7 @@ def test_one_row(family):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("scale", [1e-300, 1e-150, 1e-8, 1e8, 1e150, 1e300])
+@pytest.mark.parametrize("scale", [1e-300, 1e-8, 1e300, *later(1e-150, 1e8, 1e150)])
 def test_any_scale(family, scale):
     X, labels = blobs(gap=6.0)
     X = X * (scale / np.abs(X).max())
@@ -341,7 +342,7 @@ def test_everything_works_at_any_scale(family, scale):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("offset", [1e8, 1e12])
+@pytest.mark.parametrize("offset", [1e12, *later(1e8)])
 def test_any_offset(family, offset):
     X, labels = blobs()
     model = GaussianMixture(2, covariance_type=family, random_state=0).fit(X + offset)
@@ -386,7 +387,7 @@ def test_labels_do_not_depend_on_units(family, change):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("value", [1e10, 1e100, 1e154, 1e200, 1.7e308, -1e200])
+@pytest.mark.parametrize("value", [1e10, 1.7e308, *later(1e100, 1e154, 1e200, -1e200)])
 def test_a_point_far_beyond_has_finite_probabilities(family, value):
     X, _ = blobs()
     model = GaussianMixture(2, covariance_type=family, random_state=0).fit(X)

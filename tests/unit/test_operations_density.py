@@ -16,8 +16,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from mixtura import DensityEstimator, GaussianMixture, Mixture
 from mixtura._errors import InputError, InputTypeError
+from mixtura.integrals.box import box
 from mixtura.operations.bounded import BoundedMixture
-from mixtura.operations.box import box
 from mixtura.operations.calibration import calibration
 from mixtura.operations.transformation import Transformation
 from strategies import seeds

@@ -15,14 +15,17 @@ from matplotlib.figure import Figure
 from matplotlib.path import Path as Outline
 from scipy.integrate import trapezoid
 
-from mixtura import GaussianMixture, Mixture, StudentT, select
+from mixtura import GaussianMixture, Mixture, OpenSetClassifier, StudentT, select
 from mixtura._errors import InputError
 from mixtura.fit.select import Candidate
+from mixtura.metrics import risk_coverage_curve
 from mixtura.plot import (
     ClusterDisplay,
     DensityDisplay,
     HistogramDisplay,
     PairsDisplay,
+    PValueDisplay,
+    RiskCoverageDisplay,
     SelectionDisplay,
     TraceDisplay,
     UncertaintyDisplay,
@@ -452,3 +455,35 @@ def test_matplotlib_missing_is_said_with_its_remedy(monkeypatch):
         monkeypatch.delitem(sys.modules, name)
     with pytest.raises(ImportError, match=r"mixtura\[plot\]"):
         __import__("mixtura.plot")
+
+
+# ---- risk and coverage
+
+
+def test_risk_coverage_lines_are_the_curves():
+    """By a sorted cumulative mean; the areas stand in the legend."""
+    rng = np.random.default_rng(0)
+    right, sure = rng.integers(0, 2, 80), rng.permutation(80) / 80.0
+    display = RiskCoverageDisplay.from_predictions(np.ones(80), {"one": (right, sure)})
+    wrong = 1.0 - right[np.argsort(-sure)]
+    risk = np.cumsum(wrong) / np.arange(1, 81)
+    line, level = display.ax_.get_lines()
+    np.testing.assert_allclose(line.get_ydata(), risk, rtol=1e-12)
+    np.testing.assert_allclose(level.get_ydata(), wrong.mean(), rtol=1e-12)
+    assert display.ax_.get_legend().get_texts()[0].get_text() == f"one\nAURC {risk.mean():.4f}"
+    other = RiskCoverageDisplay(display.curves).plot(generalized=True).ax_.get_lines()[0]
+    np.testing.assert_allclose(other.get_ydata(), np.cumsum(wrong) / 80.0, rtol=1e-12)
+    with pytest.raises(InputError, match="no curves"):
+        RiskCoverageDisplay({})
+
+
+def test_an_open_set_classifier_shows_both_confidences_and_its_p_values():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(200, 2)) + 4.0 * np.repeat([[0.0], [1.0]], 100, axis=0), np.arange(200)
+    y = (y >= 100).astype(int)
+    model = OpenSetClassifier(random_state=0).fit(X, y)
+    display = RiskCoverageDisplay.from_estimator(model, X, y)
+    assert list(display.curves) == ["probability", "density ratio"]
+    wanted = risk_coverage_curve(y, model.predict(X), -model.novelty(X)).risk
+    np.testing.assert_array_equal(display.curves["density ratio"].risk, wanted)
+    assert PValueDisplay.from_estimator(model, X).calibrated_on == 40

@@ -2,6 +2,7 @@
 
 from mixtura.covariance.diagonal import Diagonal, DiagonalCovariances, EqualDiagonal
 from mixtura.covariance.eigen import Parsimonious, common_axes, with_axes
+from mixtura.covariance.experts import ExpertCovariances, Experts
 from mixtura.covariance.factor import FactorCovariances
 from mixtura.covariance.factor_rule import Factor, rule_of
 from mixtura.covariance.full import Full, FullCovariances
@@ -32,6 +33,8 @@ __all__ = [
     "DiagonalCovariances",
     "EqualDiagonal",
     "EqualSpherical",
+    "ExpertCovariances",
+    "Experts",
     "Factor",
     "FactorCovariances",
     "Family",

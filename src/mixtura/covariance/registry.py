@@ -11,6 +11,7 @@ from mixtura import _checks
 from mixtura._errors import InputError
 from mixtura.covariance.diagonal import Diagonal, EqualDiagonal
 from mixtura.covariance.eigen import DIAGONAL, ELLIPSOIDAL, Parsimonious
+from mixtura.covariance.experts import Experts
 from mixtura.covariance.factor_rule import NAMES, Factor, factor_rules
 from mixtura.covariance.full import Full
 from mixtura.covariance.protocol import Covariances, Family
@@ -101,6 +102,8 @@ def named(name: Any, d: int | None = None, rank: Any = None) -> list[Family]:
     InputError
         As in `family`; a rank beside one in the name.
     """
+    if isinstance(name, Experts):
+        return [name]
     if rank is not None and (isinstance(name, Factor) or ":" in str(name)):
         raise InputError(
             f"covariance_type={name!r} has its rank, and rank={rank!r} is another: leave one out"

@@ -22,6 +22,11 @@ def take_over(estimator: Any, model: GaussianMixture, X: Any) -> None:
     estimator.n_features_in_ = model.n_features_in_
     if hasattr(model, "feature_names_in_"):
         estimator.feature_names_in_ = model.feature_names_in_
+    keep_fit(estimator, model)
+
+
+def keep_fit(estimator: Any, model: GaussianMixture) -> None:
+    """Keep what was fitted alone."""
     estimator.mixture_, estimator.selection_ = model.mixture_, model.selection_
     estimator.covariance_type_ = model.covariance_type_
     estimator.converged_, estimator.n_iter_ = model.converged_, model.n_iter_

@@ -12,17 +12,34 @@ from mixtura.covariance import Family
 from mixtura.estimators import parameters
 from mixtura.fit.select import n_parameters, rules, value_and_sharpness
 from mixtura.fit.task import Task
-from mixtura.source import MemorySource
+from mixtura.mixture import Mixture
+from mixtura.operations.truncation import TruncatedMixture
+from mixtura.source import MemorySource, Source
 from mixtura.trimming import Cut
 
 
-def totals(estimator: Any, X: Any, sample_weight: Any) -> tuple[float, float, float]:
+def within_box(estimator: Any, source: Source, values: Array) -> Array:
+    """Log-densities (n,) within the estimator's box, for those of the whole mixture."""
+    box = parameters.truncation(estimator, source.d)
+    if box is None:
+        return values
+    return box.densities(estimator.mixture_, source.take(slice(None)).rows, values)
+
+
+def law(estimator: Any) -> Mixture | TruncatedMixture:
+    """What rows like those of the fit are drawn from."""
+    box = parameters.truncation(estimator, estimator.mixture_.n_features)
+    return estimator.mixture_ if box is None else box.of_mixture(estimator.mixture_)
+
+
+def totals(estimator: Any, source: Source, sample_weight: Any) -> tuple[float, float, float]:
     """``Σ w log P(x)``, ``Σ w log max_k r`` and Σ w over the rows, but for those to be trimmed."""
-    both = estimator._map(X, value_and_sharpness, (2,))
+    both = estimator._map(source, value_and_sharpness, (2,))
+    both[:, 0] = within_box(estimator, source, both[:, 0])
     weights = _checks.row_weights(sample_weight, len(both))
     weights = np.ones(len(both)) if weights is None else weights
     if estimator.cut_ is not None:
-        keys = estimator.cut_.trim.ranking(both[:, 0], estimator._rows(X))
+        keys = estimator.cut_.trim.ranking(both[:, 0], source.take(slice(None)).rows)
         weights = weights * estimator.cut_.trim.cut(keys, weights).kept(keys)
     value, sharpness = weights @ both
     return float(value), float(sharpness), float(weights.sum())

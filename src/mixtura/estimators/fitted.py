@@ -12,18 +12,23 @@ from sklearn.utils.validation import check_is_fitted
 from mixtura import _checks
 from mixtura._errors import InputError
 from mixtura._types import Array
+from mixtura.block import Block
 from mixtura.conditioning import labels as best_labels
 from mixtura.conditioning import log_sums, shares
 from mixtura.estimators import attributes, criteria, parameters
 from mixtura.estimators.convert import covariance_name, outliers_of
-from mixtura.estimators.rows import rows_like_fitted
+from mixtura.estimators.rows import answered, block_like_fitted, rows_like_fitted, source_of
 from mixtura.fit.select import rules, threads
+from mixtura.fit.told import Told, known
 from mixtura.inference.summary import Summary, summary
 from mixtura.inference.validation import Validation, validation
 from mixtura.io.model_file import save
 from mixtura.mixture import Mixture
-from mixtura.source import MemorySource
+from mixtura.source import DeviceSource, MemorySource
 from mixtura.trimming import Cut
+
+TOLD = ("noise_cov", "projection", "lower", "upper")
+"""What may be said of rows besides their numbers."""
 
 
 class FittedMixture(DensityMixin, BaseEstimator):
@@ -33,37 +38,84 @@ class FittedMixture(DensityMixin, BaseEstimator):
     covariance_type_: str
     lower_bounds_: list[float]
     cut_: Cut | None
+    deconvolved_: bool
+    n_censored_: int
     random_state: Any
     n_jobs: int | None
 
-    def predict(self, X: Any) -> Array:
-        """The most probable component of each row, (n,); -1 for noise and what is trimmed."""
-        k = self.mixture_.n_components if self._fitted() else 0
-        found = self._map(X, lambda joint: best_labels(joint, k), ()).astype(np.intp)
-        if self.cut_ is not None:
-            found[criteria.trimmed(self, self.score_samples(X), self._rows(X))] = -1
-        return found
+    def predict(
+        self,
+        X: Any,
+        *,
+        noise_cov: Any = None,
+        projection: Any = None,
+        lower: Any = None,
+        upper: Any = None,
+    ) -> Array:
+        """The most probable component of each row, (n,); -1 for noise and what is trimmed.
 
-    def predict_proba(self, X: Any) -> Array:
-        """Responsibilities (n, k): the posterior probability of each component.
-
-        Rows sum to one, or to one less the probability of noise.
+        With `noise_cov` and `projection` as in `fit`, here and in what follows, for rows that were
+        measured with errors; without, rows count as exact. With `lower` and `upper`, missing cells
+        are known to lie between them.
         """
         k = self.mixture_.n_components if self._fitted() else 0
-        return self._map(X, lambda joint: shares(joint)[:, :k], (k,))
+        source = self._known(X, noise_cov, projection, lower, upper)
+        found = self._map(source, lambda joint: best_labels(joint, k), ()).astype(np.intp)
+        if self.cut_ is not None:
+            found[criteria.trimmed(self, self.score_samples(X), self._rows(X))] = -1
+        return answered(X, found)
 
-    def score_samples(self, X: Any) -> Array:
-        """Log-density of each row, (n,), by its observed coordinates."""
-        return self._map(X, log_sums, ())
+    def predict_proba(
+        self,
+        X: Any,
+        *,
+        noise_cov: Any = None,
+        projection: Any = None,
+        lower: Any = None,
+        upper: Any = None,
+    ) -> Array:
+        """Responsibilities (n, k): the posterior probability of each component.
 
-    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        Rows sum to one, or to one less the probability of noise. Measurement errors as in `fit`.
+        """
+        k = self.mixture_.n_components if self._fitted() else 0
+        source = self._known(X, noise_cov, projection, lower, upper)
+        return answered(X, self._map(source, lambda joint: shares(joint)[:, :k], (k,)))
+
+    def score_samples(
+        self,
+        X: Any,
+        *,
+        noise_cov: Any = None,
+        projection: Any = None,
+        lower: Any = None,
+        upper: Any = None,
+    ) -> Array:
+        """Log-density of each row, (n,), by its observed coordinates; of y where it is noisy.
+
+        Cells within limits add the logarithm of their probability. With `truncation`, the density
+        is that of rows within the box.
+        """
+        return answered(X, self._densities(self._known(X, noise_cov, projection, lower, upper)))
+
+    def score(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        noise_cov: Any = None,
+        projection: Any = None,
+        lower: Any = None,
+        upper: Any = None,
+    ) -> float:
         """Mean log-density in nats a row, by weight."""
-        values = self.score_samples(X)
+        values = self._densities(self._known(X, noise_cov, projection, lower, upper))
         weights = _checks.row_weights(sample_weight, len(values))
         return float(np.average(values, weights=weights))
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> tuple[Array, Array]:
-        """Draw rows (n_samples, d) and their components (n_samples,)."""
+        """Draw rows (n_samples, d) and their components (n_samples,); within `truncation`."""
         self._fitted()
         if n_samples < 1:
             raise InputError(
@@ -71,12 +123,12 @@ class FittedMixture(DensityMixin, BaseEstimator):
             )
         chosen = self.random_state if random_state is None else random_state
         seed = check_random_state(chosen).randint(2**31 - 1)
-        return self.mixture_.sample(n_samples, int(seed), return_labels=True)
+        return criteria.law(self).sample(n_samples, int(seed), return_labels=True)
 
-    def impute(self, X: Any) -> Array:
-        """Rows with each NaN replaced by its conditional mean given the row's observed values."""
-        rows = self._rows(X)
-        return self.mixture_.impute(rows)
+    def impute(self, X: Any, *, lower: Any = None, upper: Any = None) -> Array:
+        """Rows with each NaN replaced by its mean given what is known of the row."""
+        source = self._known(X, lower=lower, upper=upper)
+        return self.mixture_.completed(source.take(slice(None)))
 
     def outlier_weights(self, X: Any) -> Array:
         """How much each row counts, (n,): near zero for outliers, zero for rows to be trimmed.
@@ -94,30 +146,45 @@ class FittedMixture(DensityMixin, BaseEstimator):
         rows = self._rows(X)
         return self.mixture_.outlier_probability(rows)
 
-    def bic(self, X: Any, sample_weight: Any = None) -> float:
-        """Bayesian information criterion ``-2 log L + p log n``; smaller is better."""
-        total, _, n = criteria.totals(self, X, sample_weight)
+    def bic(self, X: Any, sample_weight: Any = None, **told: Any) -> float:
+        """Bayesian information criterion ``-2 log L + p log n``; smaller is better.
+
+        Here and in what follows, what is told of the rows as in `fit`: noise_cov, projection,
+        lower, upper.
+        """
+        total, _, n = criteria.totals(self, self._known(X, **told), sample_weight)
         return -2.0 * total + criteria.count(self) * float(np.log(n))
 
-    def aic(self, X: Any, sample_weight: Any = None) -> float:
+    def aic(self, X: Any, sample_weight: Any = None, **told: Any) -> float:
         """Akaike's information criterion ``-2 log L + 2 p``; smaller is better."""
-        return -2.0 * criteria.totals(self, X, sample_weight)[0] + 2.0 * criteria.count(self)
+        total, _, _ = criteria.totals(self, self._known(X, **told), sample_weight)
+        return -2.0 * total + 2.0 * criteria.count(self)
 
-    def icl(self, X: Any, sample_weight: Any = None) -> float:
+    def icl(self, X: Any, sample_weight: Any = None, **told: Any) -> float:
         """Integrated completed likelihood: BIC ``- 2 Σ log max_k r_ik``; smaller is better."""
-        return self.bic(X, sample_weight) - 2.0 * criteria.totals(self, X, sample_weight)[1]
+        total, sharpness, n = criteria.totals(self, self._known(X, **told), sample_weight)
+        return -2.0 * (total + sharpness) + criteria.count(self) * float(np.log(n))
 
-    def validate(self, X: Any, sample_weight: Any = None, labels: Any = None) -> Validation:
-        """Check the fit numerically on the data, weights and labels it was fitted to.
+    def validate(
+        self, X: Any, sample_weight: Any = None, labels: Any = None, **told: Any
+    ) -> Validation:
+        """Check the fit numerically on the data, and what was told of them, that it was fitted to.
 
         Returns
         -------
         Validation
             Facts with their figures and what each means; prints as a table.
         """
-        rows = self._rows(X)
-        source = MemorySource(*_checks.weighted(rows, sample_weight))
-        task = parameters.task(self, source, labels=labels, last=self.mixture_)
+        self._fitted()
+        said = self._told(**told)
+        if self.deconvolved_ and not said.blurred:
+            raise InputError(
+                "the fit took measurement errors into account: pass the same noise_cov and "
+                "projection to validate"
+            )
+        rows = self._rows(X) if said.projection is None else _checks.table(X).rows
+        block = known(rows, sample_weight, said, parameters.outliers(self))
+        task = parameters.task(self, MemorySource.of(block), labels=labels, last=self.mixture_)
         rule = rules(self.covariance_type_)[0]
         problem = task.problem(rule, self.n_components_, task.told(self.n_components_))
         return validation(problem, self.mixture_, self.lower_bounds_)
@@ -141,18 +208,42 @@ class FittedMixture(DensityMixin, BaseEstimator):
         estimator.mixture_, estimator.covariance_type_ = mixture, name
         estimator.converged_, estimator.n_iter_, estimator.lower_bounds_ = True, 0, []
         estimator.n_features_in_, estimator.selection_ = mixture.n_features, None
-        estimator.cut_ = None
+        estimator.cut_, estimator.deconvolved_, estimator.n_censored_ = None, False, 0
         if mixture.feature_names is not None:
             estimator.feature_names_in_ = np.array(mixture.feature_names, dtype=object)
         return estimator
 
-    def _map(self, X: Any, finish: Any, tail: tuple[int, ...]) -> Array:
+    def _densities(self, source: MemorySource | DeviceSource) -> Array:
+        return criteria.within_box(self, source, self._map(source, log_sums, ()))
+
+    def _map(
+        self, source: MemorySource | DeviceSource, finish: Any, tail: tuple[int, ...]
+    ) -> Array:
         """Apply `finish` to the log joint of every row, block by block, side by side."""
-        rows = self._rows(X)
-        source = MemorySource(rows, threads=threads(self.n_jobs))
-        out = np.empty((len(rows), *tail))
-        source.each(lambda block, place: self.mixture_.fill(block, finish, out[place]))
+        out = np.empty((source.n, *tail))
+
+        def fill(part: Block, place: slice) -> None:
+            self.mixture_.fill(part, finish, out[place])
+
+        source.each(fill)
         return out
+
+    def _told(
+        self,
+        noise_cov: Any = None,
+        projection: Any = None,
+        lower: Any = None,
+        upper: Any = None,
+    ) -> Told:
+        """What is said of some rows, and the box of the fit."""
+        box = parameters.truncation(self, self.mixture_.n_features)
+        return Told(noise_cov, projection, lower, upper, box)
+
+    def _known(self, X: Any, *given: Any, **named: Any) -> MemorySource | DeviceSource:
+        """Rows with all that is said of them."""
+        self._fitted()
+        block = block_like_fitted(self, X, self._told(*given, **named))
+        return source_of(block, threads(self.n_jobs))
 
     def _rows(self, X: Any) -> Any:
         return rows_like_fitted(self, X)

@@ -6,11 +6,10 @@ from typing import Any, Self
 
 from sklearn.exceptions import ConvergenceWarning
 
-from mixtura import _checks
 from mixtura._errors import warn
 from mixtura._types import Array
 from mixtura.estimators import criteria, parameters, streaming
-from mixtura.estimators.fitted import FittedMixture
+from mixtura.estimators.fitted import TOLD, FittedMixture
 from mixtura.estimators.following import (
     CallbackSupportMixin,
     as_it_was,
@@ -20,15 +19,15 @@ from mixtura.estimators.following import (
     together,
     with_callbacks,
 )
-from mixtura.estimators.rows import rows_to_fit
+from mixtura.estimators.rows import block_to_fit, note_columns, rows_to_fit, source_of
 from mixtura.fit.checkpoint import Checkpoint
 from mixtura.fit.em import Fit
 from mixtura.fit.fitting import Outcome, fitted, renamed
 from mixtura.fit.given import given_start
-from mixtura.fit.select import Selection, counts, grid, rules
+from mixtura.fit.select import Selection, counts, grid, rules, threads
 from mixtura.fit.task import Task
+from mixtura.fit.told import Told
 from mixtura.mixture import Mixture
-from mixtura.source import MemorySource
 from mixtura.source.memory import one_blas_thread
 
 
@@ -106,6 +105,10 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
     trim : float, default=0.0
         Share of the rows, those of least density, left out of the fit (García-Escudero et al.
         2008). The objective is then that of the rows kept, in nats a row kept.
+    truncation : pair, optional
+        ``(lower, upper)``, numbers or one for each column, infinite where there is no bound: rows
+        outside this box were never recorded (Lee & Scott 2012). `mixture_` is then the whole
+        mixture, of which the rows show a part; densities and criteria are those within the box.
     n_jobs : int, optional
         Threads; all cores by default. The result does not depend on it.
     callback : callable, optional
@@ -120,8 +123,12 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
     dof_ : (k,) or None
     noise_share_ : float
         Share of the noise; `weights_` are those among the components and sum to one.
+    n_censored_ : int
+        Missing cells that were known to lie within limits.
     cut_ : Cut or None
         Where rows were trimmed: at the log-density ``cut_.level``.
+    deconvolved_ : bool
+        Whether the rows were measured with errors, and the mixture is of what lies behind them.
     converged_ : bool
     n_iter_ : int
     lower_bound_ : float
@@ -142,8 +149,8 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
 
     Notes
     -----
-    Rows with NaN are used by what was observed of them (Ghahramani & Jordan 1994). A weight counts
-    as so many repetitions of the row.
+    Rows with NaN are used by what was observed of them (Ghahramani & Jordan 1994), cells within
+    limits by their probability. A weight counts as so many repetitions of the row.
 
     Examples
     --------
@@ -185,6 +192,7 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         dof: Any = "common",
         noise: Any = False,
         trim: float = 0.0,
+        truncation: Any = None,
         n_jobs: int | None = None,
         callback: Any = None,
     ) -> None:
@@ -213,6 +221,7 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         self.dof = dof
         self.noise = noise
         self.trim = trim
+        self.truncation = truncation
         self.n_jobs = n_jobs
         self.callback = callback
 
@@ -226,6 +235,10 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         *,
         sample_weight: Any = None,
         labels: Any = None,
+        noise_cov: Any = None,
+        projection: Any = None,
+        lower: Any = None,
+        upper: Any = None,
         checkpoint: Any = None,
     ) -> Self:
         """Fit the mixture.
@@ -239,6 +252,17 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         labels : (n,) or (n, k) array_like, optional
             Components known for some rows, -1 for unknown; or soft labels, the plausibility of
             each component for each row.
+        noise_cov : float or array_like, optional
+            The rows are ``x + e`` with ``e ~ N(0, R)`` of known R, and the mixture is that of x
+            (extreme deconvolution; Bovy, Hogg & Roweis 2011). R is a variance, (d,) or (n, d)
+            variances, (d, d) or (n, d, d) covariances; zero for what was measured exactly,
+            infinite for what was not observed.
+        projection : (p, d) or (n, p, d) array_like, optional
+            X has p columns ``A x + e``, and the mixture is that of x with d.
+        lower, upper : number, (d,) or (n, d) array_like, optional
+            What cells that are NaN in X lie between, infinite or NaN where nothing is known:
+            values below a detection limit, above a range, or within an interval. Limits of cells
+            that were observed say nothing.
         checkpoint : path, optional
             A file that is written after each round of steps, of two E+M steps and a leap. After
             whatever ended the fit, the same call goes on from there and ends with the same bits; a
@@ -255,81 +279,45 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         CheckpointError
             The checkpoint is damaged, or that of a fit of other data or parameters.
         """
+        said = dict(zip(TOLD, (noise_cov, projection, lower, upper), strict=True))
         with as_it_was(self), one_blas_thread():
-            return self._fit(X, sample_weight, labels, checkpoint)
+            return self._fit(X, sample_weight, labels, said, checkpoint)
 
-    def _fit(self, X: Any, sample_weight: Any, labels: Any, checkpoint: Any) -> Self:
+    def _fit(
+        self, X: Any, sample_weight: Any, labels: Any, said: dict[str, Any], checkpoint: Any
+    ) -> Self:
         parameters.checked(self)
         streaming.forget(self)
         X, read = rows_to_fit(self, X)
-        sample_weight = read.weights if sample_weight is None else sample_weight
-        source = MemorySource(*_checks.weighted(read.rows, sample_weight))
+        told = Told(**said, box=parameters.truncation(self, self.n_features_in_))
+        block = block_to_fit(self, read, sample_weight, told)
+        source = source_of(block, threads(self.n_jobs))
+        names = read.names if told.projection is None else None
+        note_columns(self, source.d, names)
+        self.n_censored_ = sum(source.map(lambda block: block.censored))
         last = self.mixture_ if self.warm_start and hasattr(self, "mixture_") else None
-        task = parameters.task(self, source, read.names, labels, last)
+        task = parameters.task(self, source, names, labels, last)
         components = counts(self.n_components)
-        families = rules(self.covariance_type, read.rows.shape[1], self.rank)
-        task, saved = parameters.kept(self, task, checkpoint, components, families)
+        families = rules(self.covariance_type, source.d, self.rank)
+        task, saved = parameters.kept(self, task, checkpoint, len(components) * len(families))
         if len(components) * len(families) > 1:
             parameters.compared(self, components, families)
-            told = counter() if self.verbose else None
-            self._keep_selection(grid(task, components, families, self.n_jobs, told))
+            progress = counter() if self.verbose else None
+            self._keep_selection(grid(task, components, families, self.n_jobs, progress))
         else:
             outcome = self._fit_one(task, components[0], families[0], X, saved)
             self._keep(outcome, families[0].name, None)
-        self.cut_ = criteria.cut(self, task, rules(self.covariance_type_)[0])
+        chosen = next(rule for rule in families if rule.name == self.covariance_type_)
+        self.cut_ = criteria.cut(self, task, chosen)
+        self.deconvolved_ = block.errors is not None
         return self
 
-    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Learn from more rows of a stream, and forget old ones by and by.
-
-        Stochastic EM on statistics (Cappé & Moulines 2009), ``s ← (1 - γ) s + γ s̄``, with
-        ``γ_t = (t + 1)^(-0.6)``. The first 2000 rows (or 10 k d) are gathered, and fitted as `fit`
-        does; they fix the coordinates, and as many rows are one unit of t, where it is 1. What
-        follows is learnt in pieces of about one unit and not kept. The parameters count as they
-        are in the first call; `warm_start` begins with the last fit, and `fit` ends the stream.
-
-        Parameters
-        ----------
-        X : (n, d) array_like or data frame
-            NaN where unobserved.
-        y : ignored
-        sample_weight : (n,) array_like, optional
-
-        Returns
-        -------
-        self
-            With a `mixture_` from 2 k (d + 1) rows on, and besides
-            `stream_scores_`, the mean log score of each call's rows before they were learnt, in
-            nats a row, NaN where nothing was known (of the last 10 000 calls);
-            `drifts_`, the calls, from 0, whose rows fell short of those before by more than chance
-            (`mixtura.fit.drift.Watch`), a `DriftWarning` each: rows are then gathered anew, and
-            what came before is forgotten;
-            `n_samples_seen_`; `lower_bounds_`, the finite scores; and `n_iter_`, steps.
-
-        Raises
-        ------
-        InputError, InputTypeError
-            Other columns than before; several models, low-rank covariances, Student's t, noise or
-            trimming.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from mixtura import GaussianMixture
-        >>> rng, model = np.random.default_rng(0), GaussianMixture(2, random_state=0)
-        >>> for _ in range(10):
-        ...     X = rng.normal(size=(500, 1)) + rng.choice([0.0, 6.0], size=(500, 1))
-        ...     model = model.partial_fit(X)
-        >>> model.means_.ravel().round(1).tolist(), model.n_samples_seen_, model.drifts_
-        ([0.0, 6.0], 5000, [])
-        """
-        with as_it_was(self):
-            streaming.learn(self, X, sample_weight)
-        return self
+    partial_fit = streaming.partial_fit
 
     def fit_predict(self, X: Any, y: Any = None, **fit_params: Any) -> Array:
         """Fit, then give the most probable component of each row, (n,)."""
-        return self.fit(X, y, **fit_params).predict(X)
+        told = {name: fit_params.get(name) for name in TOLD}
+        return self.fit(X, y, **fit_params).predict(X, **told)
 
     def _fit_one(
         self, task: Task, k: int, family: Any, X: Any, saved: Checkpoint | None

@@ -10,12 +10,11 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from mixtura import _checks
-from mixtura._errors import InputError
 from mixtura._types import Array
 from mixtura.conditioning import log_sums
 from mixtura.estimators.plans import checked, plan_of
 from mixtura.estimators.rows import rows_like_fitted
-from mixtura.estimators.targets import coded, told
+from mixtura.estimators.targets import coded, known_codes
 from mixtura.fit.class_model import ClassModel
 from mixtura.fit.classes import classified
 from mixtura.fit.select import threads
@@ -251,7 +250,7 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
     def brier_score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Brier score ``Σ w Σ_c (p_c - [y = c])² / 2 Σ w``, between 0 (best) and 1."""
         probabilities = self.predict_proba(X)
-        codes = self._codes(y, len(probabilities))
+        codes = known_codes(y, len(probabilities), self.classes_)
         weights = _checks.row_weights(sample_weight, len(probabilities))
         return brier(probabilities, codes, np.ones(len(codes)) if weights is None else weights)
 
@@ -267,7 +266,7 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
         """Confusion, error and Brier score on some rows, beside what was fitted; prints."""
         source = self._source(X)
         weights = _checks.row_weights(sample_weight, source.n)
-        codes = self._codes(y, source.n)
+        codes = known_codes(y, source.n, self.classes_)
         source = MemorySource(source.whole.rows, weights, threads=source.threads)
         return reported(self.fit_, [str(name) for name in self.classes_], source, codes)
 
@@ -283,14 +282,6 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
     def _source(self, X: Any) -> MemorySource:
         rows = rows_like_fitted(self, X, "fit_")
         return MemorySource(rows, threads=threads(self.n_jobs))
-
-    def _codes(self, y: Any, n: int) -> Any:
-        """The classes of rows as numbers."""
-        values, _ = told(y, n, False)
-        unknown = np.setdiff1d(values, self.classes_)
-        if len(unknown):
-            raise InputError(f"classes {unknown.tolist()} were not there when the model was fitted")
-        return np.searchsorted(self.classes_, values)
 
     # ---- the fit by its parts
 

@@ -17,10 +17,11 @@ from mixtura.fit.em import Stop
 from mixtura.fit.fixed import GIVEN, Fixed
 from mixtura.fit.given import Start
 from mixtura.fit.outliers import Outliers, asked
-from mixtura.fit.select import criterion, threads
+from mixtura.fit.select import criterion
 from mixtura.fit.task import Task
+from mixtura.fit.truncation import Truncation
 from mixtura.mixture import Mixture
-from mixtura.source import MemorySource
+from mixtura.source import MemorySource, Source
 
 _ASSIGN = {"soft": soft, "hard": hard}
 
@@ -97,7 +98,7 @@ def compared(estimator: Any, components: Sequence[int], families: Sequence[Any])
 
 def task(
     estimator: Any,
-    source: MemorySource,
+    source: Source,
     names: tuple[str, ...] | None = None,
     labels: Any = None,
     last: Mixture | None = None,
@@ -107,7 +108,7 @@ def task(
     What is held are values of the `last` fit if there is one.
     """
     return Task(
-        MemorySource(source.whole.rows, source.whole.weights, threads=threads(estimator.n_jobs)),
+        source,
         estimator.criterion,
         int(check_random_state(estimator.random_state).randint(2**31 - 1)),
         Stop(estimator.tol, estimator.max_iter),
@@ -127,30 +128,35 @@ def task(
         outliers(estimator),
         max_ratio=estimator.max_ratio,
         fixed=Fixed(estimator.fixed, last),
+        truncation=truncation(estimator, source.d),
     )
 
 
-def kept(
-    estimator: Any, asked: Task, path: Any, components: Sequence[int], families: Sequence[Any]
-) -> tuple[Task, Checkpoint | None]:
+def kept(estimator: Any, asked: Task, path: Any, models: int) -> tuple[Task, Checkpoint | None]:
     """The task with the seed of the fit that a checkpoint keeps, and the checkpoint, if any.
 
     Raises
     ------
     InputError, InputTypeError, CheckpointError
-        Several fits; what is no path; a file that cannot be used.
+        Several fits; rows on a device; what is no path; a file that cannot be used.
     """
     if path is None:
         return asked, None
-    if len(components) * len(families) > 1:
+    if models > 1:
         raise InputError(
-            f"checkpoint belongs to one fit, and {len(components) * len(families)} are compared: "
-            "give one n_components and one covariance_type, with a checkpoint each, or leave "
-            "checkpoint out"
+            f"checkpoint belongs to one fit, and {models} are compared: give one n_components and "
+            "one covariance_type, with a checkpoint each, or leave checkpoint out"
         )
+    if not isinstance(asked.source, MemorySource):
+        raise InputError("checkpoint is for rows in memory or in files: pass X.cpu().numpy()")
     saved = Checkpoint(path)
     given = isinstance(estimator.random_state, Integral)
     return replace(asked, seed=saved.seed(asked.seed, given)), saved
+
+
+def truncation(estimator: Any, features: int) -> Truncation | None:
+    """The box that the estimator's rows come from."""
+    return Truncation.of(estimator.truncation, features)
 
 
 def outliers(estimator: Any) -> Outliers:

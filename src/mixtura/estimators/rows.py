@@ -8,9 +8,15 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from mixtura import _checks
-from mixtura._types import Rows
+from mixtura import _checks, kernels
+from mixtura._errors import InputError, InputTypeError
+from mixtura._types import Array, Rows
+from mixtura.block import Block
+from mixtura.estimators import parameters
+from mixtura.fit.measured import UNABLE
+from mixtura.fit.told import Told, known, seen
 from mixtura.reading.scan import Scan, opened
+from mixtura.source import DeviceSource, MemorySource
 
 
 def rows_to_fit(estimator: Any, X: Any) -> tuple[Any, _checks.Table]:
@@ -22,12 +28,52 @@ def rows_to_fit(estimator: Any, X: Any) -> tuple[Any, _checks.Table]:
         What cannot be used as rows.
     """
     X = opened(X)
-    read = _checks.table(X)
+    read = _checks.Table(_tensor(X), None) if kernels.on_device(X) else _checks.table(X)
     validate_data(estimator, _plain(X), skip_check_array=True, reset=True)
-    estimator.n_features_in_ = read.rows.shape[1]
-    if read.names is not None:
-        estimator.feature_names_in_ = np.array(read.names, dtype=object)
+    note_columns(estimator, read.rows.shape[1], read.names)
     return X, read
+
+
+def block_to_fit(estimator: Any, read: _checks.Table, sample_weight: Any, told: Told) -> Block:
+    """The rows to fit with their weights and all that is said of them.
+
+    Raises
+    ------
+    InputError
+        What cannot be used, or not together.
+    """
+    weights = read.weights if sample_weight is None else sample_weight
+    if not kernels.on_device(read.rows):
+        return known(read.rows, weights, told, parameters.outliers(estimator))
+    _check_bare(told)
+    return Block.without_gaps(read.rows, _checks.row_weights(weights, len(read.rows)))
+
+
+def source_of(block: Block, threads: int) -> MemorySource | DeviceSource:
+    """Where the rows of a block lie."""
+    if kernels.on_device(block.rows):
+        return DeviceSource(block.rows, block.weights)
+    return MemorySource.of(block, threads)
+
+
+def _check_bare(told: Told) -> None:
+    if told.blurred or told.bounded:
+        raise InputError(
+            "truncation, limits and measurement errors need rows in memory: pass X.cpu().numpy()"
+        )
+
+
+def answered(X: Any, values: Array) -> Any:
+    """What is said of rows, as a tensor beside them if they are one."""
+    return kernels.of(X).like(X, values) if kernels.on_device(X) else values
+
+
+def note_columns(estimator: Any, d: int, names: tuple[str, ...] | None) -> None:
+    """Note what the columns of the mixture are."""
+    estimator.n_features_in_ = d
+    estimator.__dict__.pop("feature_names_in_", None)
+    if names is not None:
+        estimator.feature_names_in_ = np.array(names, dtype=object)
 
 
 def rows_to_go_on(estimator: Any, X: Any) -> _checks.Table:
@@ -55,11 +101,55 @@ def rows_like_fitted(estimator: Any, X: Any, attribute: str = "mixture_") -> Row
     """
     check_is_fitted(estimator, attribute)
     X = opened(X)
+    if kernels.on_device(X):
+        validate_data(estimator, _tensor(X), skip_check_array=True, reset=False)
+        return X
     if isinstance(X, Scan):
         return _checks.rows_like(_with_columns(estimator, X), estimator.n_features_in_)
     read = _checks.table(X)
     validate_data(estimator, X, skip_check_array=True, reset=False)
     return _checks.rows_like(read.rows, estimator.n_features_in_)
+
+
+def _tensor(X: Any) -> Any:
+    """A tensor of rows, as it is.
+
+    Raises
+    ------
+    InputError, InputTypeError
+        Not of shape (n, d), or not of floats.
+    """
+    if len(X.shape) != 2 or 0 in X.shape:
+        raise InputError(f"the tensor has shape {tuple(X.shape)}: (n, d) is needed")
+    if str(X.dtype).split(".")[-1] not in ("float32", "float64"):
+        raise InputTypeError(f"the tensor holds {X.dtype}: convert it, X.float() or X.double()")
+    return X
+
+
+def block_like_fitted(estimator: Any, X: Any, told: Told) -> Block:
+    """Rows for the fitted mixture with all that is said of them.
+
+    Raises
+    ------
+    InputError
+        Noise, projections or limits that cannot be used, or a fit that knows nothing of them.
+    """
+    check_is_fitted(estimator, "mixture_")
+    if told.blurred and not (estimator.mixture_.plain and estimator.cut_ is None):
+        raise InputError(UNABLE)
+    if told.projection is None:
+        rows = rows_like_fitted(estimator, X)
+        if not kernels.on_device(rows):
+            return seen(rows, told)
+        _check_bare(told)
+        return Block.without_gaps(rows)
+    block = seen(_checks.table(opened(X)).rows, told)
+    if block.rows.shape[1] != estimator.n_features_in_:
+        raise InputError(
+            f"projection makes rows from {block.rows.shape[1]} features, and the mixture has "
+            f"{estimator.n_features_in_}: its last axis must have that length"
+        )
+    return block
 
 
 def _plain(X: Any) -> Any:

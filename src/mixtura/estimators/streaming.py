@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from mixtura import _checks
+from mixtura import _checks, kernels
 from mixtura._errors import InputError
 from mixtura.estimators import parameters
+from mixtura.estimators.following import as_it_was
 from mixtura.estimators.rows import rows_to_fit, rows_to_go_on
 from mixtura.fit.select import counts, rules
 from mixtura.fit.stream import Stream
@@ -24,7 +25,56 @@ def forget(estimator: Any) -> None:
         vars(estimator).pop(name, None)
 
 
-def learn(estimator: Any, X: Any, sample_weight: Any) -> None:
+def partial_fit(self: Any, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
+    """Learn from more rows of a stream, and forget old ones by and by.
+
+    Stochastic EM on statistics (Cappé & Moulines 2009), ``s ← (1 - γ) s + γ s̄``, with
+    ``γ_t = (t + 1)^(-0.6)``. The first 2000 rows (or 10 k d) are gathered, and fitted as `fit`
+    does; they fix the coordinates, and as many rows are one unit of t, where it is 1. What
+    follows is learnt in pieces of about one unit and not kept. The parameters count as they
+    are in the first call; `warm_start` begins with the last fit, and `fit` ends the stream.
+
+    Parameters
+    ----------
+    X : (n, d) array_like or data frame
+        NaN where unobserved.
+    y : ignored
+    sample_weight : (n,) array_like, optional
+
+    Returns
+    -------
+    self
+        With a `mixture_` from 2 k (d + 1) rows on, and besides
+        `stream_scores_`, the mean log score of each call's rows before they were learnt, in
+        nats a row, NaN where nothing was known (of the last 10 000 calls);
+        `drifts_`, the calls, from 0, whose rows fell short of those before by more than chance
+        (`mixtura.fit.drift.Watch`), a `DriftWarning` each: rows are then gathered anew, and
+        what came before is forgotten;
+        `n_samples_seen_`; `lower_bounds_`, the finite scores; and `n_iter_`, steps.
+
+    Raises
+    ------
+    InputError, InputTypeError
+        Other columns than before; several models, low-rank covariances, Student's t, noise,
+        trimming or truncation; rows on a device.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mixtura import GaussianMixture
+    >>> rng, model = np.random.default_rng(0), GaussianMixture(2, random_state=0)
+    >>> for _ in range(10):
+    ...     X = rng.normal(size=(500, 1)) + rng.choice([0.0, 6.0], size=(500, 1))
+    ...     model = model.partial_fit(X)
+    >>> model.means_.ravel().round(1).tolist(), model.n_samples_seen_, model.drifts_
+    ([0.0, 6.0], 5000, [])
+    """
+    with as_it_was(self):
+        _learn(self, X, sample_weight)
+    return self
+
+
+def _learn(estimator: Any, X: Any, sample_weight: Any) -> None:
     """Take one more call's rows into the stream, which the first call begins.
 
     Raises
@@ -34,6 +84,8 @@ def learn(estimator: Any, X: Any, sample_weight: Any) -> None:
     """
     stream: Stream | None = getattr(estimator, "_stream", None)
     read = rows_to_go_on(estimator, X) if stream else rows_to_fit(estimator, X)[1]
+    if kernels.on_device(read.rows):
+        raise InputError("a stream takes rows in memory: pass X.cpu().numpy()")
     rows, weights = _checks.weighted(
         read.rows, read.weights if sample_weight is None else sample_weight
     )
@@ -71,10 +123,10 @@ def _check(estimator: Any, models: int, low_rank: bool) -> None:
             'are of use to one step alone, and a stream keeps them; use "full", "diag" or another '
             "family, or fit"
         )
-    if not parameters.outliers(estimator).none:
+    if not parameters.outliers(estimator).none or estimator.truncation is not None:
         raise InputError(
-            "distribution, noise and trim need all rows together, and a stream lets them go: leave "
-            "them out, or fit"
+            "distribution, noise, trim and truncation need all rows together, and a stream lets "
+            "them go: leave them out, or fit"
         )
 
 
@@ -92,4 +144,4 @@ def _keep(estimator: Any, stream: Stream) -> None:
     estimator.lower_bounds_ = scores[np.isfinite(scores)].tolist()
     estimator.converged_, estimator.n_iter_ = False, stream.steps
     estimator.covariance_type_, estimator.selection_ = stream.rule.name, None
-    estimator.cut_ = None
+    estimator.cut_, estimator.deconvolved_, estimator.n_censored_ = None, False, 0

@@ -33,10 +33,25 @@ def coded(y: Any, n: int, semi_supervised: Any, weights: Array | None) -> tuple[
     return classes, codes
 
 
+def known_codes(y: Any, n: int, classes: Any) -> Indices:
+    """The class (n,) of each row as a number, of classes that are known.
+
+    Raises
+    ------
+    InputError
+        As `coded`, or a class that is not among them.
+    """
+    values, _ = told(y, n, False)
+    unknown = np.setdiff1d(values, classes)
+    if len(unknown):
+        raise InputError(f"classes {unknown.tolist()} were not there when the model was fitted")
+    return np.searchsorted(classes, values)
+
+
 def told(y: Any, n: int, semi_supervised: Any) -> tuple[Any, Mask]:
     """y as an array (n,), and which rows have no class."""
     if y is None:
-        raise InputError("MixtureClassifier requires y to be passed, but the target y is None")
+        raise InputError("this classifier requires y to be passed, but the target y is None")
     values = y.to_numpy() if hasattr(y, "to_numpy") else np.asarray(y)
     values = column_or_1d(values, warn=True)
     if len(values) != n:
@@ -50,7 +65,7 @@ def told(y: Any, n: int, semi_supervised: Any) -> tuple[Any, Mask]:
     if unknown.any() and not semi_supervised:
         raise InputError(
             f"Input y contains NaN or None, first in row {int(np.flatnonzero(unknown)[0])}: give "
-            "every row a class, or set semi_supervised=True"
+            "every row a class, or use MixtureClassifier with semi_supervised=True"
         )
     if semi_supervised and semi_supervised != "missing":
         unknown = unknown | np.array([_is_minus_one(value) for value in values.tolist()], bool)

@@ -202,6 +202,6 @@ def _climbed(plan: Plan, now: DensityFit, transformation: Transformation) -> Den
     shares = now.density.mixture.responsibilities(now.density.transformation.read(plan.rows))
     task, k = plan.task(transformation), shares.shape[1]
     problem = task.problem(family(now.family), k, task.source)
-    start = from_shares(problem, task.source.whole, shares)
+    start = from_shares(problem, task.source.take(slice(None)), shares)
     fit = renamed(run(problem, start, plan.stop), plan.names)
     return _judged(plan, transformation, fit, now.family, now.n_parameters, now.notes)

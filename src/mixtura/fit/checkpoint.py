@@ -25,6 +25,7 @@ from mixtura._errors import (
     StartsDisagreeWarning,
 )
 from mixtura.atomic import swept, written_whole
+from mixtura.block import Block
 from mixtura.fit.em import Fit, Follow, State, Stop, climbed, run
 from mixtura.fit.fitting import Note, Outcome
 from mixtura.fit.problem import Problem
@@ -175,7 +176,7 @@ def _belonging(
     problem: Problem, k: int, start: Mixture | None, stop: Stop, fields: int
 ) -> dict[str, Any]:
     """What tells a fit from others: all that its result depends on but its seed."""
-    outliers = replace(problem.outliers, region=None)
+    outliers, box = replace(problem.outliers, region=None), problem.truncation
     return {
         "n_components": k,
         "covariance_type": problem.family.name,
@@ -188,8 +189,9 @@ def _belonging(
         "reg_covar or max_ratio": _digest(problem.guard),
         "distribution, dof, noise or trim": _digest(outliers),
         "fixed": _digest(problem.held),
+        "truncation": _digest(box and (box.lower, box.upper)),
         "where it starts (init_params, ..., warm_start)": _digest(start),
-        "the rows, their weights or labels": _digest(_looked_at(problem)),
+        "the rows, or what is said of them": _digest(_looked_at(problem)),
     }
 
 
@@ -199,8 +201,17 @@ def _looked_at(problem: Problem) -> list[Any]:
     places = np.unique(np.linspace(0, n - 1, min(n, _LOOKED_AT)).astype(np.intp))
     block = problem.source.take(places)
     sums = [summary.weight, summary.observed, summary.mean, summary.deviation]
-    some = [np.asarray(block.rows, dtype=np.float64), block.weights, block.plausibility]
-    return [n, problem.source.d, str(block.rows.dtype), *sums, *some]
+    some = [np.asarray(block.rows, dtype=np.float64), block.weights]
+    told = problem.source.map(_said)
+    return [n, problem.source.d, str(block.rows.dtype), *sums, *some, *told]
+
+
+def _said(block: Block) -> str | None:
+    """What is said of the rows of a block beside their weights."""
+    errors = block.errors
+    measured = () if errors is None else (errors.covariances, errors.projections)
+    arrays = (block.plausibility, *(block.limits or ()), *measured)
+    return _digest(arrays) if any(array is not None for array in arrays) else None
 
 
 def _digest(value: Any) -> str:

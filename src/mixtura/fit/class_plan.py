@@ -43,6 +43,7 @@ class Plan:
     @property
     def source(self) -> MemorySource:
         """The rows with their weights."""
+        assert isinstance(self.task.source, MemorySource)
         return self.task.source
 
     @property

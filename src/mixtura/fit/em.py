@@ -314,10 +314,14 @@ def _able(problem: Problem, k: int) -> bool:
         return False
     if problem.guard.ratio is not None or problem.held is not None:
         return False
+    if problem.truncation is not None:
+        return False
     if kernels.active().is_wide(problem.family.moments.shape, problem.source.d, k):
         return False
     block = problem.source.single()
-    return block is not None and block.plausibility is None and block.complete
+    if block is None or block.plausibility is not None or block.errors is not None:
+        return False
+    return block.complete
 
 
 def _race(

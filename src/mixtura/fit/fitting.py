@@ -18,11 +18,13 @@ from mixtura._errors import (
     warn,
 )
 from mixtura._types import Array, Mask
+from mixtura.conditioning import log_sums
 from mixtura.fit.em import Fit, Follow, Stop, run
 from mixtura.fit.problem import Problem
 from mixtura.fit.robust import hardened
 from mixtura.fit.sample import SIZE, Sample, from_shares, sample
 from mixtura.fit.start import Entrant, Finalist, agree, collapsed, met, partition, tournament
+from mixtura.fit.truncation import SCARCE
 from mixtura.kernels.forms import COMMON_AXES
 from mixtura.kernels.layout import FACTOR
 from mixtura.mixture import Mixture
@@ -131,6 +133,7 @@ def finished(
         fit = ordered(fit)
     bad = collapsed(fit, small)
     every = [*_column_notes(problem, small), *notes, *_notes(fit, bad, small)]
+    every += _unseen_notes(problem, fit)
     return Outcome(fit, tuple(finalists), bool(bad.any()), tuple(every))
 
 
@@ -142,6 +145,8 @@ def seconds(problem: Problem, k: int) -> float:
     step = k * (d * d + 20) * 1e-9
     patterns = max(problem.source.map(lambda block: len(block.patterns)))
     turns = 1e-4 * d * d if problem.family.form in COMMON_AXES else 0.0
+    if problem.source.take(slice(0, 1)).errors is not None:
+        step = k * (d**3 + 500) * 1e-8
     each = 5e-4 + (patterns > 1) * patterns * k * 2e-4 + turns
     return 150 * (each + min(n, SIZE) * step) + 30 * n * step
 
@@ -179,7 +184,8 @@ def _reseeded(small: Sample, fit: Fit, bad: Array) -> Mixture:
     mixture, problem = fit.mixture, small.problem
     k = mixture.n_components
     block = problem.source.take(slice(None))
-    density = mixture.logpdf(block.rows)
+    density = np.empty(len(block))
+    mixture.fill(block, log_sums, density)
     order = np.argsort(density, kind="stable")
     spots = order[np.linspace(0, len(order) // 10, int(bad.sum())).astype(int)]
     location = mixture.location.copy()
@@ -271,6 +277,19 @@ def _notes(fit: Fit, bad: Mask, small: Sample) -> list[Note]:
             f"component {index} explains a single row, perhaps an outlier: look at it, "
             "or use fewer components"
         )
+    return [Note(DegenerateWarning, text) for text in texts]
+
+
+def _unseen_notes(problem: Problem, fit: Fit) -> list[Note]:
+    """Components of which the box of a truncation shows nearly nothing."""
+    if problem.truncation is None:
+        return []
+    texts = [
+        f"component {index} gives the box of truncation less than {SCARCE:g} of its weight: its "
+        "mean, covariance and share are extrapolated from its tail; use fewer components, a "
+        "simpler covariance family or a prior, or widen the box"
+        for index in problem.truncation.scarce(fit.mixture)[:3]
+    ]
     return [Note(DegenerateWarning, text) for text in texts]
 
 

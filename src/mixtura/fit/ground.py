@@ -12,7 +12,7 @@ from mixtura.fit.problem import Problem, Summary, summarize
 from mixtura.fit.sample import draw, sample_size, viewed
 from mixtura.fit.start import Partitions, entrants
 from mixtura.kernels.layout import FACTOR
-from mixtura.source import MemorySource
+from mixtura.source import Source
 
 if TYPE_CHECKING:
     from mixtura.fit.task import Task
@@ -48,8 +48,8 @@ class Ground:
         starts = self._keep(made, lambda: Partitions(entrants(sample, k, rng, fields)))
         return Field(sample, starts, rows)
 
-    def _source(self, k: int) -> MemorySource:
-        made: MemorySource = self._keep(("source", self._told(k)), lambda: self._task.told(k))
+    def _source(self, k: int) -> Source:
+        made: Source = self._keep(("source", self._told(k)), lambda: self._task.told(k))
         return made
 
     def _summary(self) -> Summary:

@@ -34,7 +34,7 @@ def cross_validated(
     if not able:
         return list(candidates)
     best = max(sound, key=lambda i: float(values[i].sum()))
-    weights = _grouped(task.source.whole.weight())
+    weights = _grouped(task.source.take(slice(None)).weight())
     out = list(candidates)
     for i in able:
         n = candidates[i].n_rows
@@ -59,15 +59,15 @@ def held_out(task: Task, k: int, rule: Family) -> Array:
     fold = folded(task)
     out = np.zeros(n)
     for part in range(fold.max() + 1):
-        train = task.told(k, np.flatnonzero(fold != part))
+        train = task.part(k, np.flatnonzero(fold != part))
         problem = task.problem(rule, k, train)
         start = given_start(problem, k, replace(task.start, how=task.start.name()), task.rng(k))
         mixture = fitted(problem, k, task.rng(k), start=start, stop=task.stop).fit.mixture
         test = np.flatnonzero(fold == part)
         rows = task.source.take(test)
-        held = problem.on(MemorySource(rows.rows, rows.weights))
+        held = problem.on(MemorySource.of(rows))
         kept = problem.kept(rows, mixture, held.cut(mixture))
-        out[test] = kept * mixture.logpdf(rows.rows)
+        out[test] = kept * problem.log_density(mixture, rows)
     return out
 
 

@@ -11,20 +11,25 @@ from mixtura import kernels
 from mixtura._errors import InputError
 from mixtura._types import Array, Mask
 from mixtura.block import Block
-from mixtura.covariance import FAMILIES, RATIO, Factor, Family, Guard
+from mixtura.conditioning import log_sums
+from mixtura.covariance import FAMILIES, RATIO, Experts, Factor, Family, Guard
 from mixtura.expectation import LOSS_SINGLE, Assign, cancellation, ranked, soft, summed
 from mixtura.fit.degrees import freed
 from mixtura.fit.outliers import NONE, Outliers, bulk
 from mixtura.fit.principal import nearest
+from mixtura.fit.truncation import Truncation
 from mixtura.frame import Frame
 from mixtura.held import Held
 from mixtura.kernels.layout import FACTOR, second_width
 from mixtura.maximization import log_prior, maximization
 from mixtura.mixture import Mixture
 from mixtura.prior import Conjugate, Flat, Prior, fraley_raftery
-from mixtura.source import Source
+from mixtura.source import MemorySource, Source
 from mixtura.statistics import Statistics, packed
 from mixtura.trimming import Cut
+
+_LEAST = 0.01
+"""Share of a column's variance, at least, that is not taken for measurement errors."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +81,7 @@ class Problem:
     names: tuple[str, ...] | None = None
     outliers: Outliers = NONE
     held: Held | None = None
+    truncation: Truncation | None = None
 
     def at(self, mixture: Mixture) -> Point:
         """The E-step: the statistics and the objective at a mixture."""
@@ -83,10 +89,20 @@ class Problem:
         step = partial(summed, mixture, moments=moments, assign=self.assign)
         cut = self.cut(mixture)
         data = self.source.sum(step if cut is None else partial(step, cut=cut))
-        value = data.log_likelihood + log_prior(self.prior, mixture, moments)
+        if self.truncation is not None:
+            unseen = self.truncation.unseen(mixture, moments, self.summary.weight)
+            data = data + unseen.about(data.pivot)
+        value = data.log_likelihood + self.log_prior(mixture)
         if cut is None:
             return Point(mixture, data, value / self.summary.weight + self.volume)
         return Point(mixture, data, value / (self.summary.weight * (1.0 - cut.trim.share)))
+
+    def log_prior(self, mixture: Mixture) -> float:
+        """What is known before of a mixture: by the prior, and by a family that has a ridge."""
+        value = log_prior(self.prior, mixture, self.family.moments)
+        if isinstance(self.family, Experts):
+            value += self.family.log_prior(mixture.structure)
+        return value
 
     def cut(self, mixture: Mixture) -> Cut | None:
         """Where trimming cuts the rows under a mixture; None where nothing is trimmed."""
@@ -95,6 +111,14 @@ class Problem:
             return None
         found = self.source.map(partial(ranked, mixture, assign=self.assign, trim=trim))
         return trim.cut(*(np.concatenate([one[i] for one in found]) for i in range(2)))
+
+    def log_density(self, mixture: Mixture, block: Block) -> Array:
+        """log P (n,) of a block's rows, by what is known of them, in the units of the data."""
+        out = np.empty(len(block))
+        mixture.fill(block, log_sums, out)
+        if self.truncation is None:
+            return out
+        return self.truncation.densities(mixture, block.rows, out)
 
     def kept(self, block: Block, mixture: Mixture, cut: Cut | None) -> Array:
         """The weights (n,) of a block's rows as far as a cut keeps them."""
@@ -174,8 +198,10 @@ class Problem:
 
     @property
     def ordinary(self) -> Problem:
-        """The same problem without a thought for outliers."""
-        return self if self.outliers.none else replace(self, outliers=NONE)
+        """The same problem without a thought for outliers, or for rows that were not seen."""
+        if self.outliers.none and self.truncation is None:
+            return self
+        return replace(self, outliers=NONE, truncation=None)
 
     def on(self, source: Source) -> Problem:
         """The same problem over other rows, for instance a sample."""
@@ -220,8 +246,8 @@ def state(
     if len(empty):
         named = [names[i] if names else int(i) for i in empty]
         raise InputError(f"columns {named} have no observed value at all: drop them")
-    one_scale = family.one_scale or max_ratio is not None
-    frame = Frame(summary.mean, _scales(summary.deviation, one_scale))
+    frame = Frame(summary.mean, _scales(summary.deviation, family, max_ratio is not None))
+    family = _measured(family, summary.deviation, frame)
     ridge = np.zeros(source.d) if reg_covar is None else reg_covar * frame.scale**2
     guard = Guard(ridge, ratio=max_ratio)
     return Problem(source, family, summary, frame, guard, assign=assign, names=names)
@@ -270,11 +296,12 @@ def with_outliers(problem: Problem, outliers: Outliers) -> Problem:
     if outliers.none:
         return problem
     middle, deviation = bulk(problem.source, problem.summary.deviation)
-    one_scale = problem.family.one_scale or problem.guard.ratio is not None
-    frame = Frame(middle, _scales(deviation, one_scale))
+    bound = problem.guard.ratio is not None
+    frame = Frame(middle, _scales(deviation, problem.family, bound))
     frame = frame if problem.held is None else frame.coarse(deviation)
     return replace(
         problem,
+        family=_measured(problem.family, deviation, frame),
         frame=frame,
         summary=replace(problem.summary, mean=middle, deviation=deviation),
         guard=replace(
@@ -294,10 +321,11 @@ def summarize(source: Source) -> Summary:
     middle, half = low / 2 + high / 2, high / 2 - low / 2
     unit = np.where(half > 0, half, 1.0)
     parts = source.map(partial(_cells, middle=middle, unit=unit))
-    observed, first, second = (sum(part[i] for part in parts) for i in range(3))
+    observed, first, second, blur = (sum(part[i] for part in parts) for i in range(4))
     safe = np.where(observed > 0, observed, 1.0)
     mean = first / safe
     variance = np.maximum(second / safe - mean**2, 0.0)
+    variance = np.maximum(variance - blur / safe, _LEAST * variance)
     deviation = np.where(half > 0, unit * np.sqrt(variance), 0.0)
     return Summary(_weight(source), observed, middle + unit * mean, deviation)
 
@@ -311,21 +339,46 @@ def _span(block: Block) -> tuple[Array, Array]:
     )
 
 
-def _cells(block: Block, middle: Array, unit: Array) -> tuple[Array, Array, Array]:
+def _cells(block: Block, middle: Array, unit: Array) -> tuple[Array, Array, Array, Array]:
+    """Weight, first and second moments of the observed cells, and their variance by error."""
     u = np.subtract(block.rows, middle, dtype=np.float64, order="C") / unit
     weights = block.weight()
     if block.complete:
-        return np.full(u.shape[1], weights.sum()), weights @ u, weights @ u**2
+        blur = _blur(block, weights[:, None]) / unit**2
+        return np.full(u.shape[1], weights.sum()), weights @ u, weights @ u**2, blur
     seen = ~np.isnan(u)
     u = np.where(seen, u, 0.0)
-    return weights @ seen, weights @ u, weights @ u**2
+    blur = _blur(block, weights[:, None] * seen) / unit**2
+    return weights @ seen, weights @ u, weights @ u**2, blur
+
+
+def _blur(block: Block, weights: Array) -> Array:
+    """``Σ w R_jj`` (d,) of rows that are readings themselves."""
+    if block.errors is None or block.errors.projections is not None:
+        return np.zeros(block.rows.shape[1])
+    return np.asarray((weights * block.errors.variances).sum(axis=0))
 
 
 def _weight(source: Source) -> float:
     return float(sum(source.map(lambda block: block.weight().sum())))
 
 
-def _scales(deviation: Array, one: bool) -> Array:
+def _scales(deviation: Array, family: Family, bound: bool) -> Array:
+    """The columns' scales, common to those that the family or a bound treats alike."""
+    if isinstance(family, Experts):
+        groups = family.groups(len(deviation))
+        return np.concatenate([_powers(deviation[part], one) for part, one in groups])
+    return _powers(deviation, family.one_scale or bound)
+
+
+def _measured(family: Family, deviation: Array, frame: Frame) -> Family:
+    """The family, told how its columns vary where that matters."""
+    if not isinstance(family, Experts):
+        return family
+    return family.measured((deviation * frame.scale) ** 2)
+
+
+def _powers(deviation: Array, one: bool) -> Array:
     """Powers of two that bring deviations into [1, 2); a constant column is scaled as the rest."""
     known = deviation[deviation > 0]
     if not len(known):
@@ -343,9 +396,10 @@ def _total(problem: Problem) -> tuple[Array, Array]:
     unbiased = weight / max(weight - 1.0, 1.0)
     if problem.family.moments.shape == FACTOR:
         return summary.mean, summary.deviation**2 * unbiased
-    whole = replace(
-        problem, family=FAMILIES["full"], prior=Flat(), assign=soft, outliers=NONE, held=None
-    )
+    whole = replace(problem.ordinary, family=FAMILIES["full"], prior=Flat(), assign=soft, held=None)
+    block = problem.source.take(slice(None))
+    if block.plausibility is not None:  # labels name components, and here is one
+        whole = replace(whole, source=MemorySource.of(replace(block, plausibility=None)))
     one = whole.isotropic(np.zeros((1, d)))
     for _ in range(1 if not _gappy(problem.source) else 50):
         one = whole.maximized(whole.at(one).data, one)
@@ -353,7 +407,7 @@ def _total(problem: Problem) -> tuple[Array, Array]:
 
 
 def _gappy(source: Source) -> bool:
-    return not all(source.map(lambda block: block.complete))
+    return not all(source.map(lambda block: block.complete and block.errors is None))
 
 
 def _framed(prior: Conjugate, frame: Frame) -> Conjugate:

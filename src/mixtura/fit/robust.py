@@ -13,7 +13,7 @@ from mixtura.fit.problem import Problem
 from mixtura.fit.sample import SIZE, Sample, merged
 from mixtura.fit.start import Finalist, better_half, tournament
 from mixtura.mixture import Mixture
-from mixtura.source import MemorySource
+from mixtura.source import MemorySource, Source
 
 _ROUNDS = (8, 16)
 """Steps that the entrants climb under their own law; the better half goes on after each round."""
@@ -25,7 +25,7 @@ _SPARED = 3
 """So many of the smallest components are left out in turn of a winner with one too many."""
 
 
-def distinct(source: MemorySource, k: int) -> MemorySource:
+def distinct(source: Source, k: int) -> Source:
     """The source with equal rows merged, sorted, where it is small enough to be its own sample.
 
     So the sums do not depend on how weights were spelled out. On singular data the densities of
@@ -33,10 +33,10 @@ def distinct(source: MemorySource, k: int) -> MemorySource:
     """
     if source.n > SIZE:
         return source
-    block = merged(source.whole)
+    block = merged(source.take(slice(None)))
     if len(block) < k:
         return source
-    return MemorySource(block.rows, block.weights, block.plausibility, source.threads)
+    return MemorySource.of(block)
 
 
 def hardened(
@@ -103,7 +103,7 @@ def _denser(small: Sample, trim: float, k: int) -> Sample:
 
 def _some(small: Sample, kept: Mask) -> Sample:
     block = small.problem.source.take(np.flatnonzero(kept))
-    problem = small.problem.on(MemorySource(block.rows, block.weights, block.plausibility))
+    problem = small.problem.on(MemorySource.of(block))
     spaces = small.spaces[0][kept], small.spaces[1][kept]
     told = None if small.told is None else small.told[kept]
     return Sample(problem, spaces, small.weights[kept], told, small.flat, False)

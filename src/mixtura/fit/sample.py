@@ -18,7 +18,8 @@ from mixtura.covariance import (
 )
 from mixtura.covariance.guard import EXACT_FEATURES, Guard
 from mixtura.fit.principal import EXACT, eigen, principal_start
-from mixtura.fit.problem import Problem
+from mixtura.fit.problem import Problem, Summary
+from mixtura.integrals.interval import within
 from mixtura.kernels.layout import FACTOR, FULL
 from mixtura.mixture import Mixture
 from mixtura.source import MemorySource
@@ -29,6 +30,9 @@ SIZE = 2000
 
 LEADING = 50
 """Directions in which rows of many columns are whitened."""
+
+_GOLDEN = 0.6180339887498949
+"""Multiples of it, less their whole parts, are spread evenly."""
 
 LLOYD = 8
 """Lloyd's steps of a start."""
@@ -94,17 +98,19 @@ def draw(problem: Problem, k: int, rng: np.random.Generator) -> Draw:
         block = problem.source.take(np.sort(rng.choice(n, size=size, replace=False)))
     else:
         block = problem.source.take(slice(None))
-    block = merged(block)
+    whole = n <= size and block.limits is None and problem.truncation is None
+    block = merged(guessed(block, problem.summary))
     z = np.nan_to_num(problem.frame.read(block.rows), nan=0.0)
     told = None if block.plausibility is None else np.exp(block.plausibility)
     spaces = np.asfortranarray(z), np.asfortranarray(_whitened(z, block.weight()))
-    return Draw(block, spaces, told, n <= size)
+    return Draw(block, spaces, told, whole)
 
 
 def viewed(problem: Problem, drawn: Draw, flat: int | None = None) -> Sample:
     """A draw as the family of a problem sees it; `flat` where it is known already."""
     block = drawn.block
-    small = problem.on(MemorySource(block.rows, block.weight(), block.plausibility))
+    seen = replace(problem, truncation=None)
+    small = seen.on(MemorySource.of(replace(block, weights=block.weight())))
     if flat is None:
         rows = Block(block.rows, block.weight())
         one = from_shares(replace(small, held=None), rows, np.ones((len(block), 1)))
@@ -188,7 +194,8 @@ def from_shares(problem: Problem, block: Block, shares: Array) -> Mixture:
         )
         data = Statistics.from_sums(sums, moments, flat.location, 0.0)
     else:
-        source = MemorySource(block.rows, block.weights, _agreed(shares, block.plausibility))
+        agreed = _agreed(shares, block.plausibility)
+        source = MemorySource.of(replace(block, plausibility=agreed))
         data = problem.ordinary.on(source).at(flat).data
     return problem.ordinary.maximized(smoothed(data, problem), flat)
 
@@ -237,10 +244,15 @@ def smoothed(data: Statistics, problem: Problem) -> Statistics:
 
 
 def merged(block: Block) -> Block:
-    """Sorted rows; equal ones merged into one with the sum of their weights."""
+    """Sorted rows; equal ones merged into one with the sum of their weights.
+
+    Rows with measurement errors are sorted alone.
+    """
     weights = block.weight()
     kept = np.flatnonzero(weights > 0)
     rows = block.rows[kept]
+    if block.errors is not None:
+        return block.take(kept[np.lexsort(rows.T[::-1])])
     key = np.where(np.isnan(rows), np.finfo(rows.dtype).max, rows)
     if block.plausibility is not None:
         key = np.column_stack([key, block.plausibility[kept]])
@@ -254,6 +266,24 @@ def merged(block: Block) -> Block:
     total = np.add.reduceat(weights[kept][order], np.flatnonzero(new))
     told = None if block.plausibility is None else block.plausibility[first]
     return Block(np.ascontiguousarray(block.rows[first]), total, told)
+
+
+def guessed(block: Block, summary: Summary) -> Block:
+    """The block with its limited cells spread over their limits, as their column's law is.
+
+    Good enough to start from, and no spike at a limit for a component to collapse on.
+    """
+    if block.limits is None:
+        return block
+    low, high = block.limits
+    spread = np.where(summary.deviation > 0, summary.deviation, 1.0)
+    order = np.lexsort(np.hstack([block.rows, low, high]).T)
+    share = np.empty(len(order))
+    share[order] = (np.arange(len(order)) + 0.5) * _GOLDEN % 1.0
+    a, b = ((end - summary.mean) / spread for end in (low, high))
+    drawn = summary.mean + spread * within(a, b, share[:, None])
+    cells = np.isfinite(low) | np.isfinite(high)
+    return replace(block, rows=np.where(cells, drawn, block.rows), limits=None)
 
 
 def _whitened(z: Array, weights: Array) -> Array:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixtura.covariance import Family
+from mixtura.covariance import Experts, Family
 from mixtura.expectation import soft
 from mixtura.fit import nesting
 from mixtura.fit.em import Stop, race, smooth
@@ -63,13 +63,15 @@ class Cell:
         return self.outcome.fit.value * self.problem.summary.weight
 
 
-def nested_apply(task: Task) -> tuple[bool, bool]:
+def nested_apply(task: Task, rule: Family) -> tuple[bool, bool]:
     """Whether objectives must rise with the family, and with the number of components.
 
-    A prior differs from family to family. Hard assignments, equal weights and labels do not allow
-    a component to be two, and nothing is compared where parameters are held.
+    A prior differs from family to family, and a ridge counts once for each expert. Hard
+    assignments, equal weights and labels do not allow a component to be two, and nothing is
+    compared where parameters are held.
     """
-    families = task.prior is None and not task.fixed.names
+    ridge = isinstance(rule, Experts) and rule.ridge > 0
+    families = task.prior is None and not task.fixed.names and not ridge
     return families, families and task.assign is soft and task.labels is None
 
 
@@ -103,7 +105,7 @@ def _raised(task: Task, cell: Cell, done: Mapping[tuple[int, str], Cell]) -> Cel
 
 def _nested(task: Task, cell: Cell, done: Mapping[tuple[int, str], Cell]) -> list[Cell]:
     """The cells nested in this one: simpler families, and the next fewer components."""
-    families, components = nested_apply(task)
+    families, components = nested_apply(task, cell.rule)
     name = cell.rule.name
     found = []
     if families:

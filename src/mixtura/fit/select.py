@@ -16,7 +16,7 @@ from mixtura import _checks, kernels
 from mixtura._errors import InputError, InputTypeError, MixturaError, MixturaWarning
 from mixtura._types import Array
 from mixtura.block import Block
-from mixtura.covariance import FAMILIES, UNIVARIATE, Factor, Family, named
+from mixtura.covariance import FAMILIES, UNIVARIATE, Experts, Factor, Family, named
 from mixtura.covariance.factor_rule import NAMES
 from mixtura.fit import verdict
 from mixtura.fit.averaging import FAR
@@ -32,6 +32,8 @@ from mixtura.fit.problem import Problem
 from mixtura.fit.second_chance import Cell, nested_apply, settled
 from mixtura.fit.selection import Candidate, Selection
 from mixtura.fit.task import Task
+from mixtura.fit.told import Told, known
+from mixtura.fit.truncation import Truncation
 from mixtura.held import Held
 from mixtura.mixture import Mixture
 from mixtura.reading.scan import opened
@@ -49,12 +51,17 @@ def select(
     folds: int = 5,
     sample_weight: Any = None,
     labels: Any = None,
+    noise_cov: Any = None,
+    projection: Any = None,
     prior: Any = None,
     distribution: str = "gaussian",
     dof: Any = "common",
     noise: Any = False,
     trim: float = 0.0,
     max_ratio: float | None = None,
+    truncation: Any = None,
+    lower: Any = None,
+    upper: Any = None,
     tol: float = 1e-6,
     max_iter: int = 1000,
     random_state: int = 0,
@@ -81,9 +88,13 @@ def select(
     sample_weight : (n,) array_like, optional
     labels : (n,) or (n, k) array_like, optional
         Known components, -1 for unknown.
+    noise_cov, projection : array_like, optional
+        Measurement errors of the rows, as in `GaussianMixture.fit`.
     prior : None, "fraley-raftery" or Conjugate
-    distribution, dof, noise, trim, max_ratio, tol, max_iter
+    distribution, dof, noise, trim, max_ratio, truncation, tol, max_iter
         As in `GaussianMixture`.
+    lower, upper : optional
+        What missing cells lie between, as in `GaussianMixture.fit`.
     random_state : int, default=0
     n_jobs : int, optional
         Fits side by side; all cores by default.
@@ -105,19 +116,24 @@ def select(
     """
     read = _checks.table(opened(X))
     weights = read.weights if sample_weight is None else sample_weight
+    outliers = asked(distribution, dof, noise, trim)
+    box = Truncation.of(truncation, read.rows.shape[1])
+    told = Told(noise_cov, projection, lower, upper, box)
+    source = MemorySource.of(known(read.rows, weights, told, outliers))
     task = Task(
-        MemorySource(*_checks.weighted(read.rows, weights)),
+        source,
         criterion,
         random_state,
         Stop(tol, max_iter),
         prior,
-        names=read.names,
+        names=read.names if projection is None else None,
         labels=labels,
-        outliers=asked(distribution, dof, noise, trim),
+        outliers=outliers,
         folds=_folds(folds),
         max_ratio=max_ratio,
+        truncation=box,
     )
-    asked_for = rules(families, read.rows.shape[1], rank)
+    asked_for = rules(families, source.d, rank)
     return grid(task, counts(components), asked_for, n_jobs, progress)
 
 
@@ -200,7 +216,7 @@ def _check_sizes(rule: Criterion, cells: Sequence[tuple[int, Family]], task: Tas
 
 def _weight_notes(task: Task, rule: Criterion) -> list[Note]:
     """Weights that are shares instead of repetitions leave BIC without a penalty."""
-    weights = task.source.whole.weights
+    weights = task.source.whole.weights if isinstance(task.source, MemorySource) else None
     if weights is None or not rule.by_rows:
         return []
     total, rows = float(weights.sum()), int(np.count_nonzero(weights))
@@ -246,7 +262,7 @@ def rules(families: Any, d: int | None = None, rank: Any = None) -> list[Family]
     InputError, InputTypeError
         Names that are none; a rank where there are no factor analyzers.
     """
-    names = [families] if isinstance(families, (str, Factor)) else families
+    names = [families] if isinstance(families, (str, Factor, Experts)) else families
     if names is None or not hasattr(names, "__iter__") or not list(names):
         raise InputTypeError(f'covariance_type={families!r}: use a name, names or "all"')
     names = list(FAMILIES) if isinstance(families, str) and families == "all" else list(names)
@@ -299,7 +315,7 @@ def judged(task: Task, problem: Problem, fit: Fit, rule: Family, degenerate: boo
     likelihood, sharpness, n = totals(fit.mixture, problem)
     p = n_parameters(rule, k, d, task.equally(rule), task.outliers, problem.held)
     bic = -2.0 * likelihood + p * float(np.log(n))
-    families, components = nested_apply(task)
+    families, components = nested_apply(task, rule)
     return Candidate(
         k,
         rule.name,
@@ -341,6 +357,8 @@ def totals(mixture: Mixture, problem: Problem) -> tuple[float, float, float]:
         return problem.kept(block, mixture, cut) @ out
 
     value, sharpness, weight = sum(problem.source.map(sums))
+    if problem.truncation is not None:
+        value -= weight * problem.truncation.log_probability(mixture)
     return float(value), float(sharpness), float(weight)
 
 

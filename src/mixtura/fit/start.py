@@ -11,6 +11,7 @@ from threading import Lock
 import numpy as np
 
 from mixtura._types import Array, Indices, Mask
+from mixtura.conditioning import labels as likeliest
 from mixtura.fit import seeds
 from mixtura.fit.em import Fit, Stop, race, race_from_labels, run
 from mixtura.fit.hierarchical import agglomerated
@@ -199,7 +200,10 @@ def met(a: Fit, b: Fit, tol: float) -> bool:
 
 def partition(mixture: Mixture, small: Sample) -> Array:
     """The most probable component of each row of the sample."""
-    return mixture.predict(small.problem.source.take(slice(None)).rows)
+    block, k = small.problem.source.take(slice(None)), mixture.n_components
+    found = np.empty(len(block))
+    mixture.fill(block, lambda joint: likeliest(joint, k), found)
+    return found.astype(np.intp)
 
 
 def agree(a: Array, b: Array, weights: Array) -> float:

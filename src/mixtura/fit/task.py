@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from mixtura import _checks
+from mixtura._errors import InputError
 from mixtura._types import Indices
-from mixtura.block import Block
 from mixtura.covariance import Family
 from mixtura.expectation import hard, soft
 from mixtura.fit.criteria import Formula
@@ -19,15 +19,16 @@ from mixtura.fit.given import Start
 from mixtura.fit.outliers import NONE, Outliers
 from mixtura.fit.problem import Problem, Summary, holding, state, with_outliers, with_prior
 from mixtura.fit.robust import distinct
+from mixtura.fit.truncation import Truncation, check
 from mixtura.held import Held
-from mixtura.source import MemorySource
+from mixtura.source import MemorySource, Source
 
 
 @dataclass(frozen=True)
 class Task:
     """What all cells of a grid share."""
 
-    source: MemorySource
+    source: Source
     criterion: str | Formula
     seed: int
     stop: Stop
@@ -43,11 +44,13 @@ class Task:
     folds: int = 5
     max_ratio: float | None = None
     fixed: Fixed = Fixed()
+    truncation: Truncation | None = None
 
     def problem(
-        self, rule: Family, k: int, source: MemorySource, summary: Summary | None = None
+        self, rule: Family, k: int, source: Source, summary: Summary | None = None
     ) -> Problem:
         """The problem of one cell; a `summary` of the rows is made unless it is there."""
+        check(self.truncation, source, rule, self.outliers)
         if not self.outliers.none and isinstance(self.start.how, str):
             source, summary = distinct(source, k), None
         stated = state(
@@ -59,8 +62,9 @@ class Task:
             names=self.names,
             summary=summary,
         )
-        stated = holding(replace(stated, equal_weights=self.equally(rule)), self.held(rule, k))
-        return with_prior(with_outliers(stated, self.outliers), self.prior, k)
+        stated = replace(stated, equal_weights=self.equally(rule), truncation=self.truncation)
+        held = holding(stated, self.held(rule, k))
+        return with_prior(with_outliers(held, self.outliers), self.prior, k)
 
     def held(self, rule: Family, k: int) -> Held | None:
         """What a fit of k components holds."""
@@ -73,12 +77,27 @@ class Task:
             return free and self.assign is hard and rule.name == "equal-spherical"
         return bool(self.equal_weights)
 
-    def told(self, k: int, rows: Indices | slice = slice(None)) -> MemorySource:
+    def told(self, k: int) -> Source:
         """The rows with their labels spelled out for k components."""
+        return self.source if self.labels is None else self.part(k, slice(None))
+
+    def part(self, k: int, rows: Indices | slice) -> MemorySource:
+        """Some of the rows, in memory, with their labels spelled out for k components.
+
+        Raises
+        ------
+        InputError
+            The rows lie elsewhere.
+        """
+        if not isinstance(self.source, MemorySource):
+            raise InputError(
+                "labels and cross-validation need rows in memory or in files: fit an array, a "
+                "data frame or mixtura.scan(...)"
+            )
         whole = self.source.whole
         plausibility = _checks.plausibility(self.labels, len(whole), k)
-        block = Block(whole.rows, whole.weights, plausibility).take(rows)
-        return MemorySource(block.rows, block.weights, block.plausibility, self.source.threads)
+        block = replace(whole, plausibility=plausibility).take(rows)
+        return MemorySource.of(block, self.source.threads)
 
     def rng(self, k: int) -> np.random.Generator:
         """The same starts for every family of k components."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mixtura import _checks
-from mixtura._errors import InputTypeError
+from mixtura._errors import InputError, InputTypeError
 from mixtura.covariance import Family, family
 from mixtura.expectation import hard, soft
 from mixtura.fit.em import Stop
@@ -119,7 +119,13 @@ def subject(model: Any, X: Any, sample_weight: Any = None, labels: Any = None) -
     InputError, InputTypeError
         Data that do not fit the model.
     """
+    _refuse_unseen(model)
     mixture, known = fitted_mixture(model), traits(model)
+    if getattr(model, "deconvolved_", False):
+        raise InputError(
+            "the model was fitted to rows with measurement errors, which inference does not know: "
+            "fit samples of the rows with their noise_cov anew and compare, or leave out X"
+        )
     k, d = mixture.location.shape
     rows = _checks.rows_like(X, d, mixture.feature_names)
     rows, weights = _checks.weighted(rows, sample_weight)
@@ -137,6 +143,17 @@ def subject(model: Any, X: Any, sample_weight: Any = None, labels: Any = None) -
     stated = with_prior(stated, known.options.get("prior"), k)
     problem = with_outliers(stated, known.outliers)
     return Subject(problem.adopted(mixture), problem, refits_stop(problem))
+
+
+def _refuse_unseen(model: Any) -> None:
+    """What follows takes rows as they are, and knows of no limits."""
+    truncated = getattr(model, "truncation", None) is not None
+    if truncated or getattr(model, "n_censored_", 0) > 0:
+        what = "truncation" if truncated else "cells within limits"
+        raise InputError(
+            f"{what} counted in the fit, and inference does not know of it yet: pass "
+            "model.mixture_ to treat the rows as if they were all there is, or refit on drawn rows"
+        )
 
 
 def _outliers(mixture: Mixture, trim: float) -> Outliers:

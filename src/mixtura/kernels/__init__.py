@@ -7,9 +7,14 @@ runs on the plain ones unless the compiled ones are already there.
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+import numpy as np
+
+from mixtura._errors import MissingDependency
 from mixtura.kernels import plain
 
 LOADING = 1.5
@@ -24,6 +29,21 @@ _state: dict[str, ModuleType] = {"active": plain}
 def active() -> ModuleType:
     """The kernels in use."""
     return _state["active"]
+
+
+def of(rows: Any) -> ModuleType:
+    """The kernels for some rows: those in use, or those of the device that the rows lie on."""
+    if isinstance(rows, np.ndarray):
+        return active()
+    try:
+        return import_module("mixtura.kernels.device")
+    except ImportError as error:
+        raise MissingDependency.of("array-api-compat", extra="torch") from error
+
+
+def on_device(X: Any) -> bool:
+    """Whether X is a tensor of a library that computes on devices."""
+    return type(X).__module__.split(".")[0] in ("torch", "cupy")
 
 
 def prepare(seconds: float) -> None:

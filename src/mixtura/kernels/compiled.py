@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixtura.kernels.calling import call, frozen
+from mixtura.kernels.calling_blurred import accumulate_blurred, joint_blurred, posterior_blurred
 from mixtura.kernels.compiled_climb import CARE, CONVERGED, EXHAUSTED
 from mixtura.kernels.compiled_forms import constrain
 from mixtura.kernels.compiled_hierarchy import agglomerate as _agglomerate
@@ -35,6 +36,7 @@ __all__ = [
     "EXHAUSTED",
     "Climb",
     "accumulate",
+    "accumulate_blurred",
     "accumulate_centred",
     "accumulate_observed",
     "accumulate_run",
@@ -42,8 +44,10 @@ __all__ = [
     "coefficients",
     "constrain",
     "is_wide",
+    "joint_blurred",
     "lloyd",
     "log_joint",
+    "posterior_blurred",
     "race",
     "spread",
 ]

@@ -36,8 +36,8 @@ def coefficients(
     Examples
     --------
     >>> import numpy as np
-    >>> coefficients(np.ones(1), np.zeros((1, 1)), np.full((1, 1, 1), 4.0), 0, 1e-9).round(4)
-    array([[-0.125 , -0.    , -1.6121]])
+    >>> coefficients(np.ones(1), np.ones((1, 1)), np.full((1, 1, 1), 4.0), 0, 1e-9).round(4)
+    array([[-0.125 ,  0.25  , -1.7371]])
     """
     k, d = means.shape
     theta = np.empty((k, width(shape, d)))

@@ -12,18 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixtura.kernels.layout import DIAGONAL, FULL, LINEAR, SPHERICAL, triangle, width
+from mixtura.kernels.plain_blurred import accumulate_blurred, joint_blurred, posterior_blurred
 from mixtura.kernels.plain_forms import constrain
 from mixtura.kernels.plain_hierarchy import agglomerate
 
 __all__ = [
     "accumulate",
+    "accumulate_blurred",
     "accumulate_centred",
     "agglomerate",
     "cancellation",
     "constrain",
     "features",
+    "joint_blurred",
     "lloyd",
     "log_joint",
+    "posterior_blurred",
     "spread",
     "weighted_sums",
 ]

@@ -11,12 +11,12 @@ from scipy.special import betaln, chdtri, digamma, gammaln, ndtri, xlogy
 from mixtura._errors import InputError
 from mixtura._types import Array
 from mixtura.conditioning import log_sums
+from mixtura.integrals.sobol import averaged, scrambled
 from mixtura.law import LOG_2PI, StudentT
 from mixtura.mixture import Mixture
 from mixtura.operations.frames import gaussian_only
 from mixtura.operations.line import Line
 from mixtura.operations.pairs import Pairs, log_average
-from mixtura.operations.sobol import averaged, scrambled
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(20)
 _REACH = 11.0

@@ -89,6 +89,10 @@ class Lines:
         found = self.mixtures.frame.unread(z[:, :, None])[:, :, 0]
         return found if p.ndim else found[:, 0]
 
+    def solved_at(self, probability: float) -> Array:
+        """(n,) the quantiles in frame coordinates, of Gaussian components."""
+        return self._solved(float(ndtri(probability)))
+
     def _solved(self, score: float) -> Array:
         """z (n,) with Φ⁻¹(F_i(z)) = score, by Newton's method within a bracket."""
         if not np.isfinite(score):

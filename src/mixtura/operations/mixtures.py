@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from mixtura.frame import Frame
 from mixtura.law import GAUSSIAN, Law, StudentT
 from mixtura.mixture import Mixture
 from mixtura.noise import Noise
+
+if TYPE_CHECKING:
+    from mixtura.operations.row_modes import RowModes
 
 
 @dataclass(frozen=True, eq=False)
@@ -275,6 +278,23 @@ class Mixtures:
         from mixtura.operations.lines import Lines
 
         return Lines.of(self).quantile(probability)
+
+    def regions(self, probability: float) -> Array:
+        """(n, j, 2) the intervals of highest density that hold a probability, NaN where fewer.
+
+        For one feature; j is the largest number of intervals.
+        """
+        from mixtura.operations.row_regions import row_regions
+
+        return row_regions(self, probability)
+
+    # ---- any number of features
+
+    def modes(self) -> RowModes:
+        """The local maxima of each density with their weights, the highest first."""
+        from mixtura.operations.row_modes import row_modes
+
+        return row_modes(self)
 
     def __repr__(self) -> str:
         n, k, d = self.location.shape

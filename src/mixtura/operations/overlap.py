@@ -9,10 +9,10 @@ from scipy.special import ndtr, ndtri
 
 from mixtura._types import Array
 from mixtura.covariance.full import FullCovariances
+from mixtura.integrals.sobol import averaged, scrambled
 from mixtura.mixture import Mixture
 from mixtura.operations.frames import gaussian_only
 from mixtura.operations.pairs import Pairs
-from mixtura.operations.sobol import averaged, scrambled
 
 
 @dataclass(frozen=True, eq=False)

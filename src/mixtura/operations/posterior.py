@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mixtura import _checks
+from mixtura import _checks, _measured, kernels
 from mixtura._errors import InputError
 from mixtura._types import Array
 from mixtura.block import Block
@@ -35,9 +35,10 @@ def posterior(mixture: Mixture, y: Any, noise_cov: Any, A: Any = None) -> Any:
         Gaussian.
     y : (p,) or (n, p) array_like
         One observation, or one a row. NaN is a coordinate that was not observed.
-    noise_cov : number, (p, p) or (n, p, p) array_like
-        R, positive definite: a variance for every coordinate, one matrix, or one for each row.
-    A : (p, d) array_like, optional
+    noise_cov : number, (p,), (n, p), (p, p) or (n, p, p) array_like
+        R, positive definite: a variance for every coordinate, variances of all rows or of each,
+        one matrix, or one for each row. Infinite variances are for what was not observed.
+    A : (p, d) or (n, p, d) array_like, optional
         The identity by default.
 
     Returns
@@ -45,7 +46,8 @@ def posterior(mixture: Mixture, y: Any, noise_cov: Any, A: Any = None) -> Any:
     Mixture
         For one observation.
     Mixtures
-        For n, which share covariances unless R differs by row; its `log_evidence` is log p(y_i).
+        For n, which share covariances unless R or A differs by row; its `log_evidence` is
+        log p(y_i).
 
     Raises
     ------
@@ -70,64 +72,58 @@ def posterior(mixture: Mixture, y: Any, noise_cov: Any, A: Any = None) -> Any:
     gaussian_only(
         mixture, "the posterior given noisy observations", "condition on exact values instead"
     )
-    A = _matrix(mixture, A)
     single = np.ndim(y) == 1 and not hasattr(y, "columns")
-    rows = _rows(np.atleast_2d(y) if single else y, len(A))
-    found = _given(mixture, Block(rows), A, _noise(noise_cov, len(A), len(rows)))
+    rows = np.asarray(_checks.table(np.atleast_2d(y) if single else y).rows, dtype=np.float64)
+    maps = _maps(mixture, A, *rows.shape)
+    rows, R = _measured.noise(noise_cov, rows)
+    _check_definite(R, rows)
+    if len(R) == len(maps) == 1:
+        noise = R[0] * np.eye(rows.shape[1]) if R.shape[2] == 1 else R[0]
+        found = _alike(mixture, Block(rows), maps[0], noise)
+    else:
+        found = _own(mixture, Block(rows), maps, R)
     return found[0] if single else found
 
 
-def _matrix(mixture: Mixture, A: Any) -> Array:
+def _maps(mixture: Mixture, A: Any, n: int, p: int) -> Array:
+    """(1 or n, p, d)."""
     d = mixture.n_features
-    values = np.eye(d) if A is None else _checks.numbers(A, "A")
-    if values.ndim != 2 or values.shape[1] != d or not len(values):
-        raise InputError(f"A has shape {values.shape}; (p, {d}) is needed for {d} features")
-    if not np.isfinite(values).all():
-        raise InputError("A holds NaN or infinite numbers")
-    return values
+    given = _measured.projections(np.eye(d) if A is None else A, n, d if A is None else p)
+    assert given is not None
+    if given.shape[2] != d:
+        raise InputError(f"A has shape {np.shape(A)}; (p, {d}) is needed for {d} features")
+    if given.shape[1] != p:
+        raise InputError(f"y has {p} columns, and A makes {d}: one for each row of A")
+    return given
 
 
-def _rows(y: Any, p: int) -> Array:
-    rows = np.asarray(_checks.table(y).rows, dtype=np.float64)
-    if rows.shape[1] != p:
-        raise InputError(f"y has {rows.shape[1]} columns, and A makes {p}: one for each row of A")
-    return rows
-
-
-def _noise(given: Any, p: int, n: int) -> Array:
-    """(1, p, p) or (n, p, p)."""
-    R = _checks.numbers(given, "noise_cov")
-    R = np.diag(np.full(p, R)) if R.ndim == 0 else R
-    R = R[None] if R.ndim == 2 else R
-    if R.shape not in ((1, p, p), (n, p, p)):
-        raise InputError(
-            f"noise_cov has shape {np.shape(given)}: a variance, ({p}, {p}) or ({n}, {p}, {p}) is "
-            "needed; np.diag makes a matrix of variances"
-        )
-    if not np.isfinite(R).all():
-        raise InputError("noise_cov is NaN or infinite: use NaN in y for what was not observed")
-    skew = np.abs(R - R.swapaxes(1, 2)).max(axis=(1, 2)) > 1e-8 * np.abs(R).max(axis=(1, 2))
-    bad = np.flatnonzero(skew | ~(np.linalg.eigvalsh(R)[:, 0] > 0))
+def _check_definite(R: Array, rows: Array) -> None:
+    unit = R / np.maximum(np.abs(R).max(axis=(1, 2), keepdims=True), 1e-300)
+    if len(R) > 1:  # what was not observed has no noise
+        absent = np.isnan(rows)[:, :, None]
+        eye = np.eye(rows.shape[1])
+        unit = unit + (absent if R.shape[2] == 1 else absent * eye)
+    low = unit.min(axis=(1, 2)) if R.shape[2] == 1 else np.linalg.eigvalsh(unit)[:, 0]
+    bad = np.flatnonzero(~(low > 0))
     if len(bad):
         where = f" of row {bad[0]}" if len(R) > 1 else ""
         raise InputError(
             f"noise_cov{where} should be symmetric, positive-definite: for an exact observation "
             "use mixture.condition, or conditionals for many"
         )
-    return R
 
 
 @dataclass(frozen=True, eq=False)
 class _View:
-    """What an observation tells through one pattern of gaps, for one or m noise covariances.
+    """What an observation tells through one pattern of gaps.
 
     Attributes
     ----------
     expected : (k, p) A μ_k, less A times the pivot of the frame
-    whiten : (m, k, p, p) L⁻¹ for S_k = L Lᵀ
-    log_det : (m, k) log |S_k|
-    gains : (m, k, d, p)
-    residual : (m, k, d, d)
+    whiten : (k, p, p) L⁻¹ for S_k = L Lᵀ
+    log_det : (k,) log |S_k|
+    gains : (k, d, p)
+    residual : (k, d, d)
     """
 
     expected: Array
@@ -142,65 +138,72 @@ class _View:
         dense = mixture.structure.dense()
         root = FullCovariances(dense).cholesky
         cross = across @ dense  # (k, p, d)
-        S = cross @ across.T + R[:, None]
-        lower = np.linalg.cholesky(S)
+        lower = np.linalg.cholesky(cross @ across.T + R)
         whiten = np.linalg.inv(lower)
-        gains = (whiten @ cross).swapaxes(-1, -2) @ whiten
-        sharp = np.linalg.inv(np.linalg.cholesky(R))[:, None] @ (across @ root)
-        inner = np.eye(len(across.T)) + sharp.swapaxes(-1, -2) @ sharp
-        half = np.linalg.inv(np.linalg.cholesky(inner)) @ root.swapaxes(-1, -2)
-        log_det = 2.0 * np.log(lower.diagonal(axis1=2, axis2=3)).sum(axis=2)
-        residual = half.swapaxes(-1, -2) @ half
+        gains = (whiten @ cross).swapaxes(1, 2) @ whiten
+        sharp = np.linalg.inv(np.linalg.cholesky(R)) @ (across @ root)
+        inner = np.eye(len(across.T)) + sharp.swapaxes(1, 2) @ sharp
+        half = np.linalg.inv(np.linalg.cholesky(inner)) @ root.swapaxes(1, 2)
+        log_det = 2.0 * np.log(lower.diagonal(axis1=1, axis2=2)).sum(axis=1)
+        residual = half.swapaxes(1, 2) @ half
         return cls(mixture.location @ across.T, whiten, log_det, gains, residual)
 
     def log_likelihood(self, off: Array) -> Array:
         """log N(y_i | A μ_k, S_k), (n, k), of ``y - A pivot``, (n, p)."""
         squared = np.empty((len(off), len(self.expected)))
-        for index, expected in enumerate(self.expected):
-            whiten = self.whiten[:, index]
-            gaps = off - expected
-            white = gaps @ whiten[0].T if len(whiten) == 1 else (whiten @ gaps[:, :, None])[:, :, 0]
+        for index, (expected, whiten) in enumerate(zip(self.expected, self.whiten, strict=True)):
+            white = (off - expected) @ whiten.T
             squared[:, index] = np.einsum("np,np->n", white, white)
         return np.asarray(log_norms(self.log_det, off.shape[1]) - 0.5 * squared)
 
     def means(self, location: Array, off: Array) -> Array:
         """(n, k, d) ``μ_k + G_k (y - A μ_k)``."""
-        m, k, d, p = self.gains.shape
-        if m > 1:
-            gaps = (off[:, None] - self.expected)[..., None]
-            return np.asarray(location + (self.gains @ gaps)[..., 0])
+        k, d, p = self.gains.shape
         middle = self.expected.mean(axis=0)
-        lead = (self.gains[0] @ (middle - self.expected)[:, :, None])[:, :, 0]
-        moved = ((off - middle) @ self.gains[0].reshape(k * d, p).T).reshape(-1, k, d)
+        lead = (self.gains @ (middle - self.expected)[:, :, None])[:, :, 0]
+        moved = ((off - middle) @ self.gains.reshape(k * d, p).T).reshape(-1, k, d)
         moved += location + lead
         return np.asarray(moved)
 
 
-def _given(mixture: Mixture, block: Block, A: Array, R: Array) -> Mixtures:
+def _alike(mixture: Mixture, block: Block, A: Array, R: Array) -> Mixtures:
+    """Rows with the same noise and map: covariances are shared by pattern."""
     n, k, d = len(block), mixture.n_components, mixture.n_features
-    own, patterns = len(R) > 1, block.patterns
+    patterns = block.patterns
     logs, evidence = np.empty((n, k)), np.empty(n)
-    location, group = np.empty((n, k, d)), np.arange(n)
-    spread = np.empty((n if own else len(patterns), k, d, d))
+    location, group = np.empty((n, k, d)), np.zeros(n, dtype=np.intp)
+    spread = np.empty((len(patterns), k, d, d))
     off = block.rows - A @ mixture.frame.pivot
     for number, pattern in enumerate(patterns):
         some, mine = np.flatnonzero(pattern.observed), np.arange(n)[pattern.rows]
-        size = max(_CELLS // (k * (d + len(some)) * (d + len(some) if own else 1)), 1)
-        view = None if own else _View.of(mixture, A[some], R[:, some][:, :, some])
-        if view is not None:
-            spread[number], group[mine] = view.residual[0], number
+        view = _View.of(mixture, A[some], R[some][:, some])
+        spread[number], group[mine] = view.residual, number
+        size = max(_CELLS // (k * (d + len(some))), 1)
         for start in range(0, len(mine), size):
             part: Any = mine[start : start + size]
             if len(patterns) == 1:  # a slice is not copied
                 part = slice(start, start + len(part))
-            here = view
-            if here is None:
-                here = _View.of(mixture, A[some], R[part][:, some][:, :, some])
-                spread[part] = here.residual
             y = off[part][:, some]
-            joint = here.log_likelihood(y) + mixture.log_weights
+            joint = view.log_likelihood(y) + mixture.log_weights
             evidence[part] = log_sums(joint)
             logs[part] = joint - evidence[part][:, None]
-            location[part] = here.means(mixture.location, y)
+            location[part] = view.means(mixture.location, y)
     names = mixture.feature_names
     return Mixtures(logs, location, spread, group, mixture.frame, evidence, names)
+
+
+def _own(mixture: Mixture, block: Block, maps: Array, R: Array) -> Mixtures:
+    """Rows with noise or maps of their own."""
+    n, (k, d), p = len(block), mixture.location.shape, block.rows.shape[1]
+    kernels.prepare(n * k * (d**3 + p**3 + 500) * 1e-8)
+    frame, component = mixture.frame, (mixture.location, mixture.structure.dense())
+    joint, location, spread = kernels.active().posterior_blurred(
+        block.rows,
+        (frame.pivot, frame.scale),
+        (R, maps),
+        block.groups,
+        (mixture.log_weights, *component),
+    )
+    evidence, names = log_sums(joint), mixture.feature_names
+    logs = joint - evidence[:, None]
+    return Mixtures(logs, location, spread, np.arange(n), frame, evidence, names)

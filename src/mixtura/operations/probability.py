@@ -9,12 +9,12 @@ import numpy as np
 from mixtura import _checks
 from mixtura._errors import InputError
 from mixtura._types import Array
+from mixtura.integrals.box import POINTS, box
+from mixtura.integrals.tilting import Tilted
 from mixtura.law import StudentT
 from mixtura.mixture import Mixture
 from mixtura.operations import univariate
-from mixtura.operations.box import POINTS, box
 from mixtura.operations.line import Line
-from mixtura.operations.tilting import Tilted
 
 _TINY = 1e-6
 """Below this probability a Gaussian's share of a box is summed again, to relative accuracy."""
@@ -127,7 +127,7 @@ def box_probability(
 
     References
     ----------
-    Genz (1992, 2004), Genz & Bretz (1999): see `mixtura.operations.box`.
+    Genz (1992, 2004), Genz & Bretz (1999): see `mixtura.integrals.box`.
 
     Examples
     --------

@@ -13,13 +13,15 @@ from mixtura import _checks
 from mixtura._errors import InputError
 from mixtura._types import Array, Mask
 from mixtura.block import Block
+from mixtura.censoring import hidden
 from mixtura.conditioning import shares
 from mixtura.covariance import Covariances
+from mixtura.integrals.box import POINTS, box
+from mixtura.integrals.interval import within
+from mixtura.integrals.tilting import Tilted
 from mixtura.kernels.layout import DIAGONAL, SPHERICAL
 from mixtura.law import Gaussian, StudentT
 from mixtura.mixture import Mixture
-from mixtura.operations.box import box
-from mixtura.operations.interval import within
 from mixtura.operations.line import Line
 from mixtura.operations.moments import moment_order
 from mixtura.operations.probability import (
@@ -28,7 +30,6 @@ from mixtura.operations.probability import (
     log_component_boxes,
     log_totals,
 )
-from mixtura.operations.tilting import Tilted
 from mixtura.operations.univariate import probabilities, solved, values
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(40)
@@ -185,7 +186,41 @@ class TruncatedMixture:
 
     ppf = icdf = quantile
 
-    # ---- moments, of one feature
+    # ---- moments
+
+    def mean(self) -> Any:
+        """E[x]: a number with one feature, else (d,)."""
+        return self.moment(1) if self.n_features == 1 else self._centre_and_spread[0]
+
+    def covariance(self) -> Array:
+        """Cov[x], (d, d), of Gaussian components.
+
+        Exact where at most two columns that have bounds are correlated, else over fixed points.
+
+        Examples
+        --------
+        >>> from mixtura import Mixture
+        >>> pair = Mixture([1.0], [[0, 0]], [[[1, 0.5], [0.5, 1]]]).truncate(lower=[0.0, -9.0])
+        >>> pair.mean().round(3), pair.covariance().round(3).tolist()
+        (array([0.798, 0.399]), [[0.363, 0.182], [0.182, 0.841]])
+        """
+        return self._centre_and_spread[1]
+
+    @cached_property
+    def _centre_and_spread(self) -> tuple[Array, Array]:
+        if not self._tight.any():
+            return self.mixture.mean(), self.mixture.covariance()
+        nothing = np.full((1, self.n_features), np.nan)
+        block = Block(nothing, limits=(self.lower[None], self.upper[None]))
+        parts = hidden(self.mixture, block, block.patterns[0], POINTS)
+        centres = self.mixture.location + np.concatenate([part.off for part in parts])
+        middle = self.weights @ centres
+        scale, spread = self.mixture.frame.scale, np.zeros((self.n_features, self.n_features))
+        for share, part, off in zip(self.weights, parts, centres - middle, strict=True):
+            spread += share * (part.doubt(np.ones(1)) + np.outer(off, off))
+        return self.mixture.frame.unread(middle), spread / scale[:, None] / scale
+
+    # ---- moments of one feature
 
     def moment(self, order: int, kind: str = "raw") -> float:
         """E[x^r], or with kind="central" E[(x - mean)^r]; for one Gaussian feature.
@@ -200,10 +235,6 @@ class TruncatedMixture:
         if kind == "standardized":
             spread = spread / _deviation(spread, mass)
         return float((mass * spread**order).sum())
-
-    def mean(self) -> float:
-        """E[x], of one feature."""
-        return self.moment(1)
 
     def var(self) -> float:
         """Var[x], of one feature."""
@@ -240,8 +271,8 @@ class TruncatedMixture:
 
     # ---- drawing
 
-    def sample(self, n: int = 1, rng: Any = None) -> Array:
-        """Draw rows (n, d).
+    def sample(self, n: int = 1, rng: Any = None, *, return_labels: bool = False) -> Any:
+        """Draw rows (n, d), and with `return_labels` their components (n,).
 
         One feature and diagonal covariances by inversion, without rejections; other Gaussians by
         minimax tilting (Botev 2017), which rejects few draws however improbable the box is.
@@ -264,7 +295,8 @@ class TruncatedMixture:
             z[mine] = centre + self._drawn(
                 int(k), int(mine.sum()), (low - centre, high - centre), rng
             )
-        return np.clip(self.mixture.frame.unread(z), self.lower, self.upper)
+        rows = np.clip(self.mixture.frame.unread(z), self.lower, self.upper)
+        return (rows, labels) if return_labels else rows
 
     def _drawn(self, k: int, n: int, ends: tuple[Array, Array], rng: np.random.Generator) -> Array:
         """(n, d) draws of a component, about its mean, in the frame."""
@@ -310,8 +342,8 @@ def truncate(mixture: Mixture, lower: Any = -np.inf, upper: Any = np.inf) -> Tru
     Returns
     -------
     TruncatedMixture
-        With `probability`, `logpdf`, `pdf`, `sample`; with one feature `cdf`, `sf`, `quantile`,
-        `mean`, `var` and `moment` as well.
+        With `probability`, `logpdf`, `pdf`, `sample`, `mean` and `covariance`; with one feature
+        `cdf`, `sf`, `quantile`, `var` and `moment` as well.
 
     Raises
     ------

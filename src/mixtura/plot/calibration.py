@@ -12,6 +12,7 @@ from scipy.stats import binom
 
 from mixtura._errors import InputError
 from mixtura._types import Array
+from mixtura.fit.truncation import Truncation
 from mixtura.operations.calibration import Calibration, Distribution, calibration
 from mixtura.plot.canvas import caption, ink, label_axes, legend_beside, open_axes
 from mixtura.plot.marks import RASTER
@@ -225,7 +226,12 @@ class QQDisplay:
 
 
 def distribution_of(estimator: Any) -> Distribution:
-    """The fitted distribution of an estimator of one feature."""
+    """The fitted distribution of an estimator of one feature; after truncation, within the box."""
+    if getattr(estimator, "n_censored_", 0) > 0:
+        raise InputError(
+            "some values were fitted by their limits alone, and have no place among the others: "
+            "give mixture_ to from_mixture, with values that were all observed"
+        )
     density: Distribution | None = getattr(estimator, "density_", None)
     found: Distribution = fitted(estimator) if density is None else density
     if found.n_features != 1:
@@ -233,7 +239,8 @@ def distribution_of(estimator: Any) -> Distribution:
             f"{found.n_features} features: take mixture_.marginal(feature), "
             "and hand it to from_mixture with that column"
         )
-    return found
+    box = Truncation.of(getattr(estimator, "truncation", None), 1)
+    return found if box is None else box.of_mixture(estimator.mixture_)
 
 
 def _thinned(n: int) -> Array:

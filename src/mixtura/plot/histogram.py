@@ -26,6 +26,7 @@ from mixtura.plot.palette import ASIDE, QUIET, component_color
 from mixtura.plot.region import grid_lines, spans
 from mixtura.plot.shown import (
     Shown,
+    Unseen,
     cut_of,
     fitted,
     legend_title,
@@ -55,13 +56,15 @@ class HistogramDisplay:
     marginal : Mixture over that feature
     labels : (n,), the component of each row, -1 for noise and what was trimmed; by default no row
         is that
+    unseen : Unseen, what the rows do not show of the mixture
 
     Attributes
     ----------
     x_ : (a,) where the curves are evaluated
     noise_ : density of the noise, the same everywhere
     curves_ : (a, k) weighted density of each component; their sum, and that of noise where there
-        is any, is the density of the mixture
+        is any, is the density of the mixture; after truncation over the probability of the box,
+        so that they fit the bars within and tell what was kept out
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
 
@@ -82,8 +85,15 @@ class HistogramDisplay:
     curves_: Array
     noise_: float
 
-    def __init__(self, shown: Shown, marginal: Mixture, labels: Indices | None = None) -> None:
+    def __init__(
+        self,
+        shown: Shown,
+        marginal: Mixture,
+        labels: Indices | None = None,
+        unseen: Unseen | None = None,
+    ) -> None:
         self.shown = shown
+        self.unseen = unseen or Unseen()
         self.marginal = marginal
         self.labels = np.zeros(len(shown.rows), dtype=np.intp) if labels is None else labels
 
@@ -98,8 +108,9 @@ class HistogramDisplay:
         **options: Any,
     ) -> HistogramDisplay:
         """Plot a fitted estimator; see `from_mixture`."""
+        cut, unseen = cut_of(estimator), Unseen.of(estimator)
         return cls.from_mixture(
-            fitted(estimator), X, feature=feature, ax=ax, cut=cut_of(estimator), **options
+            fitted(estimator), X, feature=feature, ax=ax, cut=cut, unseen=unseen, **options
         )
 
     @classmethod
@@ -111,6 +122,7 @@ class HistogramDisplay:
         feature: int | str | None = None,
         ax: Axes | None = None,
         cut: Cut | None = None,
+        unseen: Unseen | None = None,
         **options: Any,
     ) -> HistogramDisplay:
         """Plot a mixture, with the histogram of rows if given.
@@ -122,13 +134,15 @@ class HistogramDisplay:
         feature : name or number; by default the one in which the components differ most
         ax : Axes to draw on; by default those of a new figure
         cut : where the fit trimmed rows, `cut_` of an estimator
+        unseen : what the rows do not show, `Unseen.of` an estimator
         **options : see `plot`
         """
         shown = Shown.of(X, mixture, cut)
         chosen = most_telling(mixture, 1) if feature is None else shown.positions([feature])
         plain = mixture.noise is None and cut is None
         labels = None if plain else shown.labels(shown.responsibilities(mixture))
-        return cls(shown.take(chosen), mixture.marginal(chosen), labels).plot(ax, **options)
+        rest = None if unseen is None else unseen.take(chosen)
+        return cls(shown.take(chosen), mixture.marginal(chosen), labels, rest).plot(ax, **options)
 
     def plot(
         self, ax: Axes | None = None, *, kernel: bool = True, legend: bool = True
@@ -151,6 +165,8 @@ class HistogramDisplay:
         values = values[seen]
         top = self._draw_bars(ax, values, span)
         drawn = kernel and self._draw_kernel(ax, values)
+        for bound in self.unseen.bounds:
+            ax.axvline(bound, color=QUIET, linewidth=0.8, linestyle=(0, (1, 2)), zorder=1.5)
         peak = self._draw_curves(ax)
         draw_ticks(ax, lone, shades(np.full(len(lone), -1), 0.9), 0)
         cut = top > 0 and peak > HEADROOM * top
@@ -161,7 +177,7 @@ class HistogramDisplay:
             handles = self._handles(ink(ax), len(values), drawn)
             legend_beside(ax, handles, legend_title(self.marginal))
             said = [f"the highest peak, {peak:.3g}, is cut off"] if cut else []
-            caption(ax, said + self.shown.sentences())
+            caption(ax, said + self.unseen.sentences() + self.shown.sentences())
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
@@ -169,16 +185,17 @@ class HistogramDisplay:
         spread = deviations(self.marginal)[:, 0]
         self.x_ = grid_lines(span, self.marginal.means[:, 0], spread, 400)
         log_density = self.marginal.component_logpdf(self.x_[:, None])
-        self.curves_ = portions(self.marginal) * np.exp(log_density)
+        self.curves_ = portions(self.marginal) * np.exp(log_density) / self.unseen.share
         noise, everywhere = self.marginal.noise, np.ones(1, dtype=bool)
         even = 0.0 if noise is None else noise.share * np.exp(noise.log_density(everywhere))
         self.noise_ = float(even * self.marginal.frame.scale[0])
 
     def _draw_bars(self, ax: Axes, values: Array, span: Array) -> float:
-        """Bars of total area one; the height of the highest."""
+        """Bars whose area is the share of rows they show; the height of the highest."""
         if not len(values):
             return 0.0
         heights, edges = np.histogram(values, edges_of(values, span), density=True)
+        heights = heights * self._portion(values)
         ax.stairs(heights, edges, fill=True, **BAR, zorder=1)
         if len(heights) <= SEPARATE:
             ax.vlines(
@@ -188,6 +205,7 @@ class HistogramDisplay:
 
     def _draw_kernel(self, ax: Axes, values: Array) -> bool:
         """A kernel estimate, where the values allow one."""
+        portion = self._portion(values)
         if len(values) > KERNEL_ROWS:
             values = np.random.default_rng(0).choice(values, KERNEL_ROWS, replace=False)
         spread = np.std(values) if len(values) > 2 else 0.0
@@ -195,8 +213,13 @@ class HistogramDisplay:
             return False
         middle = np.mean(values)
         estimate = gaussian_kde((values - middle) / spread)((self.x_ - middle) / spread) / spread
+        estimate *= portion
         ax.plot(self.x_, estimate, color=QUIET, linewidth=1.1, linestyle=(0, (3, 2)), zorder=3)
         return True
+
+    def _portion(self, values: Array) -> float:
+        """Share of the rows that have a value; one where those without are like the others."""
+        return len(values) / len(self.shown.rows) if self.unseen.censored else 1.0
 
     def _draw_curves(self, ax: Axes) -> float:
         """The components and their sum; the height of the highest peak."""

@@ -75,11 +75,11 @@ class PValueDisplay:
         ax: Axes | None = None,
         **options: Any,
     ) -> Self:
-        """Plot a fitted detector's p-values of rows it has not seen.
+        """Plot a fitted estimator's p-values of rows it has not seen.
 
         Parameters
         ----------
-        estimator : MixtureOutlierDetector with rows held out
+        estimator : MixtureOutlierDetector or OpenSetClassifier with rows held out
         X : (n, d) array or data frame
         outliers : (n,) bool, optional; rows known to be odd
         ax : Axes to draw on; by default those of a new figure

@@ -11,6 +11,7 @@ import numpy as np
 from mixtura import _checks
 from mixtura._errors import InputError
 from mixtura._types import Array, Indices, Mask, Rows
+from mixtura.fit.truncation import Truncation
 from mixtura.plot.canvas import counted, grouped, percent
 
 if TYPE_CHECKING:
@@ -92,6 +93,57 @@ class Shown:
         if nothing.any():
             what = " and ".join(self.names) if len(self.names) < 3 else "any of these"
             said.append(f"{counted(int(nothing.sum()))} without {what}: not shown")
+        return said
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """What rows do not show of a mixture that was fitted to them.
+
+    Attributes
+    ----------
+    share : of the mixture within the box that rows come from
+    lower, upper : (d,) or None, the box
+    censored : whether rows without a value are those of certain values
+    """
+
+    share: float = 1.0
+    lower: Array | None = None
+    upper: Array | None = None
+    censored: bool = False
+
+    @classmethod
+    def of(cls, estimator: Any) -> Unseen:
+        """By an estimator's truncation and limits."""
+        censored = getattr(estimator, "n_censored_", 0) > 0
+        given = getattr(estimator, "truncation", None)
+        mixture = fitted(estimator)
+        box = Truncation.of(given, mixture.n_features)
+        if box is None:
+            return cls(censored=censored)
+        share = float(np.exp(box.log_probability(mixture)))
+        return cls(share, box.lower, box.upper, censored)
+
+    def take(self, dims: Sequence[int]) -> Unseen:
+        """Bounds of some columns."""
+        if self.lower is None or self.upper is None:
+            return self
+        return replace(self, lower=self.lower[list(dims)], upper=self.upper[list(dims)])
+
+    @property
+    def bounds(self) -> list[float]:
+        """Finite bounds."""
+        if self.lower is None or self.upper is None:
+            return []
+        return [float(end) for end in (*self.lower, *self.upper) if np.isfinite(end)]
+
+    def sentences(self) -> list[str]:
+        """What the curves show beyond the rows."""
+        said = []
+        if self.lower is not None:
+            said.append(f"rows are {percent(self.share)} of the mixture, the rest was kept out")
+        if self.censored:
+            said.append("bars are the rows with a value, curves all rows")
         return said
 
 

@@ -44,6 +44,13 @@ class MemorySource:
         self.whole = Block(rows, weights, plausibility)
         self.threads = threads
 
+    @classmethod
+    def of(cls, block: Block, threads: int = 1) -> MemorySource:
+        """All that is known of the rows of a block."""
+        source = cls(block.rows, threads=threads)
+        source.whole = block
+        return source
+
     @property
     def n(self) -> int:
         return len(self.whole.rows)

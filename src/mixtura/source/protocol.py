@@ -35,6 +35,9 @@ class Source(Protocol):
     def map(self, function: Callable[[Block], Any]) -> list[Any]:
         """``function(block)`` of every block, in order."""
 
+    def each(self, function: Callable[[Block, slice], object]) -> None:
+        """``function(block, place)`` of every block and where its rows stand."""
+
     def single(self) -> Block | None:
         """All rows where they are a single block in memory, else None."""
 

@@ -10,12 +10,14 @@ from scipy.special import logsumexp
 
 from mixtura._errors import InputError
 from mixtura._types import Array, Indices
+from mixtura.integrals.interval import log_probability, within
+from mixtura.integrals.sobol import averaged, scrambled
 from mixtura.law import LOG_2PI
-from mixtura.operations.interval import log_probability, within
-from mixtura.operations.sobol import averaged, scrambled
 
 _TRIES = 1_000
 _MOST = 1 << 21
+_NEWTON, _FLAT, _NEAR = 50, 1e-6, 1e-1
+"""Newton steps at most, the gradient at which they end, and that at which a tilt is taken."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,22 +90,7 @@ class Tilted:
         return float((0.5 * tilt**2 - x * tilt + logs).sum())
 
     def _slopes(self, both: Array) -> tuple[Array, Array]:
-        """The gradient of ψ over (x, μ) without their last, and its derivatives."""
-        d = len(self.order)
-        x, tilt = (np.append(half, 0.0) for half in np.split(both, 2))
-        shift = tilt + self.rest @ x
-        a, b = self.low - shift, self.high - shift
-        logs = log_probability(a, b)
-        at_low, at_high = (np.exp(-0.5 * (end * end + LOG_2PI) - logs) for end in (a, b))
-        pull = at_low - at_high
-        ends = [np.where(np.isinf(end), 0.0, end) for end in (a, b)]
-        bend = ends[0] * at_low - ends[1] * at_high - pull**2
-        lead = self.rest[:, :-1]
-        gradient = np.concatenate([lead.T @ pull - tilt[:-1], (tilt - x + pull)[:-1]])
-        moved = bend[:, None] * lead
-        cross = moved[:-1] - np.eye(d - 1)
-        hessian = np.block([[lead.T @ moved, cross.T], [cross, np.diag(1.0 + bend[:-1])]])
-        return gradient, hessian
+        return slopes(self.rest, self.low, self.high, both)
 
     def log_probability(self, points: int, seed: int) -> tuple[float, float]:
         """log P(low <= z <= high) and its standard error, by randomised Sobol' points."""
@@ -148,6 +135,61 @@ class Tilted:
         rows = np.empty((n, len(self.order)))
         rows[:, self.order] = np.concatenate(kept) @ self.factor.T
         return rows
+
+
+def slopes(rest: Array, low: Array, high: Array, both: Array) -> tuple[Array, Array]:
+    """The gradient of ψ over (x, μ) without their last, (..., 2d - 2), and its derivatives."""
+    d = low.shape[-1]
+    last = np.zeros((*both.shape[:-1], 1))
+    x, tilt = (np.concatenate([half, last], axis=-1) for half in np.split(both, 2, axis=-1))
+    shift = tilt + x @ rest.T
+    a, b = low - shift, high - shift
+    logs = log_probability(a, b)
+    at_low, at_high = (np.exp(-0.5 * (end * end + LOG_2PI) - logs) for end in (a, b))
+    pull = at_low - at_high
+    ends = [np.where(np.isinf(end), 0.0, end) for end in (a, b)]
+    bend = ends[0] * at_low - ends[1] * at_high - pull**2
+    lead = rest[:, :-1]
+    gradient = np.concatenate([pull @ lead - tilt[..., :-1], (tilt - x + pull)[..., :-1]], axis=-1)
+    moved = bend[..., None] * lead
+    cross = moved[..., :-1, :] - np.eye(d - 1)
+    slack = (1.0 + bend[..., :-1, None]) * np.eye(d - 1)
+    upper = np.concatenate([lead.T @ moved, cross.swapaxes(-1, -2)], axis=-1)
+    return gradient, np.concatenate([upper, np.concatenate([cross, slack], axis=-1)], axis=-2)
+
+
+def saddles(rest: Array, low: Array, high: Array) -> Array:
+    """The tilts (n, d) of many boxes (n, d) that share a covariance; zero where none is found.
+
+    By damped Newton steps on the gradient. Any tilt is right, a good one makes the sum precise.
+    """
+    n, d = low.shape
+    both = np.zeros((n, 2 * d - 2))
+    with np.errstate(all="ignore"):
+        gradient, bends = slopes(rest, low, high, both)
+        size = np.linalg.norm(gradient, axis=1)
+        for _ in range(_NEWTON):
+            step = _solved(bends, gradient)
+            for length in (1.0, 0.5, 0.1, 0.01):
+                there = slopes(rest, low, high, both - length * step)
+                better = np.linalg.norm(there[0], axis=1) < size
+                both = np.where(better[:, None], both - length * step, both)
+                if better.all():
+                    break
+                step = np.where(better[:, None], 0.0, step)
+            gradient, bends = slopes(rest, low, high, both)
+            before, size = size, np.linalg.norm(gradient, axis=1)
+            if (size < _FLAT).all() or not (size < before).any():
+                break
+    found = np.hstack([both[:, d - 1 :], np.zeros((n, 1))])
+    return np.where((size < _NEAR)[:, None], found, 0.0)
+
+
+def _solved(bends: Array, gradient: Array) -> Array:
+    sound = np.isfinite(bends).all(axis=(1, 2)) & np.isfinite(gradient).all(axis=1)
+    step = np.zeros_like(gradient)
+    step[sound] = np.linalg.solve(bends[sound], gradient[sound, :, None])[:, :, 0]
+    return step
 
 
 def _ordered(covariance: Array, low: Array, high: Array) -> tuple[Indices, Array]:

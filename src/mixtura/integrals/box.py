@@ -8,8 +8,8 @@ import numpy as np
 from scipy.special import chdtri, ndtr, ndtri, stdtr
 
 from mixtura._types import Array
-from mixtura.operations.orthant import bivariate, trivariate
-from mixtura.operations.sobol import averaged, scrambled
+from mixtura.integrals.orthant import bivariate, trivariate
+from mixtura.integrals.sobol import averaged, scrambled
 
 POINTS = 4096
 _CELLS = 1 << 21

@@ -1,0 +1,102 @@
+"""Compile all kernels at once, so that no fit waits for a compiler."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixtura.kernels.forms import EEV
+from mixtura.kernels.layout import FULL
+
+Array = NDArray[Any]
+
+_N, _D, _K = 64, 2, 2
+
+
+def _rows(dtype: Any = np.float64, d: int = _D) -> Array:
+    return np.random.default_rng(0).normal(size=(_N, d)).astype(dtype)
+
+
+def _start(field: int) -> tuple[Array, Array, Array]:
+    means = np.tile(np.array([[-1.0] * _D, [1.0] * _D]), (field, 1, 1))
+    return np.full((field, _K), 0.5), means, np.tile(np.eye(_D), (field, _K, 1, 1))
+
+
+def race(dtype: Any) -> None:
+    """Whole climbs."""
+    from mixtura.kernels.compiled import race
+
+    frame = np.zeros(_D), np.ones(_D), np.empty(0)
+    race(_rows(dtype), *frame, _start(1), FULL, False, False, most=np.array([3]))
+
+
+def sums(dtype: Any) -> None:
+    """Sums over rows, in few and in many columns, with gaps, and densities."""
+    from mixtura.kernels import compiled
+
+    rows, none = _rows(dtype), np.empty(0)
+    frame: Any = np.zeros(_D), np.ones(_D)
+    weights, means, covariances = (part[0] for part in _start(1))
+    compiled.coefficients(weights, means, covariances, FULL, 1e-9)
+    compiled.accumulate(rows, *frame, none, np.zeros((_K, 6)), FULL, False)
+    model: Any = np.log(weights), means, covariances, np.zeros(_K), FULL
+    compiled.accumulate_centred(rows, *frame, none, *model, False)
+    compiled.log_joint(rows, *frame, *model)
+    groups = np.arange(_N), np.array([_N]), np.array([[True, False]])
+    given: Any = np.log(weights), means, covariances, FULL, False
+    compiled.accumulate_observed(rows, *frame, none, None, groups, *given)
+    d = 64
+    theta = np.zeros((1, d * (d + 1) // 2 + d + 1))
+    compiled.accumulate(_rows(dtype, d), np.zeros(d), np.ones(d), none, theta, FULL, False)
+
+
+def replicates() -> None:
+    """Climbs over many replicates of the rows."""
+    from mixtura.kernels.compiled_replicates import replicates
+
+    frame = np.zeros(_D), np.ones(_D), np.ones((2, _N))
+    nothing = np.zeros((_K, 6)), np.zeros(_K), np.zeros(_K)
+    bounds: dict[str, Any] = {"ridge": np.zeros(_D), "floor": 1e-12, "loss": 1e-9}
+    replicates(
+        _rows()[None], *frame, _start(1), FULL, False, prior=nothing, most=3, tol=0.0, **bounds
+    )
+
+
+def starts() -> None:
+    """Partitions to start from, and what components have in common."""
+    from mixtura.kernels import compiled
+
+    columns = np.asfortranarray(_rows()).T
+    seeds = _rows()[:_K]
+    compiled.spread(columns, np.ones(_N), np.array([0.2, 0.7]))
+    compiled.lloyd(columns, np.ones(_N), seeds, 2)
+    compiled.agglomerate(_rows(), np.ones(_N), 1e-3, 0)
+    compiled.constrain(np.tile(np.eye(_D), (_K, 1, 1)), np.ones(_K), EEV)
+
+
+JOBS: tuple[tuple[Callable[..., None], tuple[Any, ...]], ...] = (
+    (race, (np.float64,)),
+    (replicates, ()),
+    (race, (np.float32,)),
+    (sums, (np.float64,)),
+    (sums, (np.float32,)),
+    (starts, ()),
+)
+"""What is compiled, the longest first: each in a process of its own."""
+
+
+def compile_all() -> None:
+    """Compile everything, side by side, and say what is done."""
+    began = time.perf_counter()
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+        for done in as_completed([pool.submit(job, *given) for job, given in JOBS]):
+            done.result()
+    sys.stderr.write(f"the kernels are compiled ({time.perf_counter() - began:.0f} s)\n")

@@ -1,0 +1,72 @@
+"""Rows on a device: summed there, and looked at here piece by piece."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from mixtura import kernels
+from mixtura._errors import InputError
+from mixtura._types import Array, Indices
+from mixtura.block import Block, cuts
+
+T = TypeVar("T")
+
+
+class DeviceSource:
+    """A tensor of complete rows, where it lies.
+
+    Parameters
+    ----------
+    rows : (n, d) tensor of float32 or float64
+    weights : (n,) or None
+        In the computer's memory.
+
+    Raises
+    ------
+    InputError
+        A row is not finite.
+    """
+
+    threads = 1
+
+    def __init__(self, rows: Any, weights: Array | None = None) -> None:
+        device = kernels.of(rows)
+        if not device.finite(rows):
+            raise InputError(
+                "the tensor holds NaN or infinity: rows with gaps are fitted in the computer's "
+                "memory, X.cpu().numpy(); infinity cannot be fitted"
+            )
+        self.rows, self.weights = rows, weights
+        self._there = Block.without_gaps(
+            rows, None if weights is None else device.like(rows, weights)
+        )
+
+    @property
+    def n(self) -> int:
+        return int(self.rows.shape[0])
+
+    @property
+    def d(self) -> int:
+        return int(self.rows.shape[1])
+
+    def sum(self, function: Callable[[Sequence[Block]], T]) -> T:
+        """``function`` of all rows, on the device."""
+        return function([self._there])
+
+    def map(self, function: Callable[[Block], Any]) -> list[Any]:
+        """``function(block)`` of every block, in order, each brought here in its turn."""
+        return [function(self.take(part)) for part in cuts(self.n, self.d)]
+
+    def single(self) -> Block | None:
+        return None
+
+    def take(self, rows: Indices | slice) -> Block:
+        """Some of the rows, here."""
+        weights = None if self.weights is None else self.weights[rows]
+        return Block(kernels.of(self.rows).brought(self.rows, rows), weights)
+
+    def each(self, function: Callable[[Block, slice], object]) -> None:
+        """``function(block, place)`` of every block, on the device, and where its rows stand."""
+        for part in cuts(self.n, self.d):
+            function(Block.without_gaps(self.rows[part, :]), part)
