@@ -226,6 +226,7 @@ def test_a_checkpoint_of_other_rows_is_refused(rows, tmp_path):
         (rows.astype(np.float32), {}),
         (rows, {"labels": labels}),
         (rows, {"sample_weight": np.linspace(1, 2, len(rows))}),
+        (rows, {"noise_cov": 0.1}),
     ):
         with pytest.raises(CheckpointError, match="the rows"):
             model.fit(other, checkpoint=path, **options)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from sklearn.utils.metaestimators import available_if
 
 from mixtura import _checks, kernels
 from mixtura._errors import InputError
@@ -25,6 +26,37 @@ def forget(estimator: Any) -> None:
         vars(estimator).pop(name, None)
 
 
+def _able(estimator: Any) -> bool:
+    """Whether a stream can fit what the parameters ask for.
+
+    Raises
+    ------
+    InputError
+        It cannot; says why, and what to do.
+    """
+    components = counts(estimator.n_components)
+    families = rules(estimator.covariance_type, None, estimator.rank)
+    models = len(components) * len(families)
+    if models > 1:
+        raise InputError(
+            f"a stream fits one model, and {models} would be compared: give one n_components and "
+            "one covariance_type, or choose them by fit on some of the rows"
+        )
+    if families[0].moments.shape == FACTOR:
+        raise InputError(
+            f"covariance_type={estimator.covariance_type!r}: the moments of low-rank covariances "
+            'are of use to one step alone, and a stream keeps them; use "full", "diag" or another '
+            "family, or fit"
+        )
+    if not parameters.outliers(estimator).none or estimator.truncation is not None:
+        raise InputError(
+            "distribution, noise, trim and truncation need all rows together, and a stream lets "
+            "them go: leave them out, or fit"
+        )
+    return True
+
+
+@available_if(_able)
 def partial_fit(self: Any, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
     """Learn from more rows of a stream, and forget old ones by and by.
 
@@ -55,8 +87,10 @@ def partial_fit(self: Any, X: Any, y: Any = None, sample_weight: Any = None) -> 
     Raises
     ------
     InputError, InputTypeError
-        Other columns than before; several models, low-rank covariances, Student's t, noise,
-        trimming or truncation; rows on a device.
+        Other columns than before, rows on a device.
+    AttributeError
+        There is no such method for several models, low-rank covariances, Student's t, noise,
+        trimming or truncation; the cause says what to do.
 
     Examples
     --------
@@ -101,33 +135,12 @@ def _begun(estimator: Any, read: _checks.Table) -> Stream:
     parameters.checked(estimator)
     components = counts(estimator.n_components)
     families = rules(estimator.covariance_type, read.rows.shape[1], estimator.rank)
-    _check(estimator, len(components) * len(families), families[0].moments.shape == FACTOR)
     last = getattr(estimator, "mixture_", None) if estimator.warm_start else None
     if last is not None and last.location.shape != (components[0], read.rows.shape[1]):
         last = None
     nothing = MemorySource(read.rows[:0])
     task = parameters.task(estimator, nothing, read.names, None, last)
-    return Stream(task, families[0], components[0], last, last)
-
-
-def _check(estimator: Any, models: int, low_rank: bool) -> None:
-    """Refuse what a stream cannot fit."""
-    if models > 1:
-        raise InputError(
-            f"a stream fits one model, and {models} would be compared: give one n_components and "
-            "one covariance_type, or choose them by fit on some of the rows"
-        )
-    if low_rank:
-        raise InputError(
-            f"covariance_type={estimator.covariance_type!r}: the moments of low-rank covariances "
-            'are of use to one step alone, and a stream keeps them; use "full", "diag" or another '
-            "family, or fit"
-        )
-    if not parameters.outliers(estimator).none or estimator.truncation is not None:
-        raise InputError(
-            "distribution, noise, trim and truncation need all rows together, and a stream lets "
-            "them go: leave them out, or fit"
-        )
+    return Stream(task, families[0], components[0], nothing.whole, last, last)
 
 
 def _keep(estimator: Any, stream: Stream) -> None:

@@ -149,9 +149,11 @@ class Stream:
     Attributes
     ----------
     task : Task
-        With the rows gathered as its source.
+        Over no rows.
     rule : Family
     k : int
+    gathered : Block
+        Rows that are not learnt yet.
     mixture : Mixture or None
         What is known so far.
     last : Mixture or None
@@ -172,6 +174,7 @@ class Stream:
     task: Task
     rule: Family
     k: int
+    gathered: Block
     mixture: Mixture | None = None
     last: Mixture | None = None
     tried: int = 0
@@ -205,23 +208,22 @@ class Stream:
 
         Until the first fit to all, there is one whenever they have doubled.
         """
-        whole = self.task.source.whole
-        enough = _enough(self.k, rows.shape[1])
-        used = min(len(rows), enough - len(whole))
+        k, d = self.k, rows.shape[1]
+        enough = _enough(k, d)
+        used = min(len(rows), enough - len(self.gathered))
         more = Block(rows, weights).take(slice(used))
-        source = MemorySource(*_joined(whole, more))
-        now = replace(self, task=replace(self.task, source=source))
-        told = _scored(self.mixture, more)
-        if source.n < min(max(2 * self.tried, 2 * self.k * (source.d + 1)), enough):
+        whole, told = _joined(self.gathered, more), _scored(self.mixture, more)
+        now = replace(self, gathered=whole)
+        if len(whole) < min(max(2 * self.tried, 2 * k * (d + 1)), enough):
             return now, told, used, []
-        problem = now.task.problem(self.rule, self.k, now.task.told(self.k))
-        outcome = now._fitted(problem)
-        now = replace(now, mixture=outcome.fit.mixture, tried=source.n)
-        if source.n < enough:
+        problem = self.task.problem(self.rule, k, MemorySource.of(whole))
+        outcome = self._fitted(problem)
+        now = replace(now, mixture=outcome.fit.mixture, tried=len(whole))
+        if len(whole) < enough:
             return now, told, used, []
-        nothing = replace(now.task, source=MemorySource(source.whole.rows[:0]))
         learnt = Learnt.of(problem, outcome.fit.mixture)
-        return replace(now, task=nothing, learnt=learnt), told, used, list(outcome.notes)
+        now = replace(now, gathered=whole.take(slice(0)), learnt=learnt)
+        return now, told, used, list(outcome.notes)
 
     def _fitted(self, problem: Problem) -> Outcome:
         """The fit to the rows gathered.
@@ -263,7 +265,7 @@ class Stream:
             mixture=mixture,
             last=mixture,
             learnt=None,
-            tried=_enough(self.k, self.task.source.d),
+            tried=_enough(self.k, mixture.n_features),
             drifts=(*self.drifts, self.calls),
         )
 
@@ -276,12 +278,12 @@ def _scored(mixture: Mixture | None, block: Block) -> list[Told]:
     return [(float(np.average(mixture.logpdf(block.rows), weights=each)), float(each.sum()))]
 
 
-def _joined(one: Block, other: Block) -> tuple[Rows, Array | None]:
+def _joined(one: Block, other: Block) -> Block:
     """The rows and weights of both."""
     rows = np.concatenate([one.rows, other.rows])
     if one.weights is None and other.weights is None:
-        return rows, None
-    return rows, np.concatenate([one.weight(), other.weight()])
+        return Block(rows)
+    return Block(rows, np.concatenate([one.weight(), other.weight()]))
 
 
 def _enough(k: int, d: int) -> int:
