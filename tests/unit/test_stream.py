@@ -90,8 +90,8 @@ def test_stationary_rows_lead_to_the_batch_optimum(rows, later):
 def test_how_rows_are_cut_hardly_matters(rows):
     whole, units = streamed(rows, len(rows)), streamed(rows, 2000)
     assert whole.mixture_ == units.mixture_
-    fine = streamed(rows[:6000], 90)
-    assert np.abs(fine.means_ - streamed(rows[:6000], 2000).means_).max() < 0.05
+    fine = streamed(rows[:4000], 200)
+    assert np.abs(fine.means_ - streamed(rows[:4000], 2000).means_).max() < 0.05
 
 
 def test_a_drift_is_named_and_recovered_from(rows, later):
@@ -112,8 +112,6 @@ def test_weights_count_by_their_ratios(rows):
     one = streamed(rows[:6000], weights=weights)
     other = streamed(rows[:6000], weights=4.0 * weights)
     np.testing.assert_allclose(one.means_, other.means_, rtol=1e-10, atol=1e-12)
-    thrice = streamed(rows[:6000], weights=np.full(6000, 3.0))
-    np.testing.assert_allclose(thrice.means_, streamed(rows[:6000]).means_, rtol=1e-10, atol=1e-12)
     absent = np.where(np.arange(6000) % 2, 1.0, 0.0)
     wild = np.where(absent[:, None] > 0, rows[:6000], 1e150)
     assert np.abs(streamed(wild, weights=absent).means_ - TRUTH.means[[2, 0, 1]]).max() < 0.2
@@ -124,7 +122,7 @@ def test_weights_count_by_their_ratios(rows):
     [
         {"covariance_type": "tied", "prior": "fraley-raftery"},
         {"covariance_type": "diag", "assignment": "hard"},
-        {"covariance_type": "VEE"},
+        pytest.param({"covariance_type": "VEE"}, marks=pytest.mark.slow),
         {"fixed": "means", "means_init": TRUTH.means},
     ],
     ids=str,
@@ -219,12 +217,12 @@ def alarms(watch, scores, weight=100.0):
 
 def test_the_watch_sleeps_while_nothing_changes_and_wakes_soon():
     rng, watch = np.random.default_rng(0), Watch(variance=4.0, least=100.0)
-    quiet = rng.normal(-3.0, 0.2, 20_000)
+    quiet = rng.normal(-3.0, 0.2, 5000)
     assert alarms(watch, quiet) == []
-    assert alarms(watch, np.repeat(quiet[:2000], 4), 25.0) == []  # gathered to 100
+    assert alarms(watch, np.repeat(quiet[:500], 4), 25.0) == []  # gathered to 100
     wide = -3.0 + 5.0 * (quiet + 3.0)  # blocks that differ more than their rows say
     assert len(alarms(watch, wide)) <= 1
-    falls = [[*quiet[:200], *rng.normal(-3.4, 0.2, 100)] for _ in range(50)]
+    falls = [[*quiet[:200], *rng.normal(-3.4, 0.2, 100)] for _ in range(20)]
     delays = [alarms(watch, scores)[0] - 199 for scores in falls]
     assert 6 < np.mean(delays) < 12  # a fall by two errors: LIMIT / (2 - SLACK) is 8
     assert alarms(watch, [*quiet[:200], *rng.normal(-9.0, 0.2, 100)])[0] == 202

@@ -61,7 +61,7 @@ class Watch:
         """After rows of a mean log score and a weight; and whether they have drifted.
 
         >>> watch, alarms = Watch(variance=1.0, least=100.0), []
-        >>> for score in [-2.0] * 20 + [-2.5] * 3:
+        >>> for score in [-2.0] * 20 + [-3.0] * 3:
         ...     watch, alarm = watch.after(score, 100.0)
         ...     alarms.append(alarm)
         >>> alarms.index(True)
