@@ -5,8 +5,8 @@ The only file that knows of gaps, limits, weights, labels and measurement errors
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,43 +14,18 @@ import numpy as np
 
 from mixtura import kernels
 from mixtura._types import Array, Rows
-from mixtura.block import Block, Pattern
-from mixtura.censoring import Hidden, hidden, log_probabilities
+from mixtura.assignment import Assign, Assigned, assigned, hard, soft
+from mixtura.block import Block
 from mixtura.deconvolution import Scores, blurred, lost_volume, steady
 from mixtura.frame import Frame
-from mixtura.kernels.layout import DIAGONAL, FACTOR, FULL, LINEAR, doubled, width
+from mixtura.kernels.layout import DIAGONAL, FACTOR, FULL, LINEAR, width
 from mixtura.law import log_norms
+from mixtura.log_linear import LOSS_SINGLE, cancellation, common_part, log_linear
 from mixtura.mixture import Mixture
-from mixtura.projected import LOSS, projected, ranked_by_factors
-from mixtura.projected import cancellation as low_rank_cancellation
-from mixtura.scoring import joint_at, squared_distances, under_labels
-from mixtura.statistics import Moments, Statistics, packed
+from mixtura.projected import projected
+from mixtura.statistics import Moments, Statistics
 from mixtura.tree import tree_sum
-from mixtura.trimming import Cut, Trim
-
-Assign = Callable[[Array], tuple[Array, Array]]
-"""Log joint (n, k) -> responsibilities (n, k) and the log-likelihood of each row (n,)."""
-
-LOSS_SINGLE = 1e-2
-"""The same bound for float32 rows, whose products run in single precision; what is really lost is
-far below, as roundings average out."""
-
-
-def soft(log_joint: Array) -> tuple[Array, Array]:
-    """Responsibilities ``r_ik = P(k | x_i)``: expectation-maximization."""
-    top = log_joint.max(axis=1)
-    shares = np.exp(log_joint - top[:, None])
-    norm = shares.sum(axis=1)
-    return shares / norm[:, None], top + np.log(norm)
-
-
-def hard(log_joint: Array) -> tuple[Array, Array]:
-    """All to the best component: classification EM (Celeux & Govaert 1992)."""
-    best = log_joint.argmax(axis=1)
-    rows = np.arange(len(best))
-    shares = np.zeros_like(log_joint)
-    shares[rows, best] = 1.0
-    return shares, log_joint[rows, best]
+from mixtura.trimming import Cut
 
 
 def summed(
@@ -64,7 +39,7 @@ def summed(
     """`expectation` of each block of a run, added up in their tree."""
     kernel = getattr(kernels.of(blocks[0].rows), "accumulate_run", None)
     alike = len(blocks) > 1 and cut is None and moments.shape != FACTOR and not moments.pooled
-    theta = _log_linear(mixture) if alike and _able(mixture, moments, assign) else None
+    theta = log_linear(mixture) if alike and _able(mixture, moments, assign) else None
     if theta is None or kernel is None or any(block.halves[1] is not None for block in blocks):
         step = partial(expectation, mixture, moments=moments, assign=assign, cut=cut)
         return tree_sum([step(block) for block in blocks])
@@ -100,7 +75,7 @@ def expectation(
     if moments.shape == FACTOR:
         return projected(mixture, block, moments, assign, cut)
     pivot = mixture.location
-    if _log_linear(mixture) is not None:
+    if log_linear(mixture) is not None:
         pivot = mixture.kept("origin", _origin)
     fast = cut is None and _able(mixture, moments, assign)
     block = block if fast else block.here
@@ -178,19 +153,6 @@ def _able(mixture: Mixture, moments: Moments, assign: Assign) -> bool:
     return mixture.plain and assign in (soft, hard) and fits(mixture, moments)
 
 
-def cancellation(mixture: Mixture) -> float:
-    """Nats a row that the log-linear form may lose for this mixture, in float64."""
-    return float(mixture.kept("cancellation", _cancellation))
-
-
-def _cancellation(mixture: Mixture) -> float:
-    structure = mixture.structure
-    if structure.shape == FACTOR:
-        return low_rank_cancellation(mixture)
-    deviations = np.sqrt(structure.variances_by_column)
-    return kernels.plain.cancellation(mixture.location, structure.precisions, deviations)
-
-
 def fits(mixture: Mixture, moments: Moments) -> bool:
     """Whether the mixture's structure has the shape of the moments asked for."""
     structure = mixture.structure
@@ -201,7 +163,7 @@ def _by_kernel(
     mixture: Mixture, block: Block, moments: Moments, is_hard: bool, pivot: Array
 ) -> Statistics:
     """Complete rows without labels."""
-    frame, theta = mixture.frame, _log_linear(mixture)
+    frame, theta = mixture.frame, log_linear(mixture)
     rows, weights = _rows_and_weights(block, mixture)
     given = (rows, frame.pivot, frame.scale, weights)
     if theta is None:
@@ -222,7 +184,7 @@ def _by_kernel(
     if not moments.pooled:
         return Statistics.from_sums(sums, moments, pivot, value)
     second = _second_of_all(block, given, frame, moments)
-    value += _common(mixture, second, sums[:, -1].sum())
+    value += common_part(mixture, second, sums[:, -1].sum())
     return Statistics.from_sums(sums, moments, pivot, value, second)
 
 
@@ -235,133 +197,6 @@ def _second_of_all(block: Block, given: tuple[Any, ...], frame: Frame, moments: 
     return Statistics.from_sums(sums, moments, np.zeros((1, len(frame.scale))), 0.0).second
 
 
-def _log_linear(mixture: Mixture) -> Array | None:
-    """The coefficients of the log-linear form; None where it may lose more than LOSS."""
-    known: Array | None = mixture.kept("coefficients", _coefficients_if_accurate)
-    return known
-
-
-def _coefficients_if_accurate(mixture: Mixture) -> Array | None:
-    structure = mixture.structure
-    compiled = getattr(kernels.active(), "coefficients", None)
-    if compiled is not None and not structure.shared and structure.d <= _NARROW:
-        given = mixture.weights, mixture.location, structure.array()
-        found: Array | None = compiled(*given, structure.shape, LOSS)
-        if found is not None:
-            return found
-    return coefficients(mixture) if cancellation(mixture) <= LOSS else None
-
-
-_NARROW = 32
-"""Features up to which loops over small matrices take less time than calls of a library."""
-
-
-def coefficients(mixture: Mixture) -> Array:
-    """Θ (k, p) with ``log π_k N(z | k) = Θ_k · T(z)``; without the common part where shared.
-
-    ``-½ (z-μ)ᵀP(z-μ) = -½ zᵀPz + (Pμ)ᵀz - ½ μᵀPμ``.
-    """
-    structure, means = mixture.structure, mixture.location
-    precisions = structure.precisions
-    if structure.shape == FULL:
-        first = np.einsum("kij,kj->ki", precisions, means)
-    else:
-        first = precisions.reshape(len(means), -1) * means
-    constant = mixture.log_weights - 0.5 * (first * means).sum(axis=1)
-    if structure.shared:
-        return np.column_stack([first, constant])
-    constant = constant + log_norms(structure.log_det, structure.d)
-    second = -0.5 * packed(precisions, structure.shape)
-    if structure.shape == FULL:
-        second *= doubled(structure.d)
-    return np.column_stack([second, first, constant])
-
-
-def _common(mixture: Mixture, second: Array, mass: float) -> float:
-    """``Σ_i w_i (-½ zᵀPz + log norm)``: what a shared covariance adds for every component."""
-    structure = mixture.structure
-    norm = log_norms(structure.log_det[:1], structure.d)[0]
-    return float(mass * norm - 0.5 * np.vdot(structure.precisions[0], second[0]))
-
-
-@dataclass(frozen=True, eq=False)
-class Assigned:
-    """Rows of one pattern, assigned to the components.
-
-    Attributes
-    ----------
-    block : Block
-    pattern : Pattern
-    squared : (m, k)
-        Squared distances over the observed coordinates; nothing where they are not needed.
-    shares : (m, k)
-        Responsibilities times the rows' weights, as far as a cut keeps the rows.
-    keys : (m,)
-        Log-likelihood of each row, or what the cut ranks it by.
-    weights : (m,)
-        The rows' weights, as far as a cut keeps them.
-    noise : float
-        Weight of the rows that are noise.
-    hidden : tuple of Hidden or None
-        What each component makes of cells within limits.
-    """
-
-    block: Block
-    pattern: Pattern
-    squared: Array
-    shares: Array
-    keys: Array
-    weights: Array
-    noise: float
-    hidden: tuple[Hidden, ...] | None = None
-
-
-def assigned(
-    mixture: Mixture, block: Block, pattern: Pattern, assign: Assign, cut: Cut | None = None
-) -> Assigned:
-    """Assign the rows of a block that all have one pattern."""
-    squared, joint = _joint(mixture, block, pattern, mixture.plain and cut is None)
-    within = None if pattern.bounded is None else hidden(mixture, block, pattern)
-    if within is not None:
-        joint = joint + log_probabilities(within)
-    shares, keys = assign(joint)
-    weights = block.weight()
-    if cut is not None:
-        keys = cut.trim.keys(keys, pattern.observed)
-        weights = weights * cut.kept(keys)
-    shares = shares * weights[:, None]
-    k = mixture.n_components
-    noise = float(shares[:, k:].sum())
-    return Assigned(block, pattern, squared, shares[:, :k], keys, weights, noise, within)
-
-
-def ranked(mixture: Mixture, block: Block, assign: Assign, trim: Trim) -> tuple[Array, Array]:
-    """What trimming ranks the rows of a block by, and their weights, (n,) each."""
-    if mixture.structure.shape == FACTOR:
-        return ranked_by_factors(mixture, block, assign, trim), block.weight()
-    keys = np.empty(len(block))
-    for pattern, part in block.parts:
-        _, joint = _joint(mixture, part, pattern, False)
-        keys[pattern.rows] = trim.keys(assign(joint)[1], pattern.observed)
-    return keys, block.weight()
-
-
-def _joint(mixture: Mixture, block: Block, pattern: Pattern, direct: bool) -> tuple[Array, Array]:
-    """Squared distances and log joint under the rows' labels; `direct` leaves out the distances.
-
-    The block remembers the distances, as a step may need them for its cut, for the degrees of
-    freedom and for its sums.
-    """
-    observed = pattern.observed
-    if direct:
-        squared, joint = np.empty((0, 0)), mixture.joint(block.rows, observed)
-    else:
-        of = (mixture.location, mixture.structure)
-        squared = block.once(of, lambda: squared_distances(mixture, block.rows, observed))
-        joint = joint_at(mixture, squared, observed)
-    return squared, under_labels(mixture, joint, block.plausibility)
-
-
 def _by_row(mixture: Mixture, moments: Moments, found: Assigned) -> Statistics:
     """The sums over assigned rows."""
     shares, pattern = found.shares, found.pattern
@@ -371,7 +206,7 @@ def _by_row(mixture: Mixture, moments: Moments, found: Assigned) -> Statistics:
         scaled = shares * mixture.law.row_weights(found.squared, int(pattern.observed.sum()))
         mass = scaled.sum(axis=0)
     pivot = mixture.location
-    if found.squared.size and pattern.complete and _log_linear(mixture) is not None:
+    if found.squared.size and pattern.complete and log_linear(mixture) is not None:
         frame, pivot = mixture.frame, np.zeros_like(pivot)
         rows = found.block.rows
         sums = kernels.plain.weighted_sums(rows, frame.pivot, frame.scale, scaled, moments.shape)

@@ -6,8 +6,9 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from mixtura import GaussianMixture, Mixture
+from mixtura.assignment import hard, soft
 from mixtura.block import Block
-from mixtura.expectation import expectation, hard, soft
+from mixtura.expectation import expectation
 from mixtura.frame import Frame
 from mixtura.kernels.layout import DIAGONAL, FULL, SPHERICAL
 from mixtura.measurement import Errors

@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from mixtura import Mixture
+from mixtura.assignment import hard, soft
 from mixtura.block import Block
 from mixtura.covariance import FAMILIES as RULES
-from mixtura.expectation import expectation, hard, soft
+from mixtura.expectation import expectation
 from oracle import (
     FAMILIES,
     LETTERS,

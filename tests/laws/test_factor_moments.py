@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 
 from factor_cases import KINDS, MODES, ROUNDING, dense_of, draw, planted, rows
 from mixtura import GaussianMixture
+from mixtura.assignment import hard, soft
 from mixtura.block import Block
 from mixtura.covariance import Factor, FactorCovariances, FullCovariances, family
-from mixtura.expectation import expectation, hard, soft
+from mixtura.expectation import expectation
 from mixtura.fit.outliers import asked
 from mixtura.fit.problem import state, with_outliers
 from mixtura.kernels import low_rank

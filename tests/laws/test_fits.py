@@ -7,8 +7,8 @@ import pytest
 
 from mixtura import GaussianMixture, Mixture
 from mixtura._errors import StartsDisagreeWarning
+from mixtura.assignment import hard
 from mixtura.covariance import FAMILIES as RULES
-from mixtura.expectation import hard
 from mixtura.fit.em import Stop, run
 from mixtura.fit.problem import state
 from mixtura.source import MemorySource

@@ -8,8 +8,9 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_t
 
 from mixtura import GaussianMixture, Mixture, StudentT, kernels
+from mixtura.assignment import hard
 from mixtura.covariance import FAMILIES as RULES
-from mixtura.expectation import expectation, hard
+from mixtura.expectation import expectation
 from mixtura.fit.em import Stop, run
 from mixtura.fit.outliers import Outliers
 from mixtura.fit.problem import state, with_outliers, with_prior

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mixtura.assignment import hard, soft
 from mixtura.block import Block, cuts
 from mixtura.covariance import FAMILIES as RULES
-from mixtura.expectation import expectation, hard, soft, summed
+from mixtura.expectation import expectation, summed
 from mixtura.frame import Frame
 from mixtura.kernels.layout import DIAGONAL, FULL, SPHERICAL
 from mixtura.mixture import Mixture

@@ -10,8 +10,8 @@ import numpy as np
 from scipy.special import digamma, gammaln, polygamma
 
 from mixtura._types import Array
+from mixtura.assignment import Assign, assigned
 from mixtura.block import Block
-from mixtura.expectation import Assign, assigned
 from mixtura.kernels.layout import FACTOR
 from mixtura.law import LEAST, MOST, StudentT
 from mixtura.mixture import Mixture

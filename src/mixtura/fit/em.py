@@ -10,13 +10,16 @@ import numpy as np
 
 from mixtura import kernels
 from mixtura._types import Array, Indices
+from mixtura.assignment import hard, soft
 from mixtura.covariance import common_axes, with_axes
-from mixtura.expectation import LOSS, LOSS_SINGLE, fits, hard, soft
+from mixtura.expectation import fits
 from mixtura.fit.accelerate import Stride, onward, path
 from mixtura.fit.problem import Point, Problem
 from mixtura.fit.sample import on_floor
 from mixtura.kernels.layout import DIAGONAL, FACTOR, FULL
+from mixtura.log_linear import LOSS_SINGLE
 from mixtura.mixture import Mixture
+from mixtura.projected import LOSS
 
 Follow = Callable[[int, float, Mixture], object]
 """Called after each step with its number, the objective and the mixture; True stops the climb."""

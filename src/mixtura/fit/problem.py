@@ -10,10 +10,11 @@ import numpy as np
 from mixtura import kernels
 from mixtura._errors import InputError
 from mixtura._types import Array, Mask
+from mixtura.assignment import Assign, ranked, soft
 from mixtura.block import Block
 from mixtura.conditioning import log_sums
 from mixtura.covariance import FAMILIES, RATIO, Experts, Factor, Family, Guard
-from mixtura.expectation import LOSS_SINGLE, Assign, cancellation, ranked, soft, summed
+from mixtura.expectation import summed
 from mixtura.fit.degrees import freed
 from mixtura.fit.outliers import NONE, Outliers, bulk
 from mixtura.fit.principal import nearest
@@ -21,6 +22,7 @@ from mixtura.fit.truncation import Truncation
 from mixtura.frame import Frame
 from mixtura.held import Held
 from mixtura.kernels.layout import FACTOR, second_width
+from mixtura.log_linear import LOSS_SINGLE, cancellation
 from mixtura.maximization import log_prior, maximization
 from mixtura.mixture import Mixture
 from mixtura.prior import Conjugate, Flat, Prior, fraley_raftery

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixtura.assignment import soft
 from mixtura.covariance import Experts, Family
-from mixtura.expectation import soft
 from mixtura.fit import nesting
 from mixtura.fit.em import Stop, race, smooth
 from mixtura.fit.fitting import Field, Outcome, finished

@@ -10,8 +10,8 @@ import numpy as np
 from mixtura import _checks
 from mixtura._errors import InputError
 from mixtura._types import Indices
+from mixtura.assignment import hard, soft
 from mixtura.covariance import Family
-from mixtura.expectation import hard, soft
 from mixtura.fit.criteria import Formula
 from mixtura.fit.em import Stop
 from mixtura.fit.fixed import Fixed

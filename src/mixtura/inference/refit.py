@@ -13,8 +13,9 @@ import numpy as np
 
 from mixtura import kernels
 from mixtura._types import Array, Indices, Mask
+from mixtura.assignment import hard
 from mixtura.covariance import FullCovariances, common_axes
-from mixtura.expectation import cancellation, fits, hard
+from mixtura.expectation import fits
 from mixtura.fit.em import Stop, run
 from mixtura.fit.fitting import seconds
 from mixtura.fit.problem import Problem
@@ -22,6 +23,7 @@ from mixtura.fit.sample import on_floor
 from mixtura.inference.alignment import distances, orders
 from mixtura.inference.subject import Subject
 from mixtura.kernels.layout import DIAGONAL, FULL
+from mixtura.log_linear import cancellation
 from mixtura.mixture import Mixture
 from mixtura.source import MemorySource
 from mixtura.source.memory import one_blas_thread

@@ -11,7 +11,7 @@ import numpy as np
 
 from mixtura._errors import InputError, MixturaWarning, warn
 from mixtura._types import Array
-from mixtura.expectation import soft
+from mixtura.assignment import soft
 from mixtura.inference.chart import Chart, chart
 from mixtura.inference.intervals import Intervals, delta, of_parameters
 from mixtura.inference.score import Derivatives, derivatives, of_prior

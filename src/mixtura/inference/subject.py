@@ -8,8 +8,8 @@ from typing import Any
 
 from mixtura import _checks
 from mixtura._errors import InputError, InputTypeError
+from mixtura.assignment import hard, soft
 from mixtura.covariance import Family, family
-from mixtura.expectation import hard, soft
 from mixtura.fit.em import Stop
 from mixtura.fit.fixed import Fixed
 from mixtura.fit.given import Start

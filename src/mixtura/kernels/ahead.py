@@ -42,17 +42,17 @@ def sums(dtype: Any) -> None:
     """Sums over rows, in few and in many columns, with gaps, and densities."""
     from mixtura.kernels import compiled
 
-    rows, none = _rows(dtype), np.empty(0)
-    frame: Any = np.zeros(_D), np.ones(_D)
-    weights, means, covariances = (part[0] for part in _start(1))
-    compiled.coefficients(weights, means, covariances, FULL, 1e-9)
-    compiled.accumulate(rows, *frame, none, np.zeros((_K, 6)), FULL, False)
-    model: Any = np.log(weights), means, covariances, np.zeros(_K), FULL
-    compiled.accumulate_centred(rows, *frame, none, *model, False)
-    compiled.log_joint(rows, *frame, *model)
+    rows, none, zero, one = _rows(dtype), np.empty(0), np.zeros(_D), np.ones(_D)
+    weights, means, roots = (part[0] for part in _start(1))
+    logs, norms = np.log(weights), np.zeros(_K)
+    compiled.coefficients(weights, means, roots, FULL, 1e-9)
+    compiled.accumulate(rows, zero, one, none, np.zeros((_K, 6)), FULL, False)
+    compiled.accumulate_centred(rows, zero, one, none, logs, means, roots, norms, FULL, False)
+    compiled.log_joint(rows, zero, one, logs, means, roots, norms, FULL)
     groups = np.arange(_N), np.array([_N]), np.array([[True, False]])
-    given: Any = np.log(weights), means, covariances, FULL, False
-    compiled.accumulate_observed(rows, *frame, none, None, groups, *given)
+    compiled.accumulate_observed(
+        rows, zero, one, none, None, groups, logs, means, roots, FULL, False
+    )
     d = 64
     theta = np.zeros((1, d * (d + 1) // 2 + d + 1))
     compiled.accumulate(_rows(dtype, d), np.zeros(d), np.ones(d), none, theta, FULL, False)
