@@ -12,7 +12,6 @@ from sklearn.utils import check_random_state
 
 from mixtura._errors import InputError, InputTypeError
 from mixtura.assignment import hard, soft
-from mixtura.expectation import hard, soft
 from mixtura.fit.checkpoint import Checkpoint
 from mixtura.fit.em import Stop
 from mixtura.fit.fixed import GIVEN, Fixed
