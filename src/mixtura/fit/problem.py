@@ -346,19 +346,19 @@ def _cells(block: Block, middle: Array, unit: Array) -> tuple[Array, Array, Arra
     u = np.subtract(block.rows, middle, dtype=np.float64, order="C") / unit
     weights = block.weight()
     if block.complete:
-        blur = _blur(block, weights[:, None]) / unit**2
+        blur = _blur(block, weights[:, None], unit)
         return np.full(u.shape[1], weights.sum()), weights @ u, weights @ u**2, blur
     seen = ~np.isnan(u)
     u = np.where(seen, u, 0.0)
-    blur = _blur(block, weights[:, None] * seen) / unit**2
+    blur = _blur(block, weights[:, None] * seen, unit)
     return weights @ seen, weights @ u, weights @ u**2, blur
 
 
-def _blur(block: Block, weights: Array) -> Array:
-    """``Σ w R_jj`` (d,) of rows that are readings themselves."""
+def _blur(block: Block, weights: Array, unit: Array) -> Array:
+    """``Σ w R_jj / unit_j²`` (d,) of rows that are readings themselves."""
     if block.errors is None or block.errors.projections is not None:
         return np.zeros(block.rows.shape[1])
-    return np.asarray((weights * block.errors.variances).sum(axis=0))
+    return np.asarray((weights * (block.errors.variances / unit / unit)).sum(axis=0))
 
 
 def _weight(source: Source) -> float:
