@@ -23,6 +23,10 @@ class ModelFileError(MixturaError, ValueError):
     """A model file is corrupt, truncated, hostile or from a newer version."""
 
 
+class CheckpointError(MixturaError, ValueError):
+    """A checkpoint is corrupt, cut short, or belongs to another fit."""
+
+
 class MissingDependency(MixturaError, ImportError):
     """An optional package is not installed; the message says how to install it."""
 
@@ -45,6 +49,10 @@ class DegenerateWarning(MixturaWarning):
 
 class StartsDisagreeWarning(MixturaWarning):
     """The best starts ended in different partitions of nearly equal likelihood."""
+
+
+class DriftWarning(MixturaWarning):
+    """The rows of a stream have become unlike those before them."""
 
 
 def warn(text: str, kind: type[Warning] = MixturaWarning) -> None:

@@ -46,6 +46,18 @@ def printer(verbose: int, interval: int) -> Follow | None:
     return tell
 
 
+@contextmanager
+def as_it_was(estimator: Any) -> Iterator[None]:
+    """Leave the estimator as it was where a fit fails or is interrupted."""
+    before = vars(estimator).copy()
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
+
+
 def counter() -> Callable[[int, int], None]:
     """Print how many candidates of a grid are fitted."""
 

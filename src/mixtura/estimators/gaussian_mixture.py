@@ -8,10 +8,11 @@ from sklearn.exceptions import ConvergenceWarning
 
 from mixtura._errors import warn
 from mixtura._types import Array
-from mixtura.estimators import criteria, parameters
+from mixtura.estimators import criteria, parameters, streaming
 from mixtura.estimators.fitted import TOLD, FittedMixture
 from mixtura.estimators.following import (
     CallbackSupportMixin,
+    as_it_was,
     counter,
     printer,
     scikit_learn,
@@ -20,6 +21,7 @@ from mixtura.estimators.following import (
 )
 from mixtura.estimators.rows import source_to_fit
 from mixtura.fit.apart import refuse_apart
+from mixtura.fit.checkpoint import Checkpoint
 from mixtura.fit.em import Fit
 from mixtura.fit.fitting import Outcome, fitted, renamed
 from mixtura.fit.given import given_start
@@ -249,6 +251,7 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         projection: Any = None,
         lower: Any = None,
         upper: Any = None,
+        checkpoint: Any = None,
     ) -> Self:
         """Fit the mixture.
 
@@ -274,6 +277,10 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
             What cells that are NaN in X lie between, infinite or NaN where nothing is known:
             values below a detection limit, above a range, or within an interval. Limits of cells
             that were observed say nothing.
+        checkpoint : path, optional
+            A file that is written after each round of steps, of two E+M steps and a leap. After
+            whatever ended the fit, the same call goes on from there and ends with the same bits; a
+            fit that is over comes back at once. For one fit, not for several that are compared.
 
         Returns
         -------
@@ -283,19 +290,18 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         ------
         InputError, InputTypeError
             Data, weights, labels or parameters that cannot be used; says which and what to do.
+        CheckpointError
+            The checkpoint is damaged, or that of a fit of other data or parameters.
         """
-        before = vars(self).copy()
-        try:
-            with one_blas_thread():
-                given = noise_cov, projection, lower, upper
-                return self._fit(X, sample_weight, labels, dict(zip(TOLD, given, strict=True)))
-        except BaseException:  # an interrupted or failed fit leaves everything as it was
-            self.__dict__.clear()
-            self.__dict__.update(before)
-            raise
+        said = dict(zip(TOLD, (noise_cov, projection, lower, upper), strict=True))
+        with as_it_was(self), one_blas_thread():
+            return self._fit(X, sample_weight, labels, said, checkpoint)
 
-    def _fit(self, X: Any, sample_weight: Any, labels: Any, said: dict[str, Any]) -> Self:
+    def _fit(
+        self, X: Any, sample_weight: Any, labels: Any, said: dict[str, Any], checkpoint: Any
+    ) -> Self:
         parameters.checked(self)
+        streaming.forget(self)
         X, source, names = source_to_fit(self, X, sample_weight, said)
         away = isinstance(source, RemoteSource)
         self.n_censored_ = 0 if away else sum(source.map(lambda block: block.censored))
@@ -304,24 +310,30 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         refuse_apart(task)
         components = counts(self.n_components)
         families = rules(self.covariance_type, source.d, self.rank)
+        task, saved = parameters.kept(self, task, checkpoint, len(components) * len(families))
         if len(components) * len(families) > 1:
             parameters.compared(self, components, families)
             progress = counter() if self.verbose else None
             self._keep_selection(grid(task, components, families, self.n_jobs, progress))
         else:
-            self._keep(self._fit_one(task, components[0], families[0], X), families[0].name, None)
+            outcome = self._fit_one(task, components[0], families[0], X, saved)
+            self._keep(outcome, families[0].name, None)
         chosen = next(rule for rule in families if rule.name == self.covariance_type_)
         self.cut_ = criteria.cut(self, task, chosen)
         errors = source.whole.errors if isinstance(source, MemorySource) else None
         self.deconvolved_ = errors is not None
         return self
 
+    partial_fit = streaming.partial_fit
+
     def fit_predict(self, X: Any, y: Any = None, **fit_params: Any) -> Array:
         """Fit, then give the most probable component of each row, (n,)."""
         told = {name: fit_params.get(name) for name in TOLD}
         return self.fit(X, y, **fit_params).predict(X, **told)
 
-    def _fit_one(self, task: Task, k: int, family: Any, X: Any) -> Outcome:
+    def _fit_one(
+        self, task: Task, k: int, family: Any, X: Any, saved: Checkpoint | None
+    ) -> Outcome:
         problem = task.problem(family, k, task.told(k))
         with scikit_learn(self, X) as told:
             return fitted(
@@ -332,6 +344,7 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
                 stop=task.stop,
                 fields=self.n_init,
                 follow=together(self.callback, printer(self.verbose, self.verbose_interval), told),
+                checkpoint=saved,
             )
 
     def _start(self, problem: Any, k: int, task: Task) -> Mixture | None:

@@ -104,6 +104,19 @@ def note_columns(estimator: Any, d: int, names: tuple[str, ...] | None) -> None:
         estimator.feature_names_in_ = np.array(names, dtype=object)
 
 
+def rows_to_go_on(estimator: Any, X: Any) -> _checks.Table:
+    """More rows for an estimator that has noted its columns, with the weights of a scan.
+
+    Raises
+    ------
+    InputError, InputTypeError
+        Other columns, or what cannot be used as rows.
+    """
+    X = opened(X)
+    rows = rows_like_fitted(estimator, X, "n_features_in_")
+    return _checks.Table(rows, None, X.table.weights if isinstance(X, Scan) else None)
+
+
 def rows_like_fitted(estimator: Any, X: Any, attribute: str = "mixture_") -> Rows:
     """Rows with the columns that the estimator was fitted to.
 

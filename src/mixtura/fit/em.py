@@ -96,51 +96,129 @@ class Fit:
         return replace(self, trace=trace, n_iter=earlier.n_iter + self.n_iter)
 
 
-def run(problem: Problem, start: Mixture, stop: Stop = Stop(), follow: Follow | None = None) -> Fit:
-    """Climb from `start` until `stop`; the last trace entry belongs to the returned mixture."""
+@dataclass(frozen=True, eq=False)
+class State:
+    """Where a climb stands between two rounds of steps: all that the rest of it depends on.
+
+    Attributes
+    ----------
+    mixture, trace, n_iter, remaining
+        As in `Fit`; the trace is empty before the first E-step.
+    stride : Stride
+        How far a leap may go.
+    noise : float
+        Nats a row by which rounding blurs the objective.
+    end : "", "converged" or "stopped"
+        Empty while the climb goes on.
+    """
+
+    mixture: Mixture
+    trace: tuple[float, ...]
+    n_iter: int
+    remaining: float
+    stride: Stride
+    noise: float
+    end: str = ""
+
+    @classmethod
+    def of(cls, problem: Problem, start: Mixture, stop: Stop, begun: Fit | None = None) -> State:
+        """The beginning, at `start` or where a compiled climb has `begun`."""
+        here = start if begun is None else begun.mixture
+        trace, steps = ((), 0) if begun is None else (begun.trace, begun.n_iter)
+        stride = Stride(gained=np.inf if _in_bursts(problem, stop) else 0.0)
+        return cls(here, trace, steps, np.inf, stride, problem.noise(here))
+
+    def then(self, points: Sequence[Point], used: int, follow: Follow | None = None) -> State:
+        """After accepted points, which took so many E-steps; stopped if the follower says so."""
+        if not points:
+            return replace(self, n_iter=self.n_iter + used)
+        last, values = points[-1], tuple(point.value for point in points)
+        steps = self.n_iter + used
+        stopped = follow is not None and bool(follow(steps, last.value, last.mixture))
+        return replace(
+            self,
+            mixture=last.mixture,
+            trace=self.trace + values,
+            n_iter=steps,
+            end="stopped" if stopped else "",
+        )
+
+
+Keep = Callable[[State], object]
+"""Called with the state after each round of steps."""
+
+
+def run(
+    problem: Problem,
+    start: Mixture,
+    stop: Stop = Stop(),
+    follow: Follow | None = None,
+    *,
+    keep: Keep | None = None,
+) -> Fit:
+    """Climb from `start` until `stop`; the last trace entry belongs to the returned mixture.
+
+    To `keep` where a climb stands changes no bit of it.
+    """
     begun = _compiled(problem, [start], stop)[0] if follow is None else None
     if begun is not None and _over(begun, stop):
         return begun
-    return _climbed(problem, start, stop, begun, follow)
+    return climbed(problem, State.of(problem, start, stop, begun), stop, follow, keep=keep)
 
 
-def _climbed(
-    problem: Problem, start: Mixture, stop: Stop, begun: Fit | None, follow: Follow | None = None
+def climbed(
+    problem: Problem,
+    state: State,
+    stop: Stop,
+    follow: Follow | None = None,
+    *,
+    keep: Keep | None = None,
 ) -> Fit:
-    """Climb step by step, from `start` or from where a compiled climb has `begun`."""
-    here = problem.at(start if begun is None else begun.mixture)
-    trace = [here.value] if begun is None else [*begun.trace]
-    steps = 0 if begun is None else begun.n_iter
-    remaining, noise = np.inf, problem.noise(here.mixture)
-    in_bursts = stop.accelerate and problem.family.moments.shape == FACTOR
-    leaping = in_bursts or (stop.accelerate and problem.assign is not hard)
-    stride = Stride(gained=np.inf if in_bursts else 0.0)
-    while steps < stop.max_iter and not stop.lost(problem, here.mixture):
-        points = [here]
-        for _ in range(min(2, stop.max_iter - steps)):
-            last = points[-1]
-            points.append(problem.at(problem.maximized(last.data, last.mixture), last))
-            steps += 1
-            trace.append(points[-1].value)
-            if follow is not None and follow(steps, points[-1].value, points[-1].mixture):
-                return _end(points[-1], trace, False, steps, remaining)
-        here = points[-1]
-        if len(points) == 3:
-            track = path(points)
-            remaining = max(
-                stride.gained,
-                gain_left(*[point.value for point in points], ratio=track.ratio, noise=noise),
-            )
-            if remaining < stop.tol:
-                return _end(here, trace, True, steps, remaining)
-            if leaping and steps < stop.max_iter:
-                landed, stride, used = onward(problem, points, track, stride, stop.max_iter - steps)
-                steps += used
-                trace += [point.value for point in landed]
-                here = landed[-1] if landed else here
-                if landed and follow is not None and follow(steps, here.value, here.mixture):
-                    break
-    return _end(here, trace, False, steps, remaining)
+    """Climb on step by step from a state."""
+    here = problem.at(state.mixture)
+    if not state.trace:
+        state = replace(state, trace=(here.value,))
+    while not state.end and state.n_iter < stop.max_iter and not stop.lost(problem, here.mixture):
+        here, state = _round(problem, here, state, stop, follow)
+        if keep is not None:
+            keep(state)
+    done = state.end == "converged"
+    counts = here.data.counts
+    given = here.mixture, state.trace, done, state.n_iter, state.remaining, counts
+    return Fit(*given, here.candidates)
+
+
+def _round(
+    problem: Problem, here: Point, state: State, stop: Stop, follow: Follow | None
+) -> tuple[Point, State]:
+    """Two plain steps, and accelerated ones while there is more to gain."""
+    points = [here]
+    for _ in range(min(2, stop.max_iter - state.n_iter)):
+        last = points[-1]
+        points.append(problem.at(problem.maximized(last.data, last.mixture), last))
+        state = state.then(points[-1:], 1, follow)
+        if state.end:
+            return points[-1], state
+    if len(points) < 3:
+        return points[-1], state
+    track, stride = path(points), state.stride
+    values = [point.value for point in points]
+    gain = gain_left(*values, ratio=track.ratio, noise=state.noise)
+    state = replace(state, remaining=max(stride.gained, gain))
+    if state.remaining < stop.tol:
+        return points[-1], replace(state, end="converged")
+    leaping = stop.accelerate and problem.assign is not hard
+    if not (leaping or _in_bursts(problem, stop)) or state.n_iter >= stop.max_iter:
+        return points[-1], state
+    most = stop.max_iter - state.n_iter
+    landed, stride, used = onward(problem, points, track, stride, most)
+    state = replace(state, stride=stride).then(landed, used, follow)
+    return landed[-1] if landed else points[-1], state
+
+
+def _in_bursts(problem: Problem, stop: Stop) -> bool:
+    """Whether the climb is accelerated by Anderson's bursts."""
+    return stop.accelerate and problem.family.moments.shape == FACTOR
 
 
 def gain_left(
@@ -179,7 +257,7 @@ def race(problem: Problem, starts: Sequence[Mixture], stop: Stop, spare: bool = 
     return [
         fit
         if fit is not None and (spare or _over(fit, stop))
-        else _climbed(problem, start, stop, fit)
+        else climbed(problem, State.of(problem, start, stop, fit), stop)
         for fit, start in zip(begun, starts, strict=True)
     ]
 
@@ -301,11 +379,6 @@ def _unpacked(problem: Problem, end: Any) -> Fit:
     mixture = Mixture.of(end.weights, end.means, structure, problem.frame)
     trace = tuple((end.trace + problem.volume).tolist())
     return Fit(mixture, trace, end.status == 0, end.n_iter, end.remaining, end.counts)
-
-
-def _end(here: Point, trace: list[float], converged: bool, steps: int, remaining: float) -> Fit:
-    counts = here.data.counts
-    return Fit(here.mixture, tuple(trace), converged, steps, remaining, counts, here.candidates)
 
 
 def _numbers(mixture: Mixture) -> Array:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -32,8 +33,14 @@ from mixtura.mixture import Mixture
 from mixtura.source import MemorySource
 from mixtura.source.memory import one_blas_thread
 
+if TYPE_CHECKING:
+    from mixtura.fit.checkpoint import Checkpoint
+
 LOSS = 0.01
 """Nats a row that a fit with candidates may lose without a warning."""
+
+Climb = Callable[[Problem, Mixture, Stop, Follow | None], Fit]
+"""What climbs from a start: `mixtura.fit.em.run`, or the same with a checkpoint."""
 
 RESCUES = 2
 """How often a collapsed component is re-seeded before the fit is kept as it is."""
@@ -83,6 +90,7 @@ def fitted(
     fields: int = 1,
     follow: Follow | None = None,
     field: Field | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Outcome:
     """Fit k components, from `start` or from the winner of a tournament on `field`.
 
@@ -90,25 +98,33 @@ def fitted(
     ------
     InputError
         Fewer rows than components.
+    CheckpointError
+        The checkpoint is that of another fit.
     """
     _check_rows(problem, k)
     kernels.prepare(seconds(problem, k))
+    known = checkpoint and checkpoint.begin(problem, k, start, stop, fields)
+    if known:
+        return known
+    climb: Climb = run if checkpoint is None else checkpoint.climb
     with one_blas_thread():
         field = field or Field(sample(problem.ordinary, k, rng))
         small = field.small
         finalists: list[Finalist] = []
-        start_given = start is not None
         if start is None:
             shared = partial(tournament, given=field.entrants)
             enter = shared if problem.outliers.none else partial(hardened, problem)
             finalists = enter(small, k, rng, stop, fields)
-            fit = _onward(problem, finalists[0].fit, small.whole, stop, follow)
+            fit = _onward(problem, finalists[0].fit, small.whole, stop, follow, climb)
         else:
-            fit = run(problem, problem.outliers.fitted_out(start), stop, follow)
-        fit, rescued = _rescued(problem, small, fit, stop, follow)
-        fit, disagreement = _second_opinion(problem, small, fit, finalists, stop)
-    told = rescued if start_given else []
-    return finished(problem, small, fit, finalists, [*told, *disagreement])
+            fit = climb(problem, problem.outliers.fitted_out(start), stop, follow)
+        fit, rescued = _rescued(problem, small, fit, stop, follow, climb)
+        fit, disagreement = _second_opinion(problem, small, fit, finalists, stop, climb)
+    told = [] if start is None else rescued
+    outcome = finished(problem, small, fit, finalists, [*told, *disagreement])
+    if checkpoint is not None:
+        checkpoint.end(outcome)
+    return outcome
 
 
 def finished(
@@ -156,17 +172,19 @@ def seconds(problem: Problem, k: int) -> float:
     return 150 * (each + min(n, SIZE) * step) + 30 * n * step
 
 
-def _onward(problem: Problem, begun: Fit, whole: bool, stop: Stop, follow: Follow | None) -> Fit:
+def _onward(
+    problem: Problem, begun: Fit, whole: bool, stop: Stop, follow: Follow | None, climb: Climb
+) -> Fit:
     """Go on from the winner over all rows; where it climbed on these already, its steps count."""
     if not whole:
-        return run(problem, begun.mixture, stop, follow)
+        return climb(problem, begun.mixture, stop, follow)
     rest = replace(stop, max_iter=max(stop.max_iter - begun.n_iter, 0))
     counted = follow and (lambda step, value, at: follow(step + begun.n_iter, value, at))
-    return run(problem, begun.mixture, rest, counted).after(begun)
+    return climb(problem, begun.mixture, rest, counted).after(begun)
 
 
 def _rescued(
-    problem: Problem, small: Sample, fit: Fit, stop: Stop, follow: Follow | None
+    problem: Problem, small: Sample, fit: Fit, stop: Stop, follow: Follow | None, climb: Climb
 ) -> tuple[Fit, list[Note]]:
     """Re-seed collapsed components where the data are explained worst; keep what is better."""
     notes: list[Note] = []
@@ -174,7 +192,7 @@ def _rescued(
         bad = collapsed(fit, small)
         if not bad.any() or bad.all():
             break
-        again = run(problem, _reseeded(small, fit, bad), stop, follow)
+        again = climb(problem, _reseeded(small, fit, bad), stop, follow)
         if collapsed(again, small).any() and again.value <= fit.value:
             break
         text = f"components {np.flatnonzero(bad).tolist()} were empty or collapsed; re-seeded"
@@ -214,7 +232,12 @@ def _thinned(problem: Problem, k: int) -> Problem:
 
 
 def _second_opinion(
-    problem: Problem, small: Sample, fit: Fit, finalists: list[Finalist], stop: Stop
+    problem: Problem,
+    small: Sample,
+    fit: Fit,
+    finalists: list[Finalist],
+    stop: Stop,
+    climb: Climb,
 ) -> tuple[Fit, list[Note]]:
     """Climb from the runner-up where it came close; warn if two partitions explain alike."""
     weight = max(problem.summary.weight, problem.source.n)
@@ -223,7 +246,7 @@ def _second_opinion(
     gap = (finalists[0].fit.value - finalists[1].fit.value) * weight
     if gap > 1.0:
         return fit, []
-    other = run(problem, finalists[1].fit.mixture, stop)
+    other = climb(problem, finalists[1].fit.mixture, stop, None)
     if met(fit, other, 1e-6) or collapsed(other, small).any():
         return fit, []
     best, second = (fit, other) if fit.value >= other.value else (other, fit)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from mixtura.covariance import Family
 from mixtura.fit.fitting import Field
-from mixtura.fit.problem import Problem, Summary, summarize
+from mixtura.fit.problem import Problem
 from mixtura.fit.sample import draw, sample_size, viewed
 from mixtura.fit.start import Partitions, entrants
+from mixtura.fit.summary import Summary, summarize
 from mixtura.kernels.layout import FACTOR
 from mixtura.source import Source
 

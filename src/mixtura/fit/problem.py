@@ -19,6 +19,7 @@ from mixtura.fit.candidates import Candidates, Shortlist, among
 from mixtura.fit.degrees import freed
 from mixtura.fit.outliers import NONE, Outliers, bulk
 from mixtura.fit.principal import nearest
+from mixtura.fit.summary import Summary, gappy, summarize, weight_of
 from mixtura.fit.truncation import Truncation
 from mixtura.frame import Frame
 from mixtura.held import Held
@@ -30,9 +31,6 @@ from mixtura.prior import Conjugate, Flat, Prior, fraley_raftery
 from mixtura.source import MemorySource, Source
 from mixtura.statistics import Statistics, packed
 from mixtura.trimming import Cut
-
-_LEAST = 0.01
-"""Share of a column's variance, at least, that is not taken for measurement errors."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,27 +45,6 @@ class Point:
     data: Statistics
     value: float
     candidates: Candidates | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Summary:
-    """The observed cells column by column: weight, mean, and deviation as a power of two's fit.
-
-    Attributes
-    ----------
-    weight : float
-        Total weight of the rows.
-    observed : (d,)
-        Weight of the rows in which the column was observed.
-    mean : (d,)
-    deviation : (d,)
-        Zero for a constant column.
-    """
-
-    weight: float
-    observed: Array
-    mean: Array
-    deviation: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,7 +201,7 @@ class Problem:
 
     def on(self, source: Source) -> Problem:
         """The same problem over other rows, for instance a sample."""
-        return replace(self, source=source, summary=replace(self.summary, weight=_weight(source)))
+        return replace(self, source=source, summary=replace(self.summary, weight=weight_of(source)))
 
 
 def state(
@@ -351,58 +328,6 @@ def with_outliers(problem: Problem, outliers: Outliers) -> Problem:
     )
 
 
-def summarize(source: Source) -> Summary:
-    """Weights, means and deviations of the observed cells, safe for any scale and offset."""
-    spans = source.map(_span)
-    low = np.min([span[0] for span in spans], axis=0)
-    high = np.max([span[1] for span in spans], axis=0)
-    known = np.isfinite(low)
-    low, high = np.where(known, low, 0.0), np.where(known, high, 0.0)
-    middle, half = low / 2 + high / 2, high / 2 - low / 2
-    unit = np.where(half > 0, half, 1.0)
-    parts = source.map(partial(_cells, middle=middle, unit=unit))
-    observed, first, second, blur = (sum(part[i] for part in parts) for i in range(4))
-    safe = np.where(observed > 0, observed, 1.0)
-    mean = first / safe
-    variance = np.maximum(second / safe - mean**2, 0.0)
-    variance = np.maximum(variance - blur / safe, _LEAST * variance)
-    deviation = np.where(half > 0, unit * np.sqrt(variance), 0.0)
-    return Summary(_weight(source), observed, middle + unit * mean, deviation)
-
-
-def _span(block: Block) -> tuple[Array, Array]:
-    kept = block.rows if block.weights is None else block.rows[block.weights > 0]
-    rows = np.asarray(kept, dtype=np.float64)
-    return (
-        np.fmin.reduce(rows, axis=0, initial=np.inf),
-        np.fmax.reduce(rows, axis=0, initial=-np.inf),
-    )
-
-
-def _cells(block: Block, middle: Array, unit: Array) -> tuple[Array, Array, Array, Array]:
-    """Weight, first and second moments of the observed cells, and their variance by error."""
-    u = np.subtract(block.rows, middle, dtype=np.float64, order="C") / unit
-    weights = block.weight()
-    if block.complete:
-        blur = _blur(block, weights[:, None], unit)
-        return np.full(u.shape[1], weights.sum()), weights @ u, weights @ u**2, blur
-    seen = ~np.isnan(u)
-    u = np.where(seen, u, 0.0)
-    blur = _blur(block, weights[:, None] * seen, unit)
-    return weights @ seen, weights @ u, weights @ u**2, blur
-
-
-def _blur(block: Block, weights: Array, unit: Array) -> Array:
-    """``Σ w R_jj / unit_j²`` (d,) of rows that are readings themselves."""
-    if block.errors is None or block.errors.projections is not None:
-        return np.zeros(block.rows.shape[1])
-    return np.asarray((weights * (block.errors.variances / unit / unit)).sum(axis=0))
-
-
-def _weight(source: Source) -> float:
-    return float(sum(source.map(lambda block: block.weight().sum())))
-
-
 def _scales(deviation: Array, family: Family, bound: bool) -> Array:
     """The columns' scales, common to those that the family or a bound treats alike."""
     if isinstance(family, Experts):
@@ -441,13 +366,9 @@ def _total(problem: Problem) -> tuple[Array, Array]:
     if block.plausibility is not None:  # labels name components, and here is one
         whole = replace(whole, source=MemorySource.of(replace(block, plausibility=None)))
     one = whole.isotropic(np.zeros((1, d)))
-    for _ in range(1 if not _gappy(problem.source) else 50):
+    for _ in range(1 if not gappy(problem.source) else 50):
         one = whole.maximized(whole.at(one).data, one)
     return one.means[0], one.covariances[0] * unbiased
-
-
-def _gappy(source: Source) -> bool:
-    return not all(source.map(lambda block: block.complete and block.errors is None))
 
 
 def _framed(prior: Conjugate, frame: Frame) -> Conjugate:

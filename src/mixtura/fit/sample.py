@@ -18,7 +18,8 @@ from mixtura.covariance import (
 )
 from mixtura.covariance.guard import EXACT_FEATURES, Guard
 from mixtura.fit.principal import EXACT, eigen, principal_start
-from mixtura.fit.problem import Problem, Summary
+from mixtura.fit.problem import Problem
+from mixtura.fit.summary import Summary
 from mixtura.integrals.interval import within
 from mixtura.kernels.layout import FACTOR, FULL
 from mixtura.mixture import Mixture

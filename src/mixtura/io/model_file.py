@@ -33,10 +33,10 @@ from numpy.lib import format as npy
 
 from mixtura._errors import InputError, ModelFileError
 from mixtura._types import Array
+from mixtura.atomic import written_whole
 from mixtura.covariance import LAYOUTS, Covariances, structure
 from mixtura.covariance.factor_rule import NAMES
 from mixtura.frame import Frame
-from mixtura.io.atomic import written_whole
 from mixtura.io.law_members import LAW_ARRAYS, law_members, read_law, read_noise
 from mixtura.io.plain_json import json_text
 from mixtura.mixture import Mixture

@@ -21,7 +21,7 @@ except ImportError as missing:
     raise MissingDependency.of("pyarrow", extra="io") from missing
 
 from mixtura._errors import InputError
-from mixtura.io.atomic import written_whole
+from mixtura.atomic import written_whole
 from mixtura.io.columns import RawTable, Table, choose
 from mixtura.io.text import read_text
 

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 from mixtura._errors import InputError
+
+try:
+    import fcntl
+except ImportError:  # where there is none, a file that is open cannot be removed
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["swept", "written_whole"]
 
 
 @contextmanager
@@ -40,13 +48,13 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         with target.open("wb") as stream:
             yield stream
         return
-    prefix = f".{target.name}."
     try:
-        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=prefix, suffix=".tmp")
+        descriptor, name = tempfile.mkstemp(".tmp", f".{target.name}.", target.parent)
     except OSError as error:
         raise InputError(f"cannot write {os.fspath(path)}: {error.strerror}") from None
     try:
         with os.fdopen(descriptor, "wb") as stream:
+            _lock(stream)
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
@@ -55,6 +63,30 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def swept(path: str | os.PathLike[str]) -> None:
+    """Remove what a process that was killed amid `written_whole` has left beside `path`.
+
+    The temporary file of a process that still writes is locked, and stays.
+    """
+    target = Path(os.path.realpath(path))
+    for left in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
+        with suppress(OSError), left.open("rb") as stream:
+            _lock(stream)
+            left.unlink()
+
+
+def _lock(stream: IO[bytes]) -> None:
+    """Lock a file until it is closed, or its process ends, however.
+
+    Raises
+    ------
+    BlockingIOError
+        Another has locked it.
+    """
+    if fcntl is not None:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _mode(target: Path) -> int:
