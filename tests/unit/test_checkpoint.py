@@ -44,12 +44,12 @@ def struck(monkeypatch, every, fit):
     """Call `fit` until it ends, every so many E-steps of its climbs interrupted."""
     at, climb, steps, climbing = Problem.at, Checkpoint.climb, [0], [False]
 
-    def interrupted(self, mixture):
+    def interrupted(self, mixture, after=None):
         steps[0] += climbing[0]
         if climbing[0] and steps[0] % every == 0:
             climbing[0] = False
             raise KeyboardInterrupt
-        return at(self, mixture)
+        return at(self, mixture, after)
 
     def climbed(*args):
         climbing[0] = True
