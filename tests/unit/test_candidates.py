@@ -114,7 +114,7 @@ def test_the_bound_never_falls_and_never_passes_the_likelihood(name, mode):
     audit = audited(stated.source, here.mixture, here.candidates)
     assert audit.rows == len(X)
     # all rows are audited: the same difference, up to single precision of the exact kernel
-    assert audit.loss == pytest.approx(lost, abs=2e-6 if mode == "float32" else 1e-12)
+    assert audit.loss == pytest.approx(lost, abs=1e-5 if mode == "float32" else 1e-12)
 
 
 def test_leaps_do_not_lower_the_bound():

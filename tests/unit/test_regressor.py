@@ -11,7 +11,13 @@ from mixtura import GaussianMixture, MixtureRegressor, Mixtures
 from mixtura._errors import InputError, InputTypeError
 
 CHECKED = [MixtureRegressor(1, point="median", random_state=0)]
-SLOW = [MixtureRegressor(), MixtureRegressor((1, 2), covariance_type="diag", point="mode")]
+SLOW = [
+    MixtureRegressor(),
+    MixtureRegressor((1, 2), covariance_type=("full", "tied"), point="mode"),
+]
+    MixtureRegressor(),
+    MixtureRegressor((1, 2), covariance_type=("full", "tied"), point="mode"),
+]
 
 
 @pytest.mark.filterwarnings("ignore::mixtura._errors.MixturaWarning")
