@@ -115,7 +115,7 @@ def _origin(mixture: Mixture) -> Array:
 def _rows_and_weights(block: Block, mixture: Mixture) -> tuple[Rows, Array]:
     """A block as the kernels take it: in float64 where single precision would lose too much."""
     rows = block.rows
-    if str(rows.dtype).endswith("float32") and cancellation(mixture) * 2.0**29 > LOSS_SINGLE:
+    if rows.dtype.itemsize == 4 and cancellation(mixture) * 2.0**29 > LOSS_SINGLE:
         here = isinstance(rows, np.ndarray)
         rows = rows.astype(np.float64) if here else kernels.of(rows).doubled(rows)
     return rows, np.empty(0) if block.weights is None else block.weights

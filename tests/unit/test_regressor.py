@@ -15,9 +15,6 @@ SLOW = [
     MixtureRegressor(),
     MixtureRegressor((1, 2), covariance_type=("full", "tied"), point="mode"),
 ]
-    MixtureRegressor(),
-    MixtureRegressor((1, 2), covariance_type=("full", "tied"), point="mode"),
-]
 
 
 @pytest.mark.filterwarnings("ignore::mixtura._errors.MixturaWarning")
