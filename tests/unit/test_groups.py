@@ -164,6 +164,7 @@ class TestKeys:
         assert two.to_frame()["key"].tolist() == ["('a', 0)", "('b', 1)"]
 
     def test_few_groups_are_ordinary_fits(self):
+        kernels.use("auto")  # not loaded, whatever ran before
         X, by = drawn(2)
         groups = fit_groups(X, by, 2)
         own = GaussianMixture(2, random_state=0).fit(X[by == 1]).mixture_
