@@ -39,11 +39,10 @@ def kernel(request):
 
 @pytest.fixture(autouse=True)
 def _same_kernels_before_and_after():
-    """A test that loads the compiled kernels must not change what the next test measures."""
-    before = dict(kernels._state)
+    """Every test begins without compiled kernels, whatever tests and fixtures loaded before."""
+    kernels.use("auto")
     yield
-    kernels._state.clear()
-    kernels._state.update(before)
+    kernels.use("auto")
 
 
 @pytest.fixture(scope="session")
