@@ -7,13 +7,14 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from mixtura import _checks
 from mixtura._errors import InputError
 from mixtura._types import Array
+from mixtura.estimators.following import as_it_was
 from mixtura.estimators.limits import held_powers, limits, refuse_outside
-from mixtura.estimators.rows import rows_like_fitted
+from mixtura.estimators.rows import rows_like_fitted, rows_to_fit
 from mixtura.fit.bounded import DensityFit, Plan, fitted
 from mixtura.fit.em import Stop
 from mixtura.fit.select import counts, rules
@@ -131,23 +132,13 @@ class DensityEstimator(DensityMixin, BaseEstimator):
         InputError, InputTypeError
             Data outside or on the bounds, or parameters that cannot be used.
         """
-        before = vars(self).copy()
-        try:
+        with as_it_was(self):
             return self._fit(X, sample_weight)
-        except BaseException:  # an interrupted or failed fit leaves everything as it was
-            self.__dict__.clear()
-            self.__dict__.update(before)
-            raise
 
     def _fit(self, X: Any, sample_weight: Any) -> Self:
         if self.criterion not in ("bic", "aic"):
             raise InputError(f'criterion={self.criterion!r}: use "bic" or "aic"')
-        X = _checks.eager(X)
-        read = _checks.table(X)
-        validate_data(self, X, skip_check_array=True, reset=True)
-        self.n_features_in_ = read.rows.shape[1]
-        if read.names is not None:
-            self.feature_names_in_ = np.array(read.names, dtype=object)
+        _, read = rows_to_fit(self, X)
         rows, weights = _checks.weighted(np.asarray(read.rows, dtype=np.float64), sample_weight)
         lower, upper = limits(self.bounds, self.n_features_in_, read.names)
         refuse_outside(rows, lower, upper, read.names)

@@ -28,7 +28,7 @@ from mixtura.fit.given import given_start
 from mixtura.fit.select import Selection, counts, grid, rules
 from mixtura.fit.task import Task
 from mixtura.mixture import Mixture
-from mixtura.source import MemorySource, RemoteSource
+from mixtura.source import MemorySource
 from mixtura.source.memory import one_blas_thread
 
 
@@ -303,8 +303,6 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         parameters.checked(self)
         streaming.forget(self)
         X, source, names = source_to_fit(self, X, sample_weight, said)
-        away = isinstance(source, RemoteSource)
-        self.n_censored_ = 0 if away else sum(source.map(lambda block: block.censored))
         last = self.mixture_ if self.warm_start and hasattr(self, "mixture_") else None
         task = parameters.task(self, source, names, labels, last)
         refuse_apart(task)
@@ -320,8 +318,9 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
             self._keep(outcome, families[0].name, None)
         chosen = next(rule for rule in families if rule.name == self.covariance_type_)
         self.cut_ = criteria.cut(self, task, chosen)
-        errors = source.whole.errors if isinstance(source, MemorySource) else None
-        self.deconvolved_ = errors is not None
+        whole = source.whole if isinstance(source, MemorySource) else None
+        self.n_censored_ = 0 if whole is None else whole.censored
+        self.deconvolved_ = whole is not None and whole.errors is not None
         return self
 
     partial_fit = streaming.partial_fit

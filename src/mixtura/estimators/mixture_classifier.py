@@ -7,13 +7,14 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from mixtura import _checks
 from mixtura._types import Array
 from mixtura.conditioning import log_sums
+from mixtura.estimators.following import as_it_was
 from mixtura.estimators.plans import checked, plan_of
-from mixtura.estimators.rows import rows_like_fitted
+from mixtura.estimators.rows import rows_like_fitted, rows_to_fit
 from mixtura.estimators.targets import coded, known_codes
 from mixtura.fit.class_model import ClassModel
 from mixtura.fit.classes import classified
@@ -157,23 +158,12 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
         InputError, InputTypeError
             Data, classes, weights or parameters that cannot be used; says which and what to do.
         """
-        before = vars(self).copy()
-        try:
-            with one_blas_thread():
-                return self._fit(X, y, sample_weight)
-        except BaseException:  # an interrupted or failed fit leaves everything as it was
-            self.__dict__.clear()
-            self.__dict__.update(before)
-            raise
+        with as_it_was(self), one_blas_thread():
+            return self._fit(X, y, sample_weight)
 
     def _fit(self, X: Any, y: Any, sample_weight: Any) -> Self:
         checked(self)
-        X = _checks.eager(X)
-        read = _checks.table(X)
-        validate_data(self, X, skip_check_array=True, reset=True)
-        self.n_features_in_ = read.rows.shape[1]
-        if read.names is not None:
-            self.feature_names_in_ = np.array(read.names, dtype=object)
+        _, read = rows_to_fit(self, X)
         source = MemorySource(*_checks.weighted(read.rows, sample_weight))
         self.classes_, codes = coded(y, source.n, self.semi_supervised, source.whole.weights)
         plan = plan_of(self, source, codes, read.names)

@@ -18,7 +18,7 @@ from mixtura.fit.outliers import Outliers
 from mixtura.kernels.layout import DIAGONAL, FACTOR, FULL
 from mixtura.mixture import Mixture
 from mixtura.operations.truncation import TruncatedMixture, truncate
-from mixtura.source import Source
+from mixtura.source import MemorySource, Source
 from mixtura.statistics import Moments, Statistics
 
 POINTS = 8192
@@ -196,7 +196,7 @@ def check(
     InputError
         Says what to leave out.
     """
-    limited = any(source.map(lambda block: block.limits is not None))
+    limited = isinstance(source, MemorySource) and source.whole.limits is not None
     if truncation is None and not limited:
         return
     what = "lower and upper" if truncation is None else "truncation"
