@@ -82,21 +82,63 @@ def starts() -> None:
     compiled.constrain(np.tile(np.eye(_D), (_K, 1, 1)), np.ones(_K), EEV)
 
 
+def blurred() -> None:
+    """Rows with measurement errors, and the posteriors of what lies behind them."""
+    from mixtura.kernels import calling_blurred
+
+    weights, means, covariances = (part[0] for part in _start(1))
+    groups = np.arange(_N), np.array([_N]), np.ones((1, _D), dtype=bool)
+    units, component = (np.zeros(_D), np.ones(_D)), (np.log(weights), means, covariances)
+    noise, across = np.ones((_N, _D, _D)) * np.eye(_D), np.tile(np.eye(_D), (1, 1, 1))
+    calling_blurred.accumulate_blurred(_rows(), units, (noise, None), groups, component)
+    calling_blurred.posterior_blurred(_rows(), units, (noise, across), groups, component)
+
+
+def shortlisted(dtype: Any) -> None:
+    """Sums over few of many components."""
+    from mixtura.kernels.truncated import accumulate_truncated
+
+    weights, means, factors = (part[0] for part in _start(1))
+    logs, norms, none = np.log(weights), np.zeros(_K), np.empty(0)
+    held, near = np.zeros((_N, 1), np.int32), np.zeros((_K, 2), np.int32)
+    rows, zero, one = _rows(dtype), np.zeros(_D), np.ones(_D)
+    accumulate_truncated(
+        rows, zero, one, none, logs, means, factors, norms, FULL, False, held, near
+    )
+
+
+def groups() -> None:
+    """Climbs over many groups of rows, which call those of `race`."""
+    from mixtura.kernels.compiled_groups import groups
+
+    bounds, draws = np.array([0, _N]), np.array([[0.2, 0.7]])
+    steps: dict[str, Any] = {"short": 2, "most": 3, "tol": 1e-6}
+    given = _rows(), bounds, np.empty(0), draws, FULL, False, False
+    groups(*given, floor=1e-12, loss=1e-8, **steps)
+
+
 JOBS: tuple[tuple[Callable[..., None], tuple[Any, ...]], ...] = (
     (race, (np.float64,)),
     (replicates, ()),
     (race, (np.float32,)),
     (sums, (np.float64,)),
     (sums, (np.float32,)),
+    (blurred, ()),
+    (shortlisted, (np.float64,)),
+    (shortlisted, (np.float32,)),
     (starts, ()),
 )
 """What is compiled, the longest first: each in a process of its own."""
+
+AFTER: tuple[tuple[Callable[..., None], tuple[Any, ...]], ...] = ((groups, ()),)
+"""What uses some of these as they then are."""
 
 
 def compile_all() -> None:
     """Compile everything, side by side, and say what is done."""
     began = time.perf_counter()
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        for done in as_completed([pool.submit(job, *given) for job, given in JOBS]):
-            done.result()
+        for stage in (JOBS, AFTER):
+            for done in as_completed([pool.submit(job, *given) for job, given in stage]):
+                done.result()
     sys.stderr.write(f"the kernels are compiled ({time.perf_counter() - began:.0f} s)\n")
