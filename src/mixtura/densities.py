@@ -142,9 +142,10 @@ class Densities(ABC):
                 at = squared[pattern.rows], log_det[pattern.rows]
                 yield pattern, joint_with(self, *at, pattern.observed)
             return
-        for pattern, part in block.parts:
-            joint = self.joint(part.rows, pattern.observed)
+        for pattern in block.patterns:
+            joint = self.joint(block.rows[pattern.rows], pattern.observed)
             if pattern.bounded is not None:
+                part = block.take(pattern.rows)
                 joint = joint + log_probabilities(hidden(self, part, pattern))
             yield pattern, joint
 

@@ -32,6 +32,9 @@ SIZE = 2000
 LEADING = 50
 """Directions in which rows of many columns are whitened."""
 
+_TABLE = 1 << 21
+"""Numbers in a table of responsibilities from which sums are made cluster by cluster."""
+
 _GOLDEN = 0.6180339887498949
 """Multiples of it, less their whole parts, are spread evenly."""
 
@@ -179,7 +182,8 @@ def _renamed(labels: Indices, k: int, told: Array) -> Indices:
 def from_labels(small: Sample, labels: Indices, k: int) -> Mixture:
     """The M-step of a partition of the sample."""
     problem, block = small.problem, small.problem.source.take(slice(None))
-    if isinstance(problem.family, Factor) or block.plausibility is not None or not block.complete:
+    told = isinstance(problem.family, Factor) or block.plausibility is not None
+    if told or not block.complete or len(labels) * k <= _TABLE:
         return from_shares(problem, block, np.eye(k)[labels])
     sums = _sums_of_labels(problem, block, labels, k)
     return _started(problem, problem.isotropic(np.zeros((k, problem.source.d))), sums)

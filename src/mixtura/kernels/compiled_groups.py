@@ -21,7 +21,7 @@ from mixtura.kernels.compiled_climb import CARE, CONVERGED, EXHAUSTED
 from mixtura.kernels.compiled_climb import race as _race
 from mixtura.kernels.compiled_forms import address, first_axes
 from mixtura.kernels.compiled_race import race, slots
-from mixtura.kernels.compiled_replicates import _columns, _gather, _total
+from mixtura.kernels.compiled_replicates import add_total, gather_weighted, whitened_columns
 from mixtura.kernels.compiled_seeds import lloyd, spread
 from mixtura.kernels.compiled_sweep import OPTIONS
 from mixtura.kernels.compiled_vectors import keep_apart
@@ -171,7 +171,7 @@ def _begun(some, m, frame, draws, race, labels, starts, given, stops, ends):  # 
     count, w = 0, data[2]
     spaces = np.empty((2, len(frame[0]), m))
     for space in range(2):
-        _columns(some, m, frame[0], frame[1], frame[2][space], spaces[space])
+        whitened_columns(some, m, frame[0], frame[1], frame[2][space], spaces[space])
     told = labels[: len(draws) * m].reshape(len(draws), m)
     for s in range(len(draws)):
         _partitioned(spaces[s % 2], w, draws[s], rounds, told[count])
@@ -247,14 +247,14 @@ def _groups(  # type: ignore[no-untyped-def]
         lo, hi = bounds[g], bounds[g + 1]
         found[g, 0], found[g, 1], found[g, 2], found[g, 3] = np.nan, 0.0, np.inf, _CARE
         mine = row_weights[lo:hi] if row_weights.size else row_weights
-        m, mass = _gather(rows[lo:hi], mine, some, w)
+        m, mass = gather_weighted(rows[lo:hi], mine, some, w)
         pivot, scale = pivots[g], scales[g]
         if m < draws.shape[1] or not _framed(some, w, m, one_scale, pivot, scale):
             continue
         if not _whitening(some, w, m, pivot, scale, whiteners[1]):
             continue
         if pooled:
-            _total(some, w, m, pivot, scale, shape, total)
+            add_total(some, w, m, pivot, scale, shape, total)
         for j in range(len(ridge)):
             ridge[j] = reg_covar * scale[j] ** 2
         here = pivot, scale, w[:m], pair, constants, mass, total, b, q, step, single

@@ -12,7 +12,7 @@ from numba import njit
 from mixtura.kernels.compiled_sweep import OPTIONS
 from mixtura.kernels.layout import DIAGONAL, FULL
 
-__all__ = ["observed_sums"]
+__all__ = ["assign_row", "observed_sums"]
 
 _LOG_2PI = 1.8378770664093453
 _FULL, _DIAGONAL = FULL, DIAGONAL
@@ -53,7 +53,7 @@ def observed_sums(  # type: ignore[no-untyped-def]
                 if plausibility.size:
                     logits[c] += plausibility[i, c]
             weight = weights[i] if weights.size else 1.0
-            log_likelihood += weight * _assign(logits, hard)
+            log_likelihood += weight * assign_row(logits, hard)
             for c in range(k):
                 share = weight * logits[c]
                 if share > 0.0:
@@ -125,7 +125,7 @@ def _whiten(z, mean, o, m, lower, cross, y, off, dense):  # type: ignore[no-unty
 
 
 @njit(**OPTIONS)
-def _assign(logits, hard):  # type: ignore[no-untyped-def]
+def assign_row(logits, hard):  # type: ignore[no-untyped-def]
     """Replace the log joint by responsibilities; return the row's log-likelihood."""
     best = np.argmax(logits)
     top = logits[best]

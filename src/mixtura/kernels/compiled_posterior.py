@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from mixtura.kernels.compiled_blurred import _LANES, _back_project, _factor, _project, _read
+from mixtura.kernels.compiled_blurred import LANES, back_project, factorize, project, read_lanes
 from mixtura.kernels.compiled_sweep import OPTIONS
 
 __all__ = ["blurred_posterior"]
@@ -26,25 +26,25 @@ def blurred_posterior(  # type: ignore[no-untyped-def]
     order, ends, masks = groups
     log_weights, means, covariances = component
     (k, d), p = means.shape, rows.shape[1]
-    y, u, joint = np.empty((p, _LANES)), np.empty((p, _LANES)), np.empty(_LANES)
-    R, A = np.empty((p, p, _LANES)), np.empty((p, d, _LANES))
-    T, C, v = np.empty((p, p, _LANES)), np.empty((p, d, _LANES)), np.empty((d, _LANES))
-    M, P = np.empty((d, d, _LANES)), np.empty((d, d, _LANES))
-    inner, root, half = np.empty((d, d, _LANES)), np.empty((d, d, _LANES)), np.empty((d, d, _LANES))
-    nothing, start = np.zeros((max(p, d), _LANES)), 0
+    y, u, joint = np.empty((p, LANES)), np.empty((p, LANES)), np.empty(LANES)
+    R, A = np.empty((p, p, LANES)), np.empty((p, d, LANES))
+    T, C, v = np.empty((p, p, LANES)), np.empty((p, d, LANES)), np.empty((d, LANES))
+    M, P = np.empty((d, d, LANES)), np.empty((d, d, LANES))
+    inner, root, half = np.empty((d, d, LANES)), np.empty((d, d, LANES)), np.empty((d, d, LANES))
+    nothing, start = np.zeros((max(p, d), LANES)), 0
     for pattern in range(len(ends)):
         o = np.flatnonzero(masks[pattern])
-        for at in range(start, ends[pattern], _LANES):
-            m = min(_LANES, ends[pattern] - at)
-            _read(rows, pivot, scale, noise, projections, order, at, m, o, y, R, A)
+        for at in range(start, ends[pattern], LANES):
+            m = min(LANES, ends[pattern] - at)
+            read_lanes(rows, pivot, scale, noise, projections, order, at, m, o, y, R, A)
             T[:] = R
-            _factor(T, nothing, len(o), 0.0, joint)
-            _back_project(T, A, nothing, len(o), C, v, M)
+            factorize(T, nothing, len(o), 0.0, joint)
+            back_project(T, A, nothing, len(o), C, v, M)
             for c in range(k):
-                _project(A, covariances[c], R, y, means[c], len(o), C, T, u)
+                project(A, covariances[c], R, y, means[c], len(o), C, T, u)
                 constant = log_weights[c] - 0.9189385332046727 * len(o)
-                _factor(T, u, len(o), constant, joint)
-                _back_project(T, A, u, len(o), C, v, P)
+                factorize(T, u, len(o), constant, joint)
+                back_project(T, A, u, len(o), C, v, P)
                 _tighten(M, roots[c], P, inner, root)
                 for t in range(m):
                     row = order[at + t]
@@ -54,8 +54,8 @@ def blurred_posterior(  # type: ignore[no-untyped-def]
                         for j in range(d):
                             value += covariances[c, i, j] * v[j, t]
                         location[row, c, i] = value
-                _factor(inner, nothing, d, 0.0, joint)
-                _back_project(inner, root, nothing, d, half, v, P)
+                factorize(inner, nothing, d, 0.0, joint)
+                back_project(inner, root, nothing, d, half, v, P)
                 for t in range(m):
                     row = order[at + t]
                     for i in range(d):
@@ -70,18 +70,18 @@ def _tighten(M, L, E, inner, root):  # type: ignore[no-untyped-def]
     d = len(L)
     for i in range(d):
         for j in range(d):
-            for t in range(_LANES):
+            for t in range(LANES):
                 E[i, j, t] = 0.0
                 root[i, j, t] = L[j, i]
             for s in range(j, d):
                 value, a, b = L[s, j], max(i, s), min(i, s)
-                for t in range(_LANES):
+                for t in range(LANES):
                     E[i, j, t] += M[a, b, t] * value
     for i in range(d):
         for j in range(i + 1):
-            for t in range(_LANES):
+            for t in range(LANES):
                 inner[i, j, t] = 1.0 if i == j else 0.0
             for s in range(i, d):
                 value = L[s, i]
-                for t in range(_LANES):
+                for t in range(LANES):
                     inner[i, j, t] += value * E[s, j, t]

@@ -25,7 +25,7 @@ from mixtura.kernels.compiled_vectors import keep_apart
 from mixtura.kernels.forms import FREE
 from mixtura.kernels.layout import FULL, LINEAR, SPHERICAL, second_width, width
 
-__all__ = ["Ends", "replicates"]
+__all__ = ["Ends", "add_total", "gather_weighted", "replicates", "whitened_columns"]
 
 Array = NDArray[Any]
 
@@ -61,7 +61,7 @@ class Ends(NamedTuple):
 
 
 @njit(**OPTIONS)
-def _gather(rows, row_weights, some, w):  # type: ignore[no-untyped-def]
+def gather_weighted(rows, row_weights, some, w):  # type: ignore[no-untyped-def]
     """Copy the rows of positive weight to the front of `some`; how many, and their mass."""
     n, d = rows.shape
     m, mass = 0, 0.0
@@ -77,7 +77,7 @@ def _gather(rows, row_weights, some, w):  # type: ignore[no-untyped-def]
 
 
 @njit(**OPTIONS)
-def _total(some, w, m, pivot, scale, shape, total):  # type: ignore[no-untyped-def]
+def add_total(some, w, m, pivot, scale, shape, total):  # type: ignore[no-untyped-def]
     """Second moments of all rows together, which a pooled covariance needs once."""
     keep_apart()
     d = len(pivot)
@@ -94,7 +94,7 @@ def _total(some, w, m, pivot, scale, shape, total):  # type: ignore[no-untyped-d
 
 
 @njit(**OPTIONS)
-def _columns(some, m, pivot, scale, whitener, columns):  # type: ignore[no-untyped-def]
+def whitened_columns(some, m, pivot, scale, whitener, columns):  # type: ignore[no-untyped-def]
     """Write ``whitener z`` of the rows, feature by feature."""
     keep_apart()
     d = len(pivot)
@@ -113,7 +113,7 @@ def _partitioned(some, w, m, frame, draws, labels):  # type: ignore[no-untyped-d
     pivot, scale, whitener = frame
     d, k = len(pivot), len(draws)
     columns = np.empty((d, m))
-    _columns(some, m, pivot, scale, whitener, columns)
+    whitened_columns(some, m, pivot, scale, whitener, columns)
     chosen, seeds = np.empty(k, np.intp), np.empty((k, d))
     spread(columns, w[:m], draws, chosen)
     for c in range(k):
@@ -148,9 +148,9 @@ def _replicates(  # type: ignore[no-untyped-def]
     for e in range(len(facts)):
         own = rows[e * n : e * n + n] if len(rows) > n else rows
         mine = row_weights[e] if len(row_weights) else row_weights.reshape(-1)
-        m, mass = _gather(own, mine, some, w)
+        m, mass = gather_weighted(own, mine, some, w)
         if len(total):
-            _total(some, w, m, pivot, scale, model[0], total)
+            add_total(some, w, m, pivot, scale, model[0], total)
         here = pivot, scale, w[:m], pair, constants, mass, total, b, q, step, single
         highest, spent, tried = -np.inf, 0, given + seeded if given + seeded > 1 else 0
         _load(starts, 0, best)

@@ -24,6 +24,7 @@ __all__ = [
     "accumulate_centred",
     "accumulate_observed",
     "accumulate_run",
+    "components",
     "is_wide",
     "log_joint",
 ]
@@ -138,7 +139,7 @@ def accumulate_centred(
     """As `plain.accumulate_centred`, in float64 throughout."""
     rows = native(rows)
     k, d = means.shape
-    component, ends = _components(log_weights, means, factors, log_norms, shape)
+    component, ends = components(log_weights, means, factors, log_norms, shape)
     b, step, constants = _centred_plan(rows)
     first = np.zeros((k, d + 1))
     second = np.zeros((k, component[2].shape[1], -(-d // 4) * 4))
@@ -223,7 +224,7 @@ def log_joint(
 ) -> Array:
     """As `plain.log_joint`."""
     rows = native(rows)
-    component, ends = _components(log_weights, means, factors, log_norms, shape)
+    component, ends = components(log_weights, means, factors, log_norms, shape)
     b, step, _ = _centred_plan(rows)
     out = np.empty((len(rows), len(means)))
     call(whitened_joint, rows, frozen(pivot), frozen(scale), component, ends, b, step, out)
@@ -238,7 +239,7 @@ def _centred_plan(rows: Array) -> tuple[int, int, Array]:
     return min(256 if rows.shape[1] <= 64 else 128, whole), step, exp_constants(double)
 
 
-def _components(
+def components(
     log_weights: Array, means: Array, factors: Array, log_norms: Array, shape: int
 ) -> tuple[tuple[Array, Array, Array], Array]:
     """Constants, means and transposed whiteners, and where the bands of the latter end.

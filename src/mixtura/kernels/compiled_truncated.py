@@ -14,7 +14,7 @@ from numba import njit
 from mixtura.kernels.compiled_products import add_logits
 from mixtura.kernels.compiled_sweep import OPTIONS
 from mixtura.kernels.compiled_vectors import keep_apart
-from mixtura.kernels.compiled_whiten import _centre, _mass, _moments
+from mixtura.kernels.compiled_whiten import about_mean, add_mass, add_moments
 from mixtura.kernels.plain_truncated import NOTHING
 
 __all__ = ["truncated_sums"]
@@ -92,9 +92,9 @@ def _summed(rows, frame, means, held, shares, step, first, second):  # type: ign
             _gather(rows, frame, owners[lo : lo + m], wide, z)
             for i in range(wide):
                 share[i] = own[lo + i] if i < m else 0.0
-            _mass(share, wide, first[c])
-            _centre(z, means[c], off, wide)
-            _moments(off, share, y, first[c], second[c], wide)
+            add_mass(share, wide, first[c])
+            about_mean(z, means[c], off, wide)
+            add_moments(off, share, y, first[c], second[c], wide)
 
 
 @njit(**OPTIONS)
@@ -163,7 +163,7 @@ def _joint_of(z, component, c, step, off, y, joint, wide):  # type: ignore[no-un
     keep_apart()
     constants, means, whiteners = component
     d = means.shape[1]
-    _centre(z, means[c], off, wide)
+    about_mean(z, means[c], off, wide)
     if len(whiteners[c]) == 1:
         for j in range(d):
             factor = whiteners[c, 0, j]

@@ -14,7 +14,7 @@ from mixtura.kernels.compiled_products import add_logits, add_sums
 from mixtura.kernels.compiled_sweep import OPTIONS, assign, read_tile
 from mixtura.kernels.compiled_vectors import keep_apart
 
-__all__ = ["BAND", "whitened_joint", "whitened_sums"]
+__all__ = ["BAND", "about_mean", "add_mass", "add_moments", "whitened_joint", "whitened_sums"]
 
 BAND = 24  # rows of a triangular matrix that are treated as one rectangle
 _BAND = BAND
@@ -45,9 +45,9 @@ def whitened_sums(  # type: ignore[no-untyped-def]
         even = weights.size == 0 and m == wide
         log_likelihood += assign(logits, w, even, hard, top, norm, level, constants, wide)
         for c in range(k):
-            if _mass(logits[c], wide, first[c]):
-                _centre(z, means[c], off, wide)
-                _moments(off, logits[c], y, first[c], second[c], wide)
+            if add_mass(logits[c], wide, first[c]):
+                about_mean(z, means[c], off, wide)
+                add_moments(off, logits[c], y, first[c], second[c], wide)
     return log_likelihood
 
 
@@ -87,7 +87,7 @@ def _joint(z, component, ends, step, off, y, unit, logits, wide):  # type: ignor
     constants, means, whiteners = component
     d = means.shape[1]
     for c in range(len(means)):
-        _centre(z, means[c], off, wide)
+        about_mean(z, means[c], off, wide)
         if len(whiteners[c]) == 1:
             for j in range(d):
                 factor = whiteners[c, 0, j]
@@ -110,14 +110,14 @@ def _joint(z, component, ends, step, off, y, unit, logits, wide):  # type: ignor
 
 
 @njit(**OPTIONS)
-def _centre(z, mean, off, wide):  # type: ignore[no-untyped-def]
+def about_mean(z, mean, off, wide):  # type: ignore[no-untyped-def]
     for j in range(len(mean)):
         for i in range(wide):
             off[j, i] = z[j, i] - mean[j]
 
 
 @njit(**{**OPTIONS, "fastmath": {"contract", "reassoc"}})
-def _mass(share, wide, first):  # type: ignore[no-untyped-def]
+def add_mass(share, wide, first):  # type: ignore[no-untyped-def]
     """Add the mass; whether there is any."""
     mass = 0.0
     for i in range(wide):
@@ -127,7 +127,7 @@ def _mass(share, wide, first):  # type: ignore[no-untyped-def]
 
 
 @njit(**{**OPTIONS, "fastmath": {"contract", "reassoc"}})
-def _moments(off, share, y, first, second, wide):  # type: ignore[no-untyped-def]
+def add_moments(off, share, y, first, second, wide):  # type: ignore[no-untyped-def]
     """Add the weighted sums of the centred rows and of their squares or products."""
     keep_apart()
     d = len(first) - 1

@@ -21,6 +21,7 @@ __all__ = [
     "accumulate_blurred",
     "accumulate_centred",
     "agglomerate",
+    "assign",
     "cancellation",
     "constrain",
     "features",
@@ -87,7 +88,7 @@ def accumulate(
     log_likelihood, sums = 0.0, np.zeros(theta.shape)
     for z, w in _tiles(rows, pivot, scale, weights, theta.shape[1] + theta.shape[0]):
         table = features(z, shape)
-        gained, shares = _assign(theta @ table, w, hard)
+        gained, shares = assign(theta @ table, w, hard)
         log_likelihood += gained
         sums += shares @ table.T
     return log_likelihood, sums
@@ -139,7 +140,7 @@ def accumulate_centred(
     log_likelihood, sums = 0.0, np.zeros((k, width(shape, d)))
     for z, w in _tiles(rows, pivot, scale, weights, width(shape, d) + k):
         logits = _log_joint(z, log_weights, means, factors, log_norms, shape)
-        gained, shares = _assign(logits, w, hard)
+        gained, shares = assign(logits, w, hard)
         log_likelihood += gained
         for component, share in enumerate(shares):
             sums[component] += features(z - means[component], shape) @ share
@@ -351,7 +352,7 @@ def _tiles(
         yield z, weights[start : start + size] if len(weights) else np.ones(len(z))
 
 
-def _assign(logits: Array, weights: Array, hard: bool) -> tuple[float, Array]:
+def assign(logits: Array, weights: Array, hard: bool) -> tuple[float, Array]:
     """The log-likelihood of a tile and its weighted responsibilities (k, b)."""
     top = logits.max(axis=0)
     if hard:

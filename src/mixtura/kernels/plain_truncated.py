@@ -87,7 +87,7 @@ def accumulate_truncated(
         lost = (behind <= NOTHING) | (hard & (np.arange(best.shape[1]) > 0))
         lost[:, 0] = False
         w = weights[tile] if len(weights) else np.ones(len(tile))
-        gained, own = plain._assign(np.where(lost, -np.inf, tops).T, w, hard)
+        gained, own = plain.assign(np.where(lost, -np.inf, tops).T, w, hard)
         energy += gained
         kept[tile, : best.shape[1]] = np.where(lost, -1, listed[best])
         shares[tile[:, None], listed[best]] = own.T

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mixtura.kernels.calling import call, frozen, native, packed
 from mixtura.kernels.compiled_products import lanes
-from mixtura.kernels.compiled_sums import _components
+from mixtura.kernels.compiled_sums import components
 from mixtura.kernels.compiled_truncated import truncated_sums
 from mixtura.kernels.layout import FULL, SPHERICAL
 from mixtura.kernels.plain_truncated import TILE, cut_by_best
@@ -36,7 +36,7 @@ def accumulate_truncated(
     """As `plain_truncated.accumulate_truncated`, in float64 throughout."""
     rows = native(rows)
     k, d = means.shape
-    component, _ = _components(log_weights, means, factors, log_norms, shape)
+    component, _ = components(log_weights, means, factors, log_norms, shape)
     first = np.zeros((k, d + 1))
     second = np.zeros((k, component[2].shape[1], -(-d // 4) * 4))
     kept = np.array(held, np.int32, order="C")
