@@ -13,6 +13,7 @@ import pytest
 import mixtura
 from mixtura import GaussianMixture, InputError, InputTypeError, scan
 from mixtura.reading import cache
+from mixtura.reading import scan as scanning
 from mixtura.reading.cache import backing, kept, released
 from mixtura.source import MemorySource
 
@@ -86,6 +87,13 @@ def test_paths_queries_and_relations_stand_for_their_rows(folder, frame, model):
         assert ours.score(rows) == pytest.approx(ours.lower_bound_, abs=1e-9)
     chosen = mixtura.select(folder / "rows.npy", range(1, 3), ["full", "tied"])
     assert chosen.best.bic == mixtura.select(frame, range(1, 3), ["full", "tied"]).best.bic
+
+
+def test_a_file_is_read_once_for_fit_and_labels(folder, monkeypatch):
+    reads, read = [], scanning._array_file
+    monkeypatch.setattr(scanning, "_array_file", lambda asked: reads.append(asked) or read(asked))
+    GaussianMixture(2, trim=0.1, random_state=0).fit_predict(folder / "rows.npy")
+    assert len(reads) == 1
 
 
 def test_columns_are_found_by_name(folder, frame, model):

@@ -26,6 +26,7 @@ from mixtura.inference.summary import Summary, summary
 from mixtura.inference.validation import Validation, validation
 from mixtura.io.model_file import save
 from mixtura.mixture import Mixture
+from mixtura.reading.scan import opened
 from mixtura.source import DeviceSource, MemorySource
 from mixtura.source.opening import engine, remote
 from mixtura.trimming import Cut
@@ -62,7 +63,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         measured with errors; without, rows count as exact. With `lower` and `upper`, missing cells
         are known to lie between them.
         """
-        k = self.mixture_.n_components if self._fitted() else 0
+        k, X = self.mixture_.n_components if self._fitted() else 0, opened(X)
         source = self._known(X, noise_cov, projection, lower, upper)
         found = self._map(source, lambda joint: best_labels(joint, k), ()).astype(np.intp)
         if self.cut_ is not None:

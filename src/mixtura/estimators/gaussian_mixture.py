@@ -28,8 +28,10 @@ from mixtura.fit.given import given_start
 from mixtura.fit.select import Selection, counts, grid, rules
 from mixtura.fit.task import Task
 from mixtura.mixture import Mixture
+from mixtura.reading.scan import opened
 from mixtura.source import MemorySource
 from mixtura.source.memory import one_blas_thread
+from mixtura.source.opening import engine
 
 
 class GaussianMixture(CallbackSupportMixin, FittedMixture):
@@ -327,6 +329,7 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
 
     def fit_predict(self, X: Any, y: Any = None, **fit_params: Any) -> Array:
         """Fit, then give the most probable component of each row, (n,)."""
+        X = X if engine(X) else opened(X)  # a file is read once
         told = {name: fit_params.get(name) for name in TOLD}
         return self.fit(X, y, **fit_params).predict(X, **told)
 
