@@ -1,4 +1,4 @@
-"""The classifier: scikit-learn's contract, discriminant analysis, gaps, weights, missing labels."""
+"""The classifier: discriminant analysis, gaps, weights, missing labels."""
 
 import warnings
 
@@ -10,26 +10,10 @@ from sklearn.exceptions import DataConversionWarning, NotFittedError
 from sklearn.metrics import brier_score_loss
 from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import GaussianNB
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from mixtura import GaussianMixture, MixtureClassifier
 from mixtura._errors import DegenerateWarning, InputError, InputTypeError
 from mixtura.inference.assessment import brier, stratified
-
-CHECKED = [
-    MixtureClassifier(),
-    MixtureClassifier((1, 2), covariance_type="spherical", random_state=0, n_jobs=1),
-    MixtureClassifier(covariance_type=("tied", "diag"), shared=True, priors="uniform"),
-    MixtureClassifier(prior="fraley-raftery", semi_supervised="missing"),
-]
-
-
-@pytest.mark.filterwarnings("ignore::mixtura._errors.MixturaWarning")
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@parametrize_with_checks(CHECKED)
-def test_scikit_learns_contract(estimator, check):
-    """Zero expected failures."""
-    check(estimator)
 
 
 def posterior(X, priors, means, covariances):

@@ -1,4 +1,4 @@
-"""The estimator: scikit-learn's contract, and what it offers beyond."""
+"""The estimator: a drop-in for scikit-learn's, and what it offers beyond."""
 
 import warnings
 
@@ -10,49 +10,11 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import mixtura
 from mixtura import Conjugate, GaussianMixture, Mixture, Selection
 from mixtura._errors import InputError, InputTypeError, MixturaWarning
 from oracle import FAMILIES
-
-OPTIONS = ({"prior": "fraley-raftery"}, {"assignment": "hard"})
-SOME = ("full", "tied", "diag", "VEV")
-CHECKED = [
-    *[GaussianMixture(covariance_type=family) for family in FAMILIES],
-    *[GaussianMixture(covariance_type=family, **more) for family in SOME for more in OPTIONS],
-    GaussianMixture(2, covariance_type="full", random_state=0),
-    GaussianMixture(n_components=(1, 2), covariance_type=("full", "diag")),
-    GaussianMixture(distribution="t"),
-    GaussianMixture(2, distribution="t", dof="own", noise=True, trim=0.1, random_state=0),
-    GaussianMixture(noise=True, covariance_type="diag"),
-    GaussianMixture(trim=0.1, covariance_type="tied"),
-]
-
-
-@pytest.mark.filterwarnings("ignore::mixtura._errors.MixturaWarning")
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@parametrize_with_checks(CHECKED)
-def test_scikit_learns_contract(estimator, check):
-    """Zero expected failures."""
-    check(estimator)
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::mixtura._errors.MixturaWarning")
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@parametrize_with_checks(
-    [
-        GaussianMixture(covariance_type=family, **more)
-        for family in sorted(set(FAMILIES) - set(SOME))
-        for more in OPTIONS
-    ]
-)
-def test_scikit_learns_contract_in_every_family_and_option(estimator, check):
-    """Zero expected failures."""
-    check(estimator)
-
 
 # ---- drop-in
 

@@ -1,36 +1,14 @@
-"""The imputer: scikit-learn's contract, conditional laws, multiple imputation, Rubin's rules."""
+"""The imputer: conditional laws, multiple imputation, Rubin's rules."""
 
 import numpy as np
 import pytest
 from scipy import stats
 from sklearn.impute import SimpleImputer
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from mixtura import Mixture, MixtureImputer, Noise, StudentT
 from mixtura._errors import InputError, InputTypeError
 from mixtura.inference.pooling import pool
 from mixtura.operations.filling import drawn_into_gaps
-
-CHECKED = [
-    MixtureImputer(1, add_indicator=True, distribution="t", random_state=0),
-    MixtureImputer((1, 2), covariance_type="diag", method="draw", random_state=0),
-]
-
-
-@pytest.mark.filterwarnings("ignore::mixtura._errors.MixturaWarning")
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@parametrize_with_checks(CHECKED)
-def test_scikit_learns_contract(estimator, check):
-    """Zero expected failures."""
-    check(estimator)
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::mixtura._errors.MixturaWarning")
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@parametrize_with_checks([MixtureImputer()])
-def test_scikit_learns_contract_with_nine_candidates(estimator, check):
-    check(estimator)
 
 
 @pytest.fixture(scope="module")

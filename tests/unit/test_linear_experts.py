@@ -1,9 +1,8 @@
-"""Linear experts behind a gate: an EM step by loops, special cases, laws, the contract."""
+"""Linear experts behind a gate: an EM step by loops, special cases, laws."""
 
 import numpy as np
 import pytest
 from scipy import stats
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from mixtura import Mixture, MixtureOfLinearExperts, MixtureRegressor
 from mixtura._errors import InputError, InputTypeError
@@ -11,25 +10,6 @@ from mixtura.covariance import Experts, family
 from mixtura.fit.problem import state, with_prior
 from mixtura.operations.experts import linear_experts
 from mixtura.source import MemorySource
-
-CHECKED = [MixtureOfLinearExperts(1, noise_type="diag", ridge=1.0)]
-SLOW = [MixtureOfLinearExperts(), MixtureOfLinearExperts(2, covariance_type="diag", ridge=1.0)]
-
-
-@pytest.mark.filterwarnings("ignore::mixtura._errors.MixturaWarning")
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@parametrize_with_checks(CHECKED)
-def test_scikit_learns_contract(estimator, check):
-    """Zero expected failures."""
-    check(estimator)
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::mixtura._errors.MixturaWarning")
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@parametrize_with_checks(SLOW)
-def test_scikit_learns_contract_with_candidates(estimator, check):
-    check(estimator)
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,8 @@
-"""The open-set classifier: its contract, densities by SciPy, guarantees by simulation."""
+"""The open-set classifier: densities by SciPy, guarantees by simulation."""
 
 import numpy as np
 import pytest
 from scipy import integrate, linalg, optimize, stats
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from mixtura import OpenSetClassifier
 from mixtura._errors import InputError
@@ -13,17 +12,6 @@ from mixtura.fit.class_shape import _tempered, log_posterior
 from mixtura.inference.conformal import Conformal
 from mixtura.inference.conformal_sets import ConformalSets, adaptive, least_ambiguous
 from mixtura.inference.open_set import held_out
-
-CHECKED = [
-    OpenSetClassifier(),
-    OpenSetClassifier(2, shrinkage=0.2, pooling=3.0, sets="by class", calibration=0.4),
-]
-
-
-@parametrize_with_checks(CHECKED)
-def test_scikit_learns_contract(estimator, check):
-    """Zero expected failures."""
-    check(estimator)
 
 
 def drawn(n, seed, classes=3, d=2):

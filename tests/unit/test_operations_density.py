@@ -12,7 +12,6 @@ from scipy import stats
 from scipy.integrate import quad
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from mixtura import DensityEstimator, GaussianMixture, Mixture
 from mixtura._errors import InputError, InputTypeError
@@ -187,14 +186,6 @@ def test_the_probability_of_a_box(seed, d):
 
 
 # ---- the estimator
-
-
-@parametrize_with_checks([DensityEstimator(n_components=2), DensityEstimator((1, 2))])
-@pytest.mark.filterwarnings("ignore::mixtura._errors.MixturaWarning")
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_scikit_learns_contract(estimator, check):
-    """Zero expected failures."""
-    check(estimator)
 
 
 KNOWN = {

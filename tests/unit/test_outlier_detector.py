@@ -1,10 +1,9 @@
-"""The outlier detector: scikit-learn's contract, lines, p-values that hold, and reasons."""
+"""The outlier detector: lines, p-values that hold, and reasons."""
 
 import numpy as np
 import pytest
 from scipy import linalg, stats
 from sklearn.metrics import roc_auc_score
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from mixtura import GaussianMixture, Mixture, MixtureOutlierDetector, StudentT
 from mixtura._errors import InputError
@@ -12,28 +11,6 @@ from mixtura.estimators.thresholds import percentile
 from mixtura.inference.conformal import Conformal, selected
 from mixtura.law import GAUSSIAN
 from mixtura.operations.contributions import contributions
-
-CHECKED = [
-    MixtureOutlierDetector((1, 2), covariance_type="diag", trim=0.0),
-    MixtureOutlierDetector(1, covariance_type="full", distribution="t", contamination=0.2),
-    MixtureOutlierDetector(3, covariance_type="diag"),  # the checks' rows are three blobs
-]
-
-
-@pytest.mark.filterwarnings("ignore::mixtura._errors.MixturaWarning")
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@parametrize_with_checks(CHECKED)
-def test_scikit_learns_contract(estimator, check):
-    """Zero expected failures."""
-    check(estimator)
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::mixtura._errors.MixturaWarning")
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@parametrize_with_checks([MixtureOutlierDetector()])
-def test_scikit_learns_contract_with_ten_candidates(estimator, check):
-    check(estimator)
 
 
 @pytest.fixture(scope="module")

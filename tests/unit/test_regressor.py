@@ -1,36 +1,13 @@
-"""The regressor: scikit-learn's contract, and predictions beside SciPy's densities."""
+"""The regressor: predictions beside SciPy's densities."""
 
 import numpy as np
 import pytest
 from scipy import stats
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import cross_val_score
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from mixtura import GaussianMixture, MixtureRegressor, Mixtures
 from mixtura._errors import InputError, InputTypeError
-
-CHECKED = [MixtureRegressor(1, point="median", random_state=0)]
-SLOW = [
-    MixtureRegressor(),
-    MixtureRegressor((1, 2), covariance_type=("full", "tied"), point="mode"),
-]
-
-
-@pytest.mark.filterwarnings("ignore::mixtura._errors.MixturaWarning")
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@parametrize_with_checks(CHECKED)
-def test_scikit_learns_contract(estimator, check):
-    """Zero expected failures."""
-    check(estimator)
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::mixtura._errors.MixturaWarning")
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@parametrize_with_checks(SLOW)
-def test_scikit_learns_contract_with_candidates(estimator, check):
-    check(estimator)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,76 @@
+"""scikit-learn's contract, for every estimator and with zero expected failures."""
+
+import pytest
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from mixtura import (
+    DensityEstimator,
+    GaussianMixture,
+    MixtureClassifier,
+    MixtureImputer,
+    MixtureOfLinearExperts,
+    MixtureOutlierDetector,
+    MixtureRegressor,
+    OpenSetClassifier,
+)
+from oracle import FAMILIES
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::mixtura._errors.MixturaWarning"),
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
+
+OPTIONS = ({"prior": "fraley-raftery"}, {"assignment": "hard"})
+SOME = ("full", "tied", "diag", "VEV")
+
+CHECKED = [
+    *[GaussianMixture(covariance_type=family) for family in FAMILIES],
+    *[GaussianMixture(covariance_type=family, **more) for family in SOME for more in OPTIONS],
+    GaussianMixture(2, covariance_type="full", random_state=0),
+    GaussianMixture(n_components=(1, 2), covariance_type=("full", "diag")),
+    GaussianMixture(distribution="t"),
+    GaussianMixture(2, distribution="t", dof="own", noise=True, trim=0.1, random_state=0),
+    GaussianMixture(noise=True, covariance_type="diag"),
+    GaussianMixture(trim=0.1, covariance_type="tied"),
+    DensityEstimator(n_components=2),
+    DensityEstimator((1, 2)),
+    MixtureClassifier(),
+    MixtureClassifier((1, 2), covariance_type="spherical", random_state=0, n_jobs=1),
+    MixtureClassifier(covariance_type=("tied", "diag"), shared=True, priors="uniform"),
+    MixtureClassifier(prior="fraley-raftery", semi_supervised="missing"),
+    MixtureImputer(1, add_indicator=True, distribution="t", random_state=0),
+    MixtureImputer((1, 2), covariance_type="diag", method="draw", random_state=0),
+    MixtureOfLinearExperts(1, noise_type="diag", ridge=1.0),
+    MixtureOutlierDetector((1, 2), covariance_type="diag", trim=0.0),
+    MixtureOutlierDetector(1, covariance_type="full", distribution="t", contamination=0.2),
+    MixtureOutlierDetector(3, covariance_type="diag"),  # the checks' rows are three blobs
+    MixtureRegressor(1, point="median", random_state=0),
+    OpenSetClassifier(),
+    OpenSetClassifier(2, shrinkage=0.2, pooling=3.0, sets="by class", calibration=0.4),
+]
+
+SLOW = [
+    *[
+        GaussianMixture(covariance_type=family, **more)
+        for family in sorted(set(FAMILIES) - set(SOME))
+        for more in OPTIONS
+    ],
+    MixtureImputer(),
+    MixtureOfLinearExperts(),
+    MixtureOfLinearExperts(2, covariance_type="diag", ridge=1.0),
+    MixtureOutlierDetector(),
+    MixtureRegressor(),
+    MixtureRegressor((1, 2), covariance_type=("full", "tied"), point="mode"),
+]
+"""Several numbers of components to choose from, or every family with every option."""
+
+
+@parametrize_with_checks(CHECKED)
+def test_scikit_learns_contract(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_checks(SLOW)
+def test_scikit_learns_contract_of_slow_estimators(estimator, check):
+    check(estimator)
