@@ -118,8 +118,9 @@ class FittedMixture(DensityMixin, BaseEstimator):
     ) -> float:
         """Mean log-density in nats a row, by weight."""
         if engine(X) is not None:
-            said = {"noise_cov": noise_cov, "projection": projection, "lower": lower}
-            total, _, weight = self._totals(X, sample_weight, **said, upper=upper)
+            refuse_told(self._told(noise_cov, projection, lower, upper))
+            apart = remote(X, sample_weight)
+            total, _, weight = criteria.totals_apart(self, apart, whole=True)
             return total / weight
         values = self._densities(self._known(X, noise_cov, projection, lower, upper))
         weights = _checks.row_weights(sample_weight, len(values))

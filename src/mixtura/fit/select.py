@@ -32,6 +32,7 @@ from mixtura.fit.outliers import NONE, Outliers, asked
 from mixtura.fit.problem import Problem
 from mixtura.fit.second_chance import Cell, nested_apply, settled
 from mixtura.fit.selection import Candidate, Selection
+from mixtura.fit.summary import weight_of
 from mixtura.fit.task import Task
 from mixtura.fit.told import Told, known
 from mixtura.fit.truncation import Truncation
@@ -231,10 +232,9 @@ def _check_sizes(rule: Criterion, cells: Sequence[tuple[int, Family]], task: Tas
 
 def _weight_notes(task: Task, rule: Criterion) -> list[Note]:
     """Weights that are shares instead of repetitions leave BIC without a penalty."""
-    weights = task.source.whole.weights if isinstance(task.source, MemorySource) else None
-    if weights is None or not rule.by_rows:
+    if not rule.by_rows:
         return []
-    total, rows = float(weights.sum()), int(np.count_nonzero(weights))
+    total, rows = weight_of(task.source), sum(task.source.map(_counting))
     if total >= 0.1 * rows:
         return []
     text = (
@@ -242,6 +242,11 @@ def _weight_notes(task: Task, rule: Criterion) -> list[Note]:
         "as the number of rows; multiply the weights so that they count repetitions"
     )
     return [Note(MixturaWarning, text)]
+
+
+def _counting(block: Block) -> int:
+    """How many rows weigh something."""
+    return int(np.count_nonzero(block.weight()))
 
 
 def _folds(folds: Any) -> int:
@@ -364,12 +369,12 @@ def n_parameters(
 
 def totals(mixture: Mixture, problem: Problem) -> tuple[float, float, float]:
     """``Σ w log P(x)``, ``Σ w log max_k r`` and Σ w over the rows kept, in the data's units."""
-    cut = problem.cut(mixture)
+    cut, there = problem.cut(mixture), problem.travelling
 
     def sums(block: Block) -> Array:
         out = np.ones((len(block), 3))
         mixture.fill(block, value_and_sharpness, out[:, :2])
-        return problem.kept(block, mixture, cut) @ out
+        return there.kept(block, mixture, cut) @ out
 
     value, sharpness, weight = sum(problem.source.map(sums))
     if problem.truncation is not None:

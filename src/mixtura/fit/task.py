@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from mixtura import _checks
-from mixtura._errors import InputError
-from mixtura._types import Indices
 from mixtura.assignment import hard, soft
+from mixtura.block import Block
 from mixtura.covariance import Family
 from mixtura.fit.candidates import Shortlist
 from mixtura.fit.criteria import Formula
@@ -31,6 +31,15 @@ from mixtura.fit.robust import distinct
 from mixtura.fit.truncation import Truncation, check
 from mixtura.held import Held
 from mixtura.source import MemorySource, Source
+
+
+ASIDE = object()
+"""Labels that lie beside the rows, wherever these are."""
+
+
+def _spelled(k: int, block: Block, first: int) -> Block:
+    """A view of rows with their labels spelled out for k components."""
+    return replace(block, plausibility=_checks.plausibility(block.aside, len(block), k), aside=None)
 
 
 @dataclass(frozen=True)
@@ -89,26 +98,21 @@ class Task:
         return bool(self.equal_weights)
 
     def told(self, k: int) -> Source:
-        """The rows with their labels spelled out for k components."""
-        return self.source if self.labels is None else self.part(k, slice(None))
-
-    def part(self, k: int, rows: Indices | slice) -> MemorySource:
-        """Some of the rows, in memory, with their labels spelled out for k components.
+        """The rows with their labels spelled out for k components.
 
         Raises
         ------
         InputError
-            The rows lie elsewhere.
+            Labels that cannot be used.
         """
-        if not isinstance(self.source, MemorySource):
-            raise InputError(
-                "labels and cross-validation need rows in memory or in files: fit an array, a "
-                "data frame or mixtura.scan(...)"
-            )
-        whole = self.source.whole
+        if self.labels is None:
+            return self.source
+        if self.labels is ASIDE:
+            return self.source.viewed(partial(_spelled, k))
+        whole = self.source.take(slice(None))
         plausibility = _checks.plausibility(self.labels, len(whole), k)
-        block = replace(whole, plausibility=plausibility).take(rows)
-        return MemorySource.of(block, self.source.threads)
+        threads = self.source.threads if isinstance(self.source, MemorySource) else 1
+        return MemorySource.of(replace(whole, plausibility=plausibility), threads)
 
     def rng(self, k: int) -> np.random.Generator:
         """The same starts for every family of k components."""

@@ -34,13 +34,18 @@ class DaskPartitions:
     ----------
     X : dask.array.Array or dask.dataframe.DataFrame
     weights : dask array or series of one number a row, or the name of a column of X
+    aside : dask array, series or frame, or the name of a column of X
+        What else is told of the rows.
     """
 
-    def __init__(self, X: Any, weights: Any = None) -> None:
-        if isinstance(weights, str):
-            if not _framed(X) or weights not in X.columns:
-                raise InputError(f"sample_weight={weights!r} is no column of X")
-            X, weights = X.drop(columns=weights), X[weights]
+    def __init__(self, X: Any, weights: Any = None, aside: Any = None) -> None:
+        for what, name in (("sample_weight", weights), ("the labels", aside)):
+            if isinstance(name, str) and (not _framed(X) or name not in X.columns):
+                raise InputError(f"{what}: {name!r} is no column of X")
+        named = [name for name in (weights, aside) if isinstance(name, str)]
+        weights = X[weights] if isinstance(weights, str) else weights
+        aside = X[aside] if isinstance(aside, str) else aside
+        X = X.drop(columns=named) if named else X
         if _framed(X):
             self.names = _names(X.columns)
         elif isinstance(X, da.Array):
@@ -52,7 +57,8 @@ class DaskPartitions:
             )
         self.d = X.shape[1] if self.names is None else len(X.columns)
         self._chunks = np.ravel(X.to_delayed()).tolist()
-        self._weights = _aligned(X, weights, len(self._chunks))
+        self._weights = _aligned(X, weights, len(self._chunks), "sample_weight")
+        self._aside = _aligned(X, aside, len(self._chunks), "the labels")
 
     def each(self, visit: Visit, told: Sequence[Any] | None = None) -> list[Any]:
         """The results, as small as what a visit gives, in one computation."""
@@ -79,10 +85,10 @@ class DaskPartitions:
         packed, joining = cloudpickle.dumps(visit), cloudpickle.dumps(join)
         graph: dict[Any, Any] = {}
         for number, (index, told) in enumerate(asked):
-            weights = self._weights[index]
-            given = [TaskRef(one.key) for one in (self._chunks[index], weights) if one is not None]
+            given = self._chunks[index], self._weights[index], self._aside[index]
             key = name, 0, number
-            graph[key] = Task(key, _visited, packed, told, *given)
+            refs = [None if one is None else TaskRef(one.key) for one in given]
+            graph[key] = Task(key, _visited, packed, told, *refs)
         level, width = 0, len(asked)
         while level == 0 or width > 1:
             below = [TaskRef((name, level, i)) for i in range(width)]
@@ -90,7 +96,8 @@ class DaskPartitions:
             for i in range(width):
                 key = name, level, i
                 graph[key] = Task(key, _joined, joining, *below[i * fan : (i + 1) * fan])
-        known = [one for one in (self._chunks[0], self._weights[0]) if one is not None]
+        first = self._chunks[0], self._weights[0], self._aside[0]
+        known = [one for one in first if one is not None]
         whole = HighLevelGraph.from_collections(name, graph, dependencies=known)
         return Delayed((name, level, 0), whole, layer=name).compute()
 
@@ -123,8 +130,8 @@ def _labelled(values: Any, index: Any) -> Any:
     return pd.Series(values, index) if values.ndim == 1 else pd.DataFrame(values, index)
 
 
-def _visited(packed: bytes, told: Any, chunk: Any, weights: Any = None) -> Any:
-    rows = Block(np.empty((0, 1))) if not len(chunk) else partition(chunk, weights)
+def _visited(packed: bytes, told: Any, chunk: Any, weights: Any, aside: Any) -> Any:
+    rows = Block(np.empty((0, 1))) if not len(chunk) else partition(chunk, weights, aside)
     return pickle.loads(packed)(rows, told)
 
 
@@ -152,28 +159,28 @@ def _rows_whole(X: Any) -> Any:
     return X.rechunk({1: -1}) if X.numblocks[1] > 1 else X
 
 
-def _aligned(X: Any, weights: Any, n: int) -> list[Any]:
-    """The weights of each partition."""
-    if weights is None:
+def _aligned(X: Any, beside: Any, n: int, what: str) -> list[Any]:
+    """What is told of the rows of each partition."""
+    if beside is None:
         return [None] * n
-    if not dask.is_dask_collection(weights):
+    if not dask.is_dask_collection(beside):
         raise InputTypeError(
-            "sample_weight must be a Dask array or series beside a Dask collection, or the name "
-            "of a column: dask.array.from_array(sample_weight, chunks=X.chunks[0])"
+            f"{what} must be a Dask array or series beside a Dask collection, or the name of a "
+            "column: dask.array.from_array(values, chunks=X.chunks[0])"
         )
-    if isinstance(weights, da.Array) and isinstance(X, da.Array) and _known(weights, X):
-        weights = weights.rechunk((X.chunks[0],))
-    parts = np.ravel(weights.to_delayed()).tolist()
+    if isinstance(beside, da.Array):
+        if isinstance(X, da.Array) and _known(beside, X, what):
+            beside = beside.rechunk((X.chunks[0], *beside.chunks[1:]))
+        beside = beside.rechunk({1: -1}) if beside.ndim == 2 else beside
+    parts = np.ravel(beside.to_delayed()).tolist()
     if len(parts) != n:
-        raise InputError(
-            f"sample_weight has {len(parts)} partitions and X has {n}: make them the same"
-        )
+        raise InputError(f"{what} has {len(parts)} partitions and X has {n}: make them the same")
     return parts
 
 
-def _known(weights: Any, X: Any) -> bool:
-    if weights.shape[:1] == X.shape[:1] and not np.isnan(weights.shape[0]):
+def _known(beside: Any, X: Any, what: str) -> bool:
+    if beside.shape[:1] == X.shape[:1] and not np.isnan(beside.shape[0]):
         return True
-    if np.isnan(X.shape[0]) or np.isnan(weights.shape[0]):
+    if np.isnan(X.shape[0]) or np.isnan(beside.shape[0]):
         return False
-    raise InputError(f"sample_weight has shape {weights.shape}: one a row is needed, ({len(X)},)")
+    raise InputError(f"{what} has shape {beside.shape}: one a row is needed, ({len(X)},)")

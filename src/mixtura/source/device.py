@@ -11,6 +11,8 @@ from mixtura import kernels
 from mixtura._errors import InputError
 from mixtura._types import Array, Indices
 from mixtura.block import Block, cuts
+from mixtura.source.memory import MemorySource
+from mixtura.source.protocol import View
 from mixtura.tree import tree_sum
 
 T = TypeVar("T")
@@ -69,6 +71,10 @@ class DeviceSource:
     def map(self, function: Callable[[Block], Any]) -> list[Any]:
         """``function(block)`` of every block, in order, each brought here in its turn."""
         return [function(self.take(part)) for part in cuts(self.n, self.d)]
+
+    def viewed(self, view: View) -> MemorySource:
+        """The same rows under other weights and labels, here."""
+        return MemorySource.of(self.take(slice(None))).viewed(view)
 
     def single(self) -> Block | None:
         return None

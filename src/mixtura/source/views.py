@@ -1,0 +1,50 @@
+"""Sights of rows: the same rows, numbered, split at random, or without their labels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from mixtura._types import Mask
+from mixtura.block import Block
+from mixtura.source.protocol import Source
+from mixtura.source.shuffle import shuffled
+
+
+def numbered(block: Block, first: int) -> Block:
+    """A view of rows that tells their numbers."""
+    return replace(block, aside=np.arange(first, first + len(block)))
+
+
+def fold(
+    block: Block, first: int, *, n: int, seed: int, folds: int, part: int, inside: bool
+) -> Block:
+    """A view of the rows of one part of so many at random, or of all others; tells their numbers."""
+    rows = np.arange(first, first + len(block))
+    mine = shuffled(rows, n, seed) % folds == part
+    return replace(kept(block, mine if inside else ~mine), aside=rows)
+
+
+def held(block: Block, first: int, *, n: int, seed: int, count: int, inside: bool) -> Block:
+    """A view of so many of n rows at random, or of all others."""
+    mine = shuffled(np.arange(first, first + len(block)), n, seed) < count
+    return kept(block, mine if inside else ~mine)
+
+
+def kept(block: Block, rows: Mask) -> Block:
+    """A view of some of the rows: the others weigh nothing."""
+    return replace(block, weights=np.where(rows, block.weight(), 0.0))
+
+
+def without_labels(source: Source) -> Source:
+    """The same rows, of which no component is known."""
+    return source.viewed(_unlabelled) if any(source.map(_labelled)) else source
+
+
+def _labelled(block: Block) -> bool:
+    return block.plausibility is not None
+
+
+def _unlabelled(block: Block, first: int) -> Block:
+    return replace(block, plausibility=None)
