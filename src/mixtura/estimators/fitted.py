@@ -31,9 +31,6 @@ from mixtura.source import DeviceSource, MemorySource
 from mixtura.source.opening import engine, remote
 from mixtura.trimming import Cut
 
-TOLD = ("noise_cov", "projection", "lower", "upper")
-"""What may be said of rows besides their numbers."""
-
 
 class FittedMixture(DensityMixin, BaseEstimator):
     """An abstract estimator that holds a `mixture_` once its `fit` has run."""
@@ -195,8 +192,9 @@ class FittedMixture(DensityMixin, BaseEstimator):
                 "projection to validate"
             )
         rows = self._rows(X) if said.projection is None else _checks.table(X).rows
-        block = known(rows, sample_weight, said, parameters.outliers(self))
-        task = parameters.task(self, MemorySource.of(block), labels=labels, last=self.mixture_)
+        block = known(rows, sample_weight, said, parameters.outliers(self), labels)
+        labelled, source = labels is not None, MemorySource.of(block)
+        task = parameters.task(self, source, labelled=labelled, last=self.mixture_)
         rule = rules(self.covariance_type_)[0]
         problem = task.problem(rule, self.n_components_, task.told(self.n_components_))
         return validation(problem, self.mixture_, self.lower_bounds_)

@@ -38,6 +38,7 @@ from mixtura.fit.told import Told, known
 from mixtura.fit.truncation import Truncation
 from mixtura.held import Held
 from mixtura.mixture import Mixture
+from mixtura.reading.naming import taken
 from mixtura.reading.scan import opened
 from mixtura.source import MemorySource, Source
 from mixtura.source.memory import one_blas_thread
@@ -88,8 +89,9 @@ def select(
         likelihood grows over at least ten model sizes; or a function of a `Candidate`.
     folds : int, default=5
         For "cv": parts that are held out in turn.
-    sample_weight : (n,) array_like, optional
-    labels : (n,) or (n, k) array_like, optional
+    sample_weight : (n,) array_like, or str, optional
+        As in `GaussianMixture.fit`, and so are labels.
+    labels : (n,) or (n, k) array_like, or str, optional
         Known components, -1 for unknown.
     noise_cov, projection : array_like, optional
         Measurement errors of the rows, as in `GaussianMixture.fit`.
@@ -119,7 +121,7 @@ def select(
     """
     outliers = asked(distribution, dof, noise, trim)
     said = {"noise_cov": noise_cov, "projection": projection, "lower": lower, "upper": upper}
-    source, names, box = _source(X, sample_weight, said, truncation, outliers)
+    source, names, box = _source(X, sample_weight, said, truncation, outliers, labels)
     task = Task(
         source,
         criterion,
@@ -127,7 +129,7 @@ def select(
         Stop(tol, max_iter),
         prior,
         names=names,
-        labels=labels,
+        labelled=labels is not None,
         outliers=outliers,
         folds=_folds(folds),
         max_ratio=max_ratio,
@@ -139,17 +141,24 @@ def select(
 
 
 def _source(
-    X: Any, sample_weight: Any, said: dict[str, Any], truncation: Any, outliers: Outliers
+    X: Any,
+    sample_weight: Any,
+    said: dict[str, Any],
+    truncation: Any,
+    outliers: Outliers,
+    labels: Any,
 ) -> tuple[Source, tuple[str, ...] | None, Truncation | None]:
     """The rows wherever they are, the names of their columns, and the box they are within."""
-    apart = remote(X, sample_weight)
+    apart = remote(X, sample_weight, labels)
     if apart is not None:
         refuse_told(Told(**said, box=Truncation.of(truncation, apart.d)))
         return apart, apart.names, None
-    read = _checks.table(opened(X))
-    weights = read.weights if sample_weight is None else sample_weight
+    X, weights, labels = taken(opened(X), sample_weight, labels)
+    read = _checks.table(X)
+    weights = read.weights if weights is None else weights
+    labels = read.aside if labels is None else labels
     told = Told(**said, box=Truncation.of(truncation, read.rows.shape[1]))
-    source = MemorySource.of(known(read.rows, weights, told, outliers))
+    source = MemorySource.of(known(read.rows, weights, told, outliers, labels))
     return source, None if told.projection is not None else read.names, told.box
 
 

@@ -30,21 +30,18 @@ from mixtura.fit.problem import (
 from mixtura.fit.robust import distinct
 from mixtura.fit.truncation import Truncation, check
 from mixtura.held import Held
-from mixtura.source import MemorySource, Source
-
-
-ASIDE = object()
-"""Labels that lie beside the rows, wherever these are."""
+from mixtura.source import Source
 
 
 def _spelled(k: int, block: Block, first: int) -> Block:
     """A view of rows with their labels spelled out for k components."""
-    return replace(block, plausibility=_checks.plausibility(block.aside, len(block), k), aside=None)
+    told = _checks.plausibility(block.aside, len(block), k, first)
+    return replace(block, plausibility=told, aside=None)
 
 
 @dataclass(frozen=True)
 class Task:
-    """What all cells of a grid share."""
+    """What all cells of a grid share; `labelled` where labels lie aside in the source."""
 
     source: Source
     criterion: str | Formula
@@ -56,7 +53,7 @@ class Task:
     equal_weights: Any = False
     fields: int = 1
     names: tuple[str, ...] | None = None
-    labels: Any = None
+    labelled: bool = False
     start: Start = Start()
     outliers: Outliers = NONE
     folds: int = 5
@@ -105,14 +102,7 @@ class Task:
         InputError
             Labels that cannot be used.
         """
-        if self.labels is None:
-            return self.source
-        if self.labels is ASIDE:
-            return self.source.viewed(partial(_spelled, k))
-        whole = self.source.take(slice(None))
-        plausibility = _checks.plausibility(self.labels, len(whole), k)
-        threads = self.source.threads if isinstance(self.source, MemorySource) else 1
-        return MemorySource.of(replace(whole, plausibility=plausibility), threads)
+        return self.source.viewed(partial(_spelled, k)) if self.labelled else self.source
 
     def rng(self, k: int) -> np.random.Generator:
         """The same starts for every family of k components."""

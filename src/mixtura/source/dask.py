@@ -102,32 +102,56 @@ class DaskPartitions:
         return Delayed((name, level, 0), whole, layer=name).compute()
 
 
-def by_rows(X: Any, function: Callable[[Any], Any], width: int | None, kind: Any) -> Any:
+def by_rows(X: Any, function: Callable[[Any], Any], like: Any, names: Any = None) -> Any:
     """``function(rows)`` of every partition, not computed yet: an array, or columns with an index.
 
     Parameters
     ----------
-    function : gives (m,), or (m, width) where there is a width
+    function : gives (m,) or (m, ...)
+    like : what it gives of one row
+    names : of the columns of a frame
     """
     if not _framed(X):
         X = _rows_whole(X)
-        if width is None:
-            return X.map_blocks(function, dtype=kind, drop_axis=1)
-        return X.map_blocks(function, dtype=kind, chunks=(X.chunks[0], (width,)))
-    like = X._meta.iloc[:0].index
-    meta = _labelled(np.empty((0,) if width is None else (0, width), kind), like)
-    return X.map_partitions(_of_partition, function, width, kind, meta=meta)
+        tail = like.shape[1:]
+        return X.map_blocks(
+            function,
+            dtype=like.dtype,
+            chunks=(X.chunks[0], *((size,) for size in tail)),
+            drop_axis=1,
+            new_axis=list(range(1, like.ndim)) or None,
+        )
+    if like.ndim > 2:
+        raise InputError("what has several axes a row is no column: pass X.to_dask_array()")
+    meta = _labelled(like[:0], X._meta.iloc[:0].index, names)
+    return X.map_partitions(_of_partition, function, like[:0], names, meta=meta)
 
 
-def _of_partition(part: Any, function: Callable[[Any], Any], width: int | None, kind: Any) -> Any:
-    tail = () if width is None else (width,)
-    return _labelled(function(part) if len(part) else np.empty((0, *tail), kind), part.index)
+def _of_partition(part: Any, function: Callable[[Any], Any], empty: Any, names: Any) -> Any:
+    return _labelled(function(part) if len(part) else empty, part.index, names)
 
 
-def _labelled(values: Any, index: Any) -> Any:
+def _labelled(values: Any, index: Any, names: Any) -> Any:
     import pandas as pd
 
-    return pd.Series(values, index) if values.ndim == 1 else pd.DataFrame(values, index)
+    return pd.Series(values, index) if values.ndim == 1 else pd.DataFrame(values, index, names)
+
+
+def beside(X: Any, y: Any) -> tuple[Any, Any]:
+    """X with the columns of y as its last ones, and their names, if it has any."""
+    if not dask.is_dask_collection(y):
+        raise InputTypeError("y must be a Dask array, series or frame beside a Dask collection")
+    if _framed(X):
+        columns = {name: y[name] for name in y.columns} if _framed(y) else {y.name or "y": y}
+        twice = sorted(set(columns) & set(X.columns))
+        if twice:
+            raise InputError(f"columns {twice} are in X and in y: take them out of one of the two")
+        return X.assign(**columns), list(columns)
+    y = (y if isinstance(y, da.Array) else y.to_dask_array(lengths=True)).astype(float)
+    if len(y) != len(X):
+        raise InputError(f"X has {len(X)} rows and y {len(y)}: y needs one row for each of X")
+    wide = y[:, None] if y.ndim == 1 else y
+    return _rows_whole(da.concatenate([X, wide.rechunk((X.chunks[0], -1))], axis=1)), None
 
 
 def _visited(packed: bytes, told: Any, chunk: Any, weights: Any, aside: Any) -> Any:

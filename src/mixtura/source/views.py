@@ -20,7 +20,7 @@ def numbered(block: Block, first: int) -> Block:
 def fold(
     block: Block, first: int, *, n: int, seed: int, folds: int, part: int, inside: bool
 ) -> Block:
-    """A view of the rows of one part of so many at random, or of all others; tells their numbers."""
+    """A view of the rows of one random part of so many, or of all others; tells their numbers."""
     rows = np.arange(first, first + len(block))
     mine = shuffled(rows, n, seed) % folds == part
     return replace(kept(block, mine if inside else ~mine), aside=rows)
@@ -30,6 +30,17 @@ def held(block: Block, first: int, *, n: int, seed: int, count: int, inside: boo
     """A view of so many of n rows at random, or of all others."""
     mine = shuffled(np.arange(first, first + len(block)), n, seed) < count
     return kept(block, mine if inside else ~mine)
+
+
+def bootstrapped(block: Block, first: int, *, seed: int) -> Block:
+    """A view of rows under the weights of a Bayesian bootstrap."""
+    drawn = np.random.default_rng([seed, first]).standard_exponential(len(block))
+    return replace(block, weights=drawn * block.weight())
+
+
+def weighing(block: Block, first: int, *, scale: float) -> Block:
+    """A view of rows that weigh so many times as much."""
+    return replace(block, weights=scale * block.weight())
 
 
 def kept(block: Block, rows: Mask) -> Block:
