@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from mixtura import _checks
+from mixtura._types import Rows
 from mixtura.block import cuts
 from mixtura.estimators.rows import rows_like_fitted
 from mixtura.reading.cache import released
@@ -32,10 +33,12 @@ class Filled:
     Attributes
     ----------
     imputer : a fitted imputer that nothing else changes
+    fill : what it makes of a block (m, d)
     rows : Scan
     """
 
     imputer: Any
+    fill: Callable[[Rows], Rows]
     rows: Scan
 
     def __iter__(self) -> Iterator[Part]:
@@ -44,5 +47,5 @@ class Filled:
         if hasattr(self.imputer, "feature_names_in_"):
             names = tuple(self.imputer.get_feature_names_out())
         for part in cuts(*rows.shape):
-            yield Part(_checks.Table(self.imputer.transform(rows[part]), names))
+            yield Part(_checks.Table(self.fill(rows[part]), names))
             released(rows[part])

@@ -28,7 +28,7 @@ from mixtura.io.model_file import save
 from mixtura.mixture import Mixture
 from mixtura.reading.scan import opened
 from mixtura.source import DeviceSource, MemorySource
-from mixtura.source.opening import engine, remote
+from mixtura.source.opening import remote
 from mixtura.trimming import Cut
 
 
@@ -114,9 +114,9 @@ class FittedMixture(DensityMixin, BaseEstimator):
         upper: Any = None,
     ) -> float:
         """Mean log-density in nats a row, by weight."""
-        if engine(X) is not None:
+        apart = remote(X, sample_weight)
+        if apart is not None:
             refuse_told(self._told(noise_cov, projection, lower, upper))
-            apart = remote(X, sample_weight)
             total, _, weight = criteria.totals_apart(self, apart, whole=True)
             return total / weight
         values = self._densities(self._known(X, noise_cov, projection, lower, upper))

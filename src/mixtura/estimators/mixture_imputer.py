@@ -163,7 +163,8 @@ class MixtureImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """
         X = opened(X)
         if isinstance(X, Scan):
-            return scan(Filled(lightened(self), X), dtype=X.dtype, cache=X.cache)
+            light = lightened(self)
+            return scan(Filled(light, light._filled, X), dtype=X.dtype, cache=X.cache)
         return answered(X, self._filled(rows_here(self, X)))
 
     def _filled(self, rows: Array) -> Array:

@@ -144,7 +144,9 @@ class Answer:
     @classmethod
     def of(cls, light: Any, method: str, *given: Any, **told: Any) -> Answer:
         """Of a method that gives an array."""
-        like = getattr(light, method)(_zeros(light), *given, **told)
+        bare = copy(light)
+        vars(bare).pop("feature_names_in_", None)
+        like = getattr(bare, method)(np.zeros((1, light.n_features_in_)), *given, **told)
         if not isinstance(like, np.ndarray):
             raise InputError(
                 f"{method} with these options gives no array, and rows are in partitions: ask for "
@@ -172,6 +174,11 @@ class Answer:
         return self.kind, partial(_answer, self, _wanted(self.light, columns))
 
     @property
+    def __name__(self) -> str:
+        """What Dask calls it."""
+        return self.method
+
+    @property
     def column(self) -> str:
         """What a column of such answers is called."""
         return _NAMES.get(self.method, self.method)
@@ -185,12 +192,7 @@ class Answer:
         return one
 
 
-def _zeros(light: Any) -> Any:
-    """A row like those of the fit."""
-    return np.zeros((1, light.n_features_in_))
-
-
-_HEAVY = ("_fitted_to", "_stream", "selection_", "callback")
+_HEAVY = ("_fitted_to", "_stream", "selection_")
 """What they do without."""
 
 
@@ -204,8 +206,9 @@ def lightened(model: Any) -> Any:
     light = copy(model)
     for name in _HEAVY:
         vars(light).pop(name, None)
-    if "n_jobs" in vars(light):
-        light.n_jobs = 1
+    for name, value in (("n_jobs", 1), ("callback", None)):
+        if name in vars(light):
+            setattr(light, name, value)
     if "random_state" in vars(light):  # what is computed again must come out the same
         light.random_state = int(check_random_state(light.random_state).randint(2**31 - 1))
     return light

@@ -123,9 +123,7 @@ def _search(start: float) -> Generator[float, Array, float]:
     return float(np.exp(at if value >= begun else first))
 
 
-def _evidence(
-    parts: Sequence[list[tuple[Array, Array, Array]]], common: bool
-) -> list[Evidence]:
+def _evidence(parts: Sequence[list[tuple[Array, Array, Array]]], common: bool) -> list[Evidence]:
     """What the rows tell of each ν, or of the one that is common to all components."""
     found = [one for part in parts for one in part]
     squared, features, shares = (np.concatenate([one[i] for one in found]) for i in range(3))

@@ -33,7 +33,5 @@ def taken(X: Any, weights: Any, aside: Any) -> tuple[Any, Any, Any]:
     missing = named if frame is None else [name for name in named if name not in frame.columns]
     if frame is None or missing:
         raise InputError(f"X has no columns {missing}: pass them as arrays beside it")
-    values = (
-        frame[one].to_numpy() if isinstance(one, str) else one for one in (weights, aside)
-    )
+    values = (frame[one].to_numpy() if isinstance(one, str) else one for one in (weights, aside))
     return frame.drop(named).to_native(), *values

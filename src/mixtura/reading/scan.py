@@ -133,9 +133,7 @@ class Scan(_checks.Elsewhere):
             return self
         known: dict[Any, Scan] = self.__dict__.setdefault("_taken", {})
         if asked not in known:
-            known[asked] = replace(
-                self, columns=chosen, weights_column=weights, aside_column=aside
-            )
+            known[asked] = replace(self, columns=chosen, weights_column=weights, aside_column=aside)
         return known[asked]
 
     @property
@@ -169,6 +167,32 @@ class Scan(_checks.Elsewhere):
 
     def __len__(self) -> int:
         return len(self.table.rows)
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write the rows to a ``.parquet``, ``.arrow``, ``.csv`` or ``.npy`` file, block by block.
+
+        Rows that a transformation makes of others are worked out meanwhile and not kept.
+
+        Raises
+        ------
+        InputError
+            No format has this suffix, or the rows cannot be read.
+        """
+        from mixtura.reading.writing import write_array, write_blocks
+
+        if os.fspath(path).endswith(".npy"):
+            write_array((part.rows for part in self._parts()), self.table.rows, path)
+        elif "_decoded" in vars(self) or not isinstance(self.source, Iterable) or self.named:
+            write_blocks(self._parts(), path)
+        else:
+            write_blocks((_checks.table(block) for block in self.source), path)
+
+    def _parts(self) -> Iterator[_checks.Table]:
+        """The decoded rows in pieces."""
+        rows, names = self.table.rows, self.table.names
+        for at in range(0, len(rows), _ROWS):
+            yield _checks.Table(rows[at : at + _ROWS], names)
+            released(rows[at : at + _ROWS])
 
     @property
     def called(self) -> str:
@@ -230,7 +254,8 @@ def _from_arrow(asked: Scan) -> _checks.Table:
         found = arrow.from_stream(source, columns, weights, asked.called, aside)
     kind = np.dtype(asked.dtype or np.float64)
     width = len(found.names) + (weights is not None)
-    size, told = (found.rows or 0) * width * kind.itemsize, []
+    size = (found.rows or 0) * width * kind.itemsize
+    told: list[Any] = []
     table = kept(arrow.blocks(found, kind, told), asked.cache, size)
     beside = np.concatenate(told) if told else None
     if weights is None:

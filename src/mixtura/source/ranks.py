@@ -52,9 +52,9 @@ def place(source: Source, values: Values, below: Callable[[float], float]) -> Pl
             return _placed(keys, weights[order], first, base, total)
         before = low, high
         high, begun = float(keys[first]), np.argsort(under, kind="stable")
-        most = base + np.concatenate([[0.0], np.cumsum(weights[begun])])
-        most = most[np.searchsorted(under[begun], keys, "left")]  # that may lie at each or under
-        sure = np.flatnonzero((most <= wanted) & (keys < high))
+        bound = base + np.concatenate([[0.0], np.cumsum(weights[begun])])
+        bound = bound[np.searchsorted(under[begun], keys, "left")]  # that may lie at each or under
+        sure = np.flatnonzero((bound <= wanted) & (keys < high))
         low = max(low, float(keys[sure[-1]])) if len(sure) else low
         knots = 0 if (low, high) == before else knots  # rounded weights may hide where it is
 
@@ -108,4 +108,3 @@ def _placed(keys: Array, weights: Array, first: int, base: float, total: float) 
     level = float(keys[first])
     under = base + float(weights[keys < level].sum())
     return Place(level, under, float(weights[keys == level].sum()), total)
-

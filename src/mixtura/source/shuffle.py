@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from mixtura._types import Indices
@@ -29,10 +31,10 @@ def shuffled(rows: Indices, n: int, seed: int) -> Indices:
     out = _once(rows.astype(np.uint64), half, keys)
     while (outside := np.flatnonzero(out >= n)).size:
         out[outside] = _once(out[outside], half, keys)
-    return out.astype(np.intp)
+    return np.asarray(out, dtype=np.intp)
 
 
-def _once(x: Indices, half: np.uint64, keys: Indices) -> Indices:
+def _once(x: Any, half: np.uint64, keys: Any) -> Any:
     mask = (np.uint64(1) << half) - np.uint64(1)
     left, right = x >> half, x & mask
     for key in keys:
@@ -40,4 +42,4 @@ def _once(x: Indices, half: np.uint64, keys: Indices) -> Indices:
         for shift, factor in _MIX:
             mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
         left, right = right, left ^ (mixed & mask)
-    return np.asarray((left << half) | right)
+    return (left << half) | right
