@@ -51,6 +51,7 @@ def checked(estimator: Any) -> None:
         raise InputError(f"max_ratio={estimator.max_ratio!r}: use None or a number, at least 1")
     outliers(estimator)
     shortlist(estimator)
+    parts(estimator)
     _check_fixed(estimator)
     if estimator.assignment not in _ASSIGN:
         raise InputError(f"assignment={estimator.assignment!r}: use one of {tuple(_ASSIGN)}")
@@ -113,7 +114,7 @@ def task(
         source,
         estimator.criterion,
         int(check_random_state(estimator.random_state).randint(2**31 - 1)),
-        Stop(estimator.tol, estimator.max_iter),
+        Stop(estimator.tol, estimator.max_iter, parts=parts(estimator)),
         estimator.prior,
         None if isinstance(estimator.reg_covar, str) else float(estimator.reg_covar),
         _ASSIGN[estimator.assignment],
@@ -171,6 +172,24 @@ def shortlist(estimator: Any) -> Shortlist | None:
     """How many components a row counts for; None for all."""
     given = getattr(estimator, "candidates", None)
     return given if given is None or isinstance(given, Shortlist) else Shortlist(given)
+
+
+def parts(estimator: Any) -> int:
+    """M-steps in a pass over the rows: 1, so many as are given, or 0 for the usual number.
+
+    Raises
+    ------
+    InputError
+        Neither a truth value nor a whole number above one.
+    """
+    given = getattr(estimator, "incremental", False)
+    if isinstance(given, (bool, np.bool_)):
+        return 0 if given else 1
+    if not isinstance(given, Integral) or given < 2:
+        raise InputError(
+            f"incremental={given!r}: use True, False or a number of parts of the rows, at least 2"
+        )
+    return int(given)
 
 
 def outliers(estimator: Any) -> Outliers:

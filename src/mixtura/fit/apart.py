@@ -27,6 +27,7 @@ def refuse_apart(task: Task) -> None:
         (task.outliers.trim, "trim", 'use distribution="t" with a number as dof, or noise'),
         (isinstance(dof, str), f"dof={dof!r}", "give a number, such as that of a sample's fit"),
         (not isinstance(how, str) or how not in _STARTS, "init_params", f"use one of {_STARTS}"),
+        (task.stop.parts != 1, "incremental", "leave it out: whole steps are accelerated"),
         (task.criterion == "cv", 'criterion="cv"', "use another, or select on a sample"),
     ):
         if wrong:

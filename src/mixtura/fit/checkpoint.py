@@ -26,8 +26,9 @@ from mixtura._errors import (
 )
 from mixtura.atomic import swept, written_whole
 from mixtura.block import Block
-from mixtura.fit.em import Fit, Follow, State, Stop, climbed, run
+from mixtura.fit.em import Fit, Follow, State, Stop
 from mixtura.fit.fitting import Note, Outcome
+from mixtura.fit.incremental import Progress, way
 from mixtura.fit.problem import Problem
 from mixtura.fit.values import decoded, encoded
 from mixtura.mixture import Mixture
@@ -59,7 +60,7 @@ class Kept:
         Their roundings differ.
     over : tuple of Fit
         The climbs that are over.
-    state : State or None
+    state : State, Progress or None
         Where the one under way stands.
     outcome : Outcome or None
         Of a fit that is over.
@@ -69,7 +70,7 @@ class Kept:
     belonging: Belonging = field(default_factory=dict)
     kernels: str = ""
     over: tuple[Fit, ...] = ()
-    state: State | None = None
+    state: State | Progress | None = None
     outcome: Outcome | None = None
 
 
@@ -138,12 +139,13 @@ class Checkpoint:
         kept, number = self._kept, self._climbs
         assert kept is not None
         self._climbs += 1
+        begun, resumed = way(stop)
         if number < len(kept.over):
             return kept.over[number]
         if kept.state is None or self._stopped:
-            fit = run(problem, start, stop, follow, keep=self._keep)
+            fit = begun(problem, start, stop, follow, keep=self._keep)
         else:
-            fit = climbed(problem, kept.state, stop, follow, keep=self._keep)
+            fit = resumed(problem, kept.state, stop, follow, keep=self._keep)
         if not self._stopped:
             self._write(replace(self._kept or kept, over=(*kept.over, fit), state=None))
         return fit
@@ -154,7 +156,7 @@ class Checkpoint:
             told = replace(outcome, finalists=())
             self._write(replace(self._kept, over=(), state=None, outcome=told))
 
-    def _keep(self, state: State) -> None:
+    def _keep(self, state: State | Progress) -> None:
         """A climb that the user stops stays where it was after its last whole round."""
         self._stopped = self._stopped or state.end == "stopped"
         if not self._stopped and not state.end and self._kept is not None:
@@ -182,6 +184,7 @@ def _belonging(
         "covariance_type": problem.family.name,
         "tol": stop.tol,
         "max_iter": stop.max_iter,
+        "incremental": stop.parts,
         "n_init": fields,
         "assignment": getattr(problem.assign, "__name__", ""),
         "equal_weights": problem.equal_weights,

@@ -21,7 +21,8 @@ from mixtura._types import Array, Mask
 from mixtura.conditioning import log_sums
 from mixtura.fit import brisk
 from mixtura.fit.candidates import audited
-from mixtura.fit.em import Fit, Follow, Stop, run
+from mixtura.fit.em import Fit, Follow, Stop
+from mixtura.fit.incremental import way
 from mixtura.fit.problem import Problem
 from mixtura.fit.robust import hardened
 from mixtura.fit.sample import SIZE, Sample, from_shares, sample
@@ -40,7 +41,7 @@ LOSS = 0.01
 """Nats a row that a fit with candidates may lose without a warning."""
 
 Climb = Callable[[Problem, Mixture, Stop, Follow | None], Fit]
-"""What climbs from a start: `mixtura.fit.em.run`, or the same with a checkpoint."""
+"""What climbs from a start: `mixtura.fit.em.run`, or step by step, or with a checkpoint."""
 
 RESCUES = 2
 """How often a collapsed component is re-seeded before the fit is kept as it is."""
@@ -106,7 +107,7 @@ def fitted(
     known = checkpoint and checkpoint.begin(problem, k, start, stop, fields)
     if known:
         return known
-    climb: Climb = run if checkpoint is None else checkpoint.climb
+    climb: Climb = way(stop)[0] if checkpoint is None else checkpoint.climb
     with one_blas_thread():
         field = field or Field(sample(problem.ordinary, k, rng))
         small = field.small

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache, cached_property
-from itertools import count
+from itertools import count, pairwise
 from threading import Lock
 from typing import Any, TypeVar
 
@@ -161,6 +161,16 @@ class MemorySource:
     def _pool(self) -> ThreadPoolExecutor:
         """The other threads, which end with the source."""
         return ThreadPoolExecutor(self.threads - 1)
+
+    def parts(self, count: int) -> list[MemorySource]:
+        """The rows one after the other as so many sources, which share the threads."""
+        edges = [self.n * index // count for index in range(count + 1)]
+        found = [MemorySource.of(self.whole.take(slice(*e)), self.threads) for e in pairwise(edges)]
+        for one in found:
+            one._elsewhere = self._elsewhere
+            if self.threads > 1:
+                one._pool = self._pool
+        return found
 
     def single(self) -> Block | None:
         """All rows where they are a single block, else None."""

@@ -47,6 +47,9 @@ class Source(Protocol):
     def each(self, function: Callable[[Block, slice], object]) -> None:
         """``function(block, place)`` of every block and where its rows stand."""
 
+    def parts(self, count: int) -> Sequence[Source]:
+        """The rows one after the other as so many sources, of nearly the same size."""
+
     def single(self) -> Block | None:
         """All rows where they are a single block in memory, else None."""
 

@@ -14,6 +14,7 @@ from mixtura._errors import InputError, MixturaError
 from mixtura._types import Array, Indices
 from mixtura.block import Block, cuts
 from mixtura.source.memory import one_blas_thread
+from mixtura.source.protocol import Source
 from mixtura.tree import nodes, tree_sum, united
 
 T = TypeVar("T")
@@ -150,6 +151,18 @@ class RemoteSource:
         raise InputError(
             "candidates need the rows in memory or in files, and these are in partitions: leave "
             "candidates out, or fit mixtura.scan(...)"
+        )
+
+    def parts(self, count: int) -> Sequence[Source]:
+        """Refused: after each part would come a wait for all workers.
+
+        Raises
+        ------
+        InputError
+        """
+        raise InputError(
+            "incremental steps need the rows in memory or in files, and these are in partitions: "
+            "leave incremental out, or fit mixtura.scan(...)"
         )
 
     def take(self, rows: Indices | slice) -> Block:
