@@ -319,18 +319,28 @@ def guessed(block: Block, summary: Summary) -> Block:
 
 
 def _whitened(z: Array, weights: Array) -> Array:
-    """Rows whitened by their covariance, in its leading directions where there are many."""
-    centred = z - weights @ z / weights.sum()
+    """Rows whitened by their covariance."""
+    centre, matrix = whitening(z, weights)
+    return np.asarray((z - centre) @ matrix)
+
+
+def whitening(z: Array, weights: Array) -> tuple[Array, Array]:
+    """The rows' mean (d,), and the matrix (d, r) that whitens what is about it.
+
+    In the leading directions of their covariance where there are many columns.
+    """
+    centre = weights @ z / weights.sum()
+    centred = z - centre
     if z.shape[1] > EXACT:
-        return _whitened_leading(centred, weights)
+        return centre, _leading(centred, weights)
     covariance = (centred * weights[:, None]).T @ centred / weights.sum()
     values, vectors = np.linalg.eigh(covariance)
     safe = np.where(values > 1e-10 * values[-1], values, np.inf)
-    return centred @ (vectors / np.sqrt(safe))
+    return centre, vectors / np.sqrt(safe)
 
 
-def _whitened_leading(centred: Array, weights: Array) -> Array:
+def _leading(centred: Array, weights: Array) -> Array:
     shares = np.sqrt(weights / weights.sum())[:, None]
     values, vectors = eigen(centred * shares, min(LEADING, *centred.shape))
     kept = values > 1e-10 * values[0]
-    return centred @ (vectors[:, kept] / np.sqrt(values[kept]))
+    return np.asarray(vectors[:, kept] / np.sqrt(values[kept]))

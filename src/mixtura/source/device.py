@@ -71,6 +71,10 @@ class DeviceSource:
         """``function(block)`` of every block, in order, each brought here in its turn."""
         return [function(self.take(part)) for part in cuts(self.n, self.d)]
 
+    def placed(self, function: Callable[[Block, slice], Any]) -> list[Any]:
+        """``function(block, place)`` of every block, in order, each brought here in its turn."""
+        return [function(self.take(part), part) for part in cuts(self.n, self.d)]
+
     def parts(self, count: int) -> list[DeviceSource]:
         """The rows one after the other as so many sources."""
         edges = [self.n * index // count for index in range(count + 1)]

@@ -102,15 +102,19 @@ class MemorySource:
 
         return self._mapped(visited, range(len(self.blocks)))
 
-    def each(self, function: Callable[[Block, slice], object]) -> None:
-        """``function(block, place)`` of every block and where its rows stand."""
+    def placed(self, function: Callable[[Block, slice], Any]) -> list[Any]:
+        """``function(block, place)`` of every block and where its rows stand, in order."""
         places = cuts(self.n, self.d)
 
-        def visited(index: int) -> None:
+        def visited(index: int) -> Any:
             with self._visit(slice(index, index + 1)) as (block,):
-                function(block, places[index])
+                return function(block, places[index])
 
-        self._mapped(visited, range(len(self.blocks)))
+        return self._mapped(visited, range(len(self.blocks)))
+
+    def each(self, function: Callable[[Block, slice], object]) -> None:
+        """The same for what the function does alone."""
+        self.placed(function)
 
     @contextmanager
     def _visit(self, run: slice) -> Iterator[Sequence[Block]]:

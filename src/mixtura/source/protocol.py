@@ -44,6 +44,9 @@ class Source(Protocol):
     def map(self, function: Callable[[Block], Any]) -> list[Any]:
         """``function(block)`` of every block, in order."""
 
+    def placed(self, function: Callable[[Block, slice], Any]) -> list[Any]:
+        """``function(block, place)`` of every block and where its rows stand, in order."""
+
     def each(self, function: Callable[[Block, slice], object]) -> None:
         """``function(block, place)`` of every block and where its rows stand."""
 

@@ -46,12 +46,14 @@ class Place:
     Attributes
     ----------
     index : the partition's number
+    start : the number of its first row
     rows : how many it has
     first : the number of its first block
     cuts : its blocks, in its own row numbers
     """
 
     index: int
+    start: int
     rows: int
     first: int
     cuts: tuple[slice, ...]
@@ -122,7 +124,14 @@ class RemoteSource:
 
     def map(self, function: Callable[[Block], Any]) -> list[Any]:
         """``function(block)`` of every block, in order."""
-        visit = partial(_mapped, function, kernels.active().__name__)
+        return self._visited(partial(_mapped, function, kernels.active().__name__))
+
+    def placed(self, function: Callable[[Block, slice], Any]) -> list[Any]:
+        """``function(block, place)`` of every block and where its rows stand, in order."""
+        return self._visited(partial(_placed, function, kernels.active().__name__))
+
+    def _visited(self, visit: Visit) -> list[Any]:
+        """What visits say of each block, in order."""
         found = self._partitions.each(visit, self._places)
         values = [value for one in found if one is not None for value in one]
         if len(values) != self._blocks:
@@ -212,7 +221,7 @@ def places(edges: Array, d: int) -> list[Place | None]:
             while at < len(whole) and whole[at].stop <= stop:
                 at += 1
             mine = [slice(cut.start - start, cut.stop - start) for cut in whole[begun:at]]
-        found.append(Place(index, stop - start, first, tuple(mine)))
+        found.append(Place(index, start, stop - start, first, tuple(mine)))
         first += len(mine)
     return found
 
@@ -263,6 +272,18 @@ def _mapped(function: Callable[[Block], Any], kernel: str, block: Block, place: 
     with one_blas_thread():
         _use(kernel)
         return [function(one) for one in blocks]
+
+
+def _placed(
+    function: Callable[[Block, slice], Any], kernel: str, block: Block, place: Place
+) -> list[Any]:
+    blocks = _cut(block, place)
+    with one_blas_thread():
+        _use(kernel)
+        return [
+            function(one, slice(place.start + cut.start, place.start + cut.stop))
+            for one, cut in zip(blocks, place.cuts, strict=True)
+        ]
 
 
 def _taken(block: Block, told: tuple[Place, Indices]) -> Block:
