@@ -87,9 +87,9 @@ def run(
         The M-step needs more than statistics that add up.
     """
     check(problem)
-    sources = problem.source.parts(_count(problem, start, stop.parts))
+    sources = problem.source.parts(count(problem, start.n_components, stop.parts))
     sums, value = _renewed(problem, sources, start)
-    state = Progress(_maximized(problem, sums, start), (value,), 0, np.inf, sums.leaves)
+    state = Progress(problem.maximized(sums.total, start), (value,), 0, np.inf, sums.leaves)
     return climbed(problem, state, stop, follow, keep=keep)
 
 
@@ -117,7 +117,7 @@ def climbed(
         if done or state.end or steps >= stop.max_iter:
             counts = sums.total.counts
             return Fit(state.mixture, trace, done, steps, remaining, counts)
-        mixture = _maximized(problem, sums, state.mixture)
+        mixture = problem.maximized(sums.total, state.mixture)
         state = Progress(mixture, trace, steps, np.inf, sums.leaves)
 
 
@@ -137,13 +137,12 @@ def check(problem: Problem) -> None:
         )
 
 
-def _count(problem: Problem, mixture: Mixture, asked: int) -> int:
-    """How many parts: `PARTS` or fewer where none are asked for."""
-    k, d = mixture.location.shape
-    if asked:
-        return min(asked, problem.source.n)
+def count(problem: Problem, k: int, asked: int) -> int:
+    """How many parts: `PARTS` where no number is asked for, or as few as memory has room for."""
+    d = problem.source.d
     size = problem.family.moments.zeros(k, d).nbytes + 8 * k * (d + 3)
-    return max(min(PARTS, _MEMORY // (2 * size), problem.source.n), 2)
+    room = max(_MEMORY // (2 * size), 2)
+    return min(asked or min(PARTS, room), problem.source.n)
 
 
 def _passed(
@@ -160,9 +159,9 @@ def _passed(
     mixture, pivot = state.mixture, state.mixture.location
     sums = Sums.of(leaf.about(pivot) for leaf in state.leaves)
     for index, source in enumerate(sources):
-        sums = sums.exchanged(index, _leaf(problem, source, mixture, pivot))
-        mixture = _maximized(problem, sums, mixture)
-    trace, steps = (*state.trace, _value(problem, sums, mixture)), state.n_iter + 1
+        sums = sums.exchanged(index, leaf(problem, source, mixture, pivot))
+        mixture = problem.maximized(sums.total, mixture)
+    trace, steps = (*state.trace, free_energy(problem, sums, mixture)), state.n_iter + 1
     since = state.since + 1
     remaining = gain_left(*trace[-3:], noise=noise) if since > 1 else np.inf
     stopped = follow is not None and bool(follow(steps, trace[-1], mixture))
@@ -175,11 +174,11 @@ def _renewed(
 ) -> tuple[Sums, float]:
     """All statistics under one mixture, and its objective."""
     pivot = mixture.location
-    sums = Sums.of(_leaf(problem, source, mixture, pivot) for source in sources)
-    return sums, _value(problem, sums, mixture)
+    sums = Sums.of(leaf(problem, source, mixture, pivot) for source in sources)
+    return sums, free_energy(problem, sums, mixture)
 
 
-def _leaf(problem: Problem, source: Source, mixture: Mixture, pivot: Array) -> Statistics:
+def leaf(problem: Problem, source: Source, mixture: Mixture, pivot: Array) -> Statistics:
     """The statistics of a part, with the entropy in place of the log-likelihood."""
     step = partial(summed, mixture, moments=problem.family.moments, assign=problem.assign)
     found = source.sum(step)
@@ -187,12 +186,8 @@ def _leaf(problem: Problem, source: Source, mixture: Mixture, pivot: Array) -> S
     return replace(found.about(pivot), log_likelihood=entropy)
 
 
-def _maximized(problem: Problem, sums: Sums, mixture: Mixture) -> Mixture:
-    return problem.maximized(sums.total, mixture)
-
-
-def _value(problem: Problem, sums: Sums, mixture: Mixture) -> float:
-    """The free energy, in nats a row and the units of the data, plus the log-prior."""
+def free_energy(problem: Problem, sums: Sums, mixture: Mixture) -> float:
+    """F plus the log-prior, in nats a row and the units of the data."""
     total = sums.total
     value = total.log_likelihood + expected(total, mixture) + problem.log_prior(mixture)
     return float(value / problem.summary.weight + problem.volume)
