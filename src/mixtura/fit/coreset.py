@@ -40,7 +40,7 @@ class Coreset:
     weights : (m,)
         What each stands for; a row drawn for certain has its own weight.
     indices : (m,)
-        Their numbers among all rows; in partitions, among those of a weight above zero.
+        Their numbers among all rows; in files and partitions, among those of a weight above zero.
     columns : tuple of str or None
         The columns' names.
     """

@@ -17,7 +17,7 @@ from mixtura._errors import (
     StartsDisagreeWarning,
     warn,
 )
-from mixtura._types import Array, Mask
+from mixtura._types import Array, Mask, Rows
 from mixtura.conditioning import log_sums
 from mixtura.fit import brisk
 from mixtura.fit.candidates import audited
@@ -302,12 +302,18 @@ def _notes(fit: Fit, bad: Mask, small: Sample) -> list[Note]:
             "reg_covar or a prior"
         )
     alone = (rows < 1.5) & ~bad & small.problem.estimated(k)
+    if alone.any():  # by weight, and a rare component may be many rows of little weight
+        alone &= fit.mixture.responsibilities(_rows(small)).sum(axis=0) < 1.5
     for index in np.flatnonzero(alone)[:3]:
         texts.append(
             f"component {index} explains a single row, perhaps an outlier: look at it, "
             "or use fewer components"
         )
     return [Note(DegenerateWarning, text) for text in texts]
+
+
+def _rows(small: Sample) -> Rows:
+    return small.problem.source.take(slice(None)).rows
 
 
 def _unseen_notes(problem: Problem, fit: Fit) -> list[Note]:
