@@ -1,10 +1,10 @@
 """Passes over the rows to a likelihood: plain EM, accelerated EM, and incremental EM.
 
-Rows are drawn from mixtures whose means lie `apart` standard deviations from each other, about. All
-climb from the same start: the winner of a tournament on a sample, as every fit, or ("rows") unit
-covariances at rows drawn at random. Given is how many passes over the rows each takes to come within
-1e-3 and 1e-6 nats a row of the highest likelihood it reaches in 2000, and the time of a pass in
-CPU milliseconds. "*" ended elsewhere, more than 1e-5 nats a row from plain EM.
+Rows are drawn from mixtures whose means lie `apart` standard deviations from each other, about.
+All climb from the same start: the winner of a tournament on a sample, as every fit, or ("rows")
+unit covariances at rows drawn at random. Given is how many passes over the rows each takes to come
+within 1e-3 and 1e-6 nats a row of the highest likelihood it reaches in 2000, and the time of a pass
+in CPU milliseconds. "*" ended elsewhere, more than 1e-5 nats a row from plain EM.
 
     python benchmarks/incremental.py           # 100 000 rows, some minutes
     python benchmarks/incremental.py --n 1000000 --parts 16

@@ -1,4 +1,4 @@
-"""Coresets: sensitivities by their definition, unbiased sums, the same rows however they are cut."""
+"""Coresets: sensitivities as they are defined, unbiased sums, the same rows for any cut."""
 
 import numpy as np
 import pytest

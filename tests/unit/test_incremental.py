@@ -1,5 +1,7 @@
 """Incremental EM: the iterates of the definition, a bound that never falls, the ends of EM."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
@@ -12,6 +14,7 @@ from mixtura.fit.em import Stop
 from mixtura.fit.problem import state, with_prior
 from mixtura.kernels import plain
 from mixtura.source import MemorySource
+from mixtura.source.opening import remote
 from mixtura.tree import Sums, tree_sum
 
 
@@ -19,7 +22,7 @@ def overlapping(n=400, seed=0):
     """Three groups (n, 2) that overlap, so that climbs take many passes."""
     rng = np.random.default_rng(seed)
     groups = rng.integers(3, size=n)
-    return rng.normal(size=(n, 2)) + np.array([[0.0, 0.0], [2.0, 1.0], [4.0, -1.0]])[groups]
+    return rng.normal(size=(n, 2)) + np.array([[0.0, 0.0], [3.0, 1.5], [6.0, -1.0]])[groups]
 
 
 def begun(problem, k):
@@ -31,7 +34,7 @@ def begun(problem, k):
 def oracle(X, weights, means, covariances, parts, passes):
     """Neal & Hinton's algorithm as it is written: yields the parameters after each pass."""
     edges = [len(X) * i // parts for i in range(parts + 1)]
-    places = [slice(*ends) for ends in zip(edges[:-1], edges[1:], strict=True)]
+    places = [slice(*ends) for ends in pairwise(edges)]
 
     def statistics(rows):
         laws = zip(weights, means, covariances, strict=True)
@@ -98,20 +101,20 @@ def told(mode, X, rng):
 
 
 MODES = [
-    *((name, "plain") for name in ("tied", "spherical", "VEV", "EVE")),
-    *(("full", mode) for mode in ("gaps", "weights", "labels", "limits", "prior", "hard")),
-    ("diag", "all"),
+    *((name, "plain") for name in ("tied", "VEV", "EVE")),
+    *(("full", mode) for mode in ("all", "weights", "limits", "hard")),
     ("equal-spherical", "all"),
+    ("diag", "labels"),
     ("VEI", "prior"),
 ]
 
 
 @pytest.mark.parametrize(("name", "mode"), MODES)
 def test_the_free_energy_never_falls_and_ends_where_em_stands_still(name, mode):
-    """A step of EM from the end moves means by no more than the tolerance lets it."""
+    """A step of EM from an end 1e-11 nats a row from the limit moves means by about its root."""
     rng = np.random.default_rng(1)
     assign = em.hard if mode == "hard" else em.soft
-    problem = state(told(mode, overlapping(300), rng), family(name), assign=assign)
+    problem = state(told(mode, overlapping(150), rng), family(name), assign=assign)
     if mode in ("prior", "all"):
         problem = with_prior(problem, "fraley-raftery", 3)
     mixture, sources = begun(problem, 3), problem.source.parts(4)
@@ -119,21 +122,21 @@ def test_the_free_energy_never_falls_and_ends_where_em_stands_still(name, mode):
     sums = Sums.of(incremental.leaf(problem, one, mixture, pivot) for one in sources)
     values = [incremental.free_energy(problem, sums, mixture)]
     assert values[0] == pytest.approx(problem.at(mixture).value, abs=1e-12)
-    for step in range(20):
+    for step in range(12):
         index = step % 4
         sums = sums.exchanged(index, incremental.leaf(problem, sources[index], mixture, pivot))
         values.append(incremental.free_energy(problem, sums, mixture))
         mixture = problem.maximized(sums.total, mixture)
         values.append(incremental.free_energy(problem, sums, mixture))
     assert (np.diff(values) >= -1e-13).all()
-    fit = incremental.run(problem, mixture, Stop(1e-13, 3000, parts=4))
+    fit = incremental.run(problem, mixture, Stop(1e-11, 1000, parts=4))
     assert fit.converged
     assert (np.diff(fit.trace) >= -1e-13).all()
     again = problem.at(fit.mixture)
     assert fit.value == pytest.approx(again.value, abs=1e-12)
     np.testing.assert_allclose(fit.counts, again.data.counts, rtol=1e-9)
     moved = problem.maximized(again.data, fit.mixture)
-    np.testing.assert_allclose(moved.means, fit.mixture.means, atol=2e-5)
+    np.testing.assert_allclose(moved.means, fit.mixture.means, atol=3e-5)
 
 
 def test_one_step_is_that_of_em():
@@ -186,7 +189,7 @@ def test_the_usual_number_of_parts_shrinks_with_the_size_of_statistics():
 
 
 def test_a_killed_fit_goes_on_to_the_same_bits(tmp_path):
-    X, given = overlapping(3000), {"incremental": 4, "random_state": 0, "tol": 1e-8}
+    X, given = overlapping(2500), {"incremental": 4, "random_state": 0, "tol": 1e-10}
     whole = GaussianMixture(3, **given).fit(X)
     path = tmp_path / "kept"
 
@@ -204,7 +207,7 @@ def test_a_killed_fit_goes_on_to_the_same_bits(tmp_path):
 
 
 def test_a_callback_can_stop_it():
-    X = overlapping(3000)
+    X = overlapping(2500)
     model = GaussianMixture(3, incremental=4, random_state=0, tol=0, callback=lambda *at: at[0] > 4)
     model.fit(X)
     assert model.n_iter_ == 6  # and one pass for the likelihood
@@ -220,6 +223,24 @@ def test_grids_and_streams_and_held_parameters_go_with_it():
     ).fit(X)
     assert held.means_.tolist() == [[0, 0], [4, 0]]
     GaussianMixture(2, incremental=4, random_state=0).partial_fit(X)
+
+
+def test_rows_in_partitions_are_refused():
+    da = pytest.importorskip("dask.array")
+    rows = da.from_array(overlapping(), chunks=(200, 2))
+    with pytest.raises(InputError, match="incremental"):
+        GaussianMixture(2, incremental=4).fit(rows)
+    with pytest.raises(InputError, match="incremental"):
+        remote(rows).parts(4)
+
+
+@pytest.mark.parametrize("weights", [None, np.arange(400.0)])
+def test_rows_on_a_device_climb_alike(weights):
+    torch = pytest.importorskip("torch")
+    X, given = overlapping(), {"incremental": 4, "random_state": 0, "max_iter": 5, "tol": 0}
+    here = GaussianMixture(2, **given).fit(X, sample_weight=weights)
+    there = GaussianMixture(2, **given).fit(torch.from_numpy(X), sample_weight=weights)
+    np.testing.assert_allclose(there.means_, here.means_, rtol=1e-9)
 
 
 @pytest.mark.parametrize(

@@ -211,7 +211,7 @@ class Race:
 
 
 def sensitivities(weights: Array, spreads: Array) -> tuple[float, Array]:
-    """Slope and offset (k,) of a row's sensitivity in its squared distance from its cluster's place.
+    """Slope and offset (k,) of a row's sensitivity in its squared distance from its place.
 
     Parameters
     ----------

@@ -169,9 +169,7 @@ def _passed(
     return Progress(mixture, trace, steps, remaining, sums.leaves, since, end)
 
 
-def _renewed(
-    problem: Problem, sources: Sequence[Source], mixture: Mixture
-) -> tuple[Sums, float]:
+def _renewed(problem: Problem, sources: Sequence[Source], mixture: Mixture) -> tuple[Sums, float]:
     """All statistics under one mixture, and its objective."""
     pivot = mixture.location
     sums = Sums.of(leaf(problem, source, mixture, pivot) for source in sources)
