@@ -225,6 +225,16 @@ def test_grids_and_streams_and_held_parameters_go_with_it():
     GaussianMixture(2, incremental=4, random_state=0).partial_fit(X)
 
 
+def test_rows_with_errors_end_as_in_em():
+    """Both within the tolerance of the limit."""
+    X, given = overlapping(200), {"random_state": 0, "tol": 1e-8}
+    variances = np.linspace(0.0, 0.5, 400).reshape(200, 2)
+    found = GaussianMixture(2, incremental=3, **given).fit(X, noise_cov=variances)
+    usual = GaussianMixture(2, **given).fit(X, noise_cov=variances)
+    assert (np.diff(found.trace_) >= -1e-12).all()
+    assert found.lower_bound_ == pytest.approx(usual.lower_bound_, abs=1e-6)
+
+
 def test_rows_in_partitions_are_refused():
     da = pytest.importorskip("dask.array")
     rows = da.from_array(overlapping(), chunks=(200, 2))
