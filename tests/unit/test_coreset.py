@@ -50,7 +50,7 @@ def test_sensitivities_are_those_of_the_definition():
 def test_distances_are_those_of_whitened_columns():
     rng = np.random.default_rng(2)
     z, weights = rng.normal(size=(500, 3)) @ rng.normal(size=(3, 3)) + 5.0, rng.random(500)
-    centre, matrix = whitening(z, weights)
+    centre, matrix, _ = whitening(z, weights)
     at = (z - centre) @ matrix
     covariance = (at * weights[:, None]).T @ at / weights.sum()
     np.testing.assert_allclose(covariance, np.eye(3), atol=1e-12)

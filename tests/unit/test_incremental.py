@@ -152,7 +152,7 @@ def test_one_step_is_that_of_em():
 @pytest.mark.parametrize("offset", [1e8, -3e5])
 def test_far_from_zero_nothing_cancels(offset):
     """The same rows elsewhere; float64 rows at 1e8 keep 1e-8 of what they were."""
-    X = overlapping()
+    X = overlapping(2500)
     near = GaussianMixture(3, incremental=4, random_state=0, tol=1e-10).fit(X)
     far = GaussianMixture(3, incremental=4, random_state=0, tol=1e-10).fit(X + offset)
     np.testing.assert_allclose(far.means_ - offset, near.means_, atol=1e-4)
@@ -227,8 +227,8 @@ def test_grids_and_streams_and_held_parameters_go_with_it():
 
 def test_rows_with_errors_end_as_in_em():
     """Both within the tolerance of the limit."""
-    X, given = overlapping(200), {"random_state": 0, "tol": 1e-8}
-    variances = np.linspace(0.0, 0.5, 400).reshape(200, 2)
+    X, given = overlapping(2200), {"random_state": 0, "tol": 1e-8}
+    variances = np.linspace(0.0, 0.5, 4400).reshape(2200, 2)
     found = GaussianMixture(2, incremental=3, **given).fit(X, noise_cov=variances)
     usual = GaussianMixture(2, **given).fit(X, noise_cov=variances)
     assert (np.diff(found.trace_) >= -1e-12).all()
@@ -244,10 +244,10 @@ def test_rows_in_partitions_are_refused():
         remote(rows).parts(4)
 
 
-@pytest.mark.parametrize("weights", [None, np.arange(400.0)])
+@pytest.mark.parametrize("weights", [None, np.arange(2500.0)])
 def test_rows_on_a_device_climb_alike(weights):
     torch = pytest.importorskip("torch")
-    X, given = overlapping(), {"incremental": 4, "random_state": 0, "max_iter": 5, "tol": 0}
+    X, given = overlapping(2500), {"incremental": 4, "random_state": 0, "max_iter": 5, "tol": 0}
     here = GaussianMixture(2, **given).fit(X, sample_weight=weights)
     there = GaussianMixture(2, **given).fit(torch.from_numpy(X), sample_weight=weights)
     np.testing.assert_allclose(there.means_, here.means_, rtol=1e-9)

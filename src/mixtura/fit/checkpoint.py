@@ -139,7 +139,7 @@ class Checkpoint:
         kept, number = self._kept, self._climbs
         assert kept is not None
         self._climbs += 1
-        begun, resumed = way(stop)
+        begun, resumed = way(problem, stop)
         if number < len(kept.over):
             return kept.over[number]
         if kept.state is None or self._stopped:

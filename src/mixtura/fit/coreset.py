@@ -245,7 +245,7 @@ def _clusters(
     small = draw(problem, k, rng)
     weights, (z, rows) = small.block.weight(), small.spaces
     places = seeds.settled(rows, weights, seeds.plus_plus(rows, weights, k, rng), LLOYD)
-    return Clusters(problem.frame, *whitening(z, weights), places)
+    return Clusters(problem.frame, *whitening(z, weights)[:2], places)
 
 
 def _sums(clusters: Clusters, blocks: Sequence[Block]) -> Array:

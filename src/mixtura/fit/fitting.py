@@ -107,7 +107,8 @@ def fitted(
     known = checkpoint and checkpoint.begin(problem, k, start, stop, fields)
     if known:
         return known
-    climb: Climb = way(stop)[0] if checkpoint is None else checkpoint.climb
+    climb: Climb = way(problem, stop)[0]
+    climb = climb if checkpoint is None else checkpoint.climb
     with one_blas_thread():
         field = field or Field(sample(problem.ordinary, k, rng))
         small = field.small
@@ -176,9 +177,15 @@ def seconds(problem: Problem, k: int) -> float:
 def _onward(
     problem: Problem, begun: Fit, whole: bool, stop: Stop, follow: Follow | None, climb: Climb
 ) -> Fit:
-    """Go on from the winner over all rows; where it climbed on these already, its steps count."""
+    """Go on from the winner over all rows; where it climbed on these already, its steps count.
+
+    Where it has arrived, too, there is nowhere to go.
+    """
     if not whole:
         return climb(problem, begun.mixture, stop, follow)
+    same = problem.outliers.none and problem.shortlist is None
+    if same and follow is None and begun.converged and begun.remaining < stop.tol:
+        return begun
     rest = replace(stop, max_iter=max(stop.max_iter - begun.n_iter, 0))
     counted = follow and (lambda step, value, at: follow(step + begun.n_iter, value, at))
     return climb(problem, begun.mixture, rest, counted).after(begun)

@@ -79,14 +79,7 @@ def run(
     *,
     keep: Callable[[Progress], object] | None = None,
 ) -> Fit:
-    """Climb from `start` until `stop`; as `mixtura.fit.em.run`, and to the same ends.
-
-    Raises
-    ------
-    InputError
-        The M-step needs more than statistics that add up.
-    """
-    check(problem)
+    """Climb from `start` until `stop`; as `mixtura.fit.em.run`, and to the same ends."""
     sources = problem.source.parts(count(problem, start.n_components, stop.parts))
     sums, value = _renewed(problem, sources, start)
     state = Progress(problem.maximized(sums.total, start), (value,), 0, np.inf, sums.leaves)
@@ -121,13 +114,8 @@ def climbed(
         state = Progress(mixture, trace, steps, np.inf, sums.leaves)
 
 
-def check(problem: Problem) -> None:
-    """Refuse what cannot be fitted part by part.
-
-    Raises
-    ------
-    InputError
-    """
+def _check(problem: Problem) -> None:
+    """Refuse what cannot be fitted part by part."""
     low_rank = problem.family.moments.shape == FACTOR
     if low_rank or not problem.outliers.none or problem.truncation or problem.shortlist:
         raise InputError(
@@ -191,6 +179,15 @@ def free_energy(problem: Problem, sums: Sums, mixture: Mixture) -> float:
     return float(value / problem.summary.weight + problem.volume)
 
 
-def way(stop: Stop) -> tuple[Callable[..., Fit], Callable[..., Fit]]:
-    """What climbs from a start, and what climbs on from a state."""
-    return (em.run, em.climbed) if stop.parts == 1 else (run, climbed)
+def way(problem: Problem, stop: Stop) -> tuple[Callable[..., Fit], Callable[..., Fit]]:
+    """What climbs from a start, and what climbs on from a state.
+
+    Raises
+    ------
+    InputError
+        The M-step needs more than statistics that add up.
+    """
+    if stop.parts == 1:
+        return em.run, em.climbed
+    _check(problem)
+    return run, climbed
