@@ -16,7 +16,7 @@ from mixtura import (
     select,
 )
 from mixtura.block import Block, cuts
-from mixtura.source import RemoteSource
+from mixtura.source import MemorySource, RemoteSource
 from mixtura.source.remote import places
 from mixtura.tree import joined, nodes, tree_sum, united
 
@@ -25,7 +25,12 @@ N = 60_000  # several blocks
 
 
 class Lists:
-    """Partitions that are a list of blocks; some can be lost, doubled or changed on the way."""
+    """Partitions that are a list of blocks; some can be lost, doubled or changed on the way.
+
+    Rows arrive in batches of so many, as Spark's do.
+    """
+
+    batch = 1 << 30
 
     def __init__(self, blocks, harm=None, order=None):
         self.blocks, self.harm, self.order = blocks, harm, order
@@ -35,9 +40,12 @@ class Lists:
         listed = [None] * len(self.blocks) if told is None else told
         skip = told is not None
         return [
-            None if skip and one is None else visit(block, one)
+            None if skip and one is None else visit(self._batches(block), one)
             for one, block in zip(listed, self.blocks, strict=True)
         ]
+
+    def _batches(self, block):
+        return (block.take(slice(i, i + self.batch)) for i in range(0, len(block), self.batch))
 
     def merged(self, visit, told, merge):
         found = [one for one in self.each(visit, told) if one is not None]
@@ -121,6 +129,29 @@ def test_rows_are_taken_by_their_numbers_among_all(rows):
         found = source.take(wanted)
         np.testing.assert_array_equal(found.rows, rows[wanted])
         np.testing.assert_array_equal(found.weights, weights[wanted])
+
+
+@pytest.mark.parametrize("batch", [999, 20_000])
+def test_batches_of_any_size_are_the_blocks_of_memory(rows, batch):
+    """Of a partition no more is held than the batches that make up some of its blocks."""
+    whole, weights = MemorySource(rows), np.linspace(0.5, 2.0, N)
+    edges = np.cumsum([0, *aligned(N, 3)])[[0, 1, -1]]
+    parts = Lists([Block(rows[a:b], weights[a:b]) for a, b in pairwise(edges)])
+    parts.batch = batch
+    source = RemoteSource(parts)
+
+    def squares(run):
+        return tree_sum([(one.rows**2).sum(axis=0) for one in run])
+
+    np.testing.assert_array_equal(source.sum(squares), whole.sum(squares))
+    assert source.map(len) == whole.map(len)
+    assert source.weight == pytest.approx(weights.sum(), rel=1e-12)
+    wanted = np.array([50_000, 3, 998, 999, 3])
+    np.testing.assert_array_equal(source.take(wanted).rows, rows[wanted])
+    np.testing.assert_array_equal(source.take(wanted).weights, weights[wanted])
+    parts.blocks[0] = parts.blocks[0].take(slice(0, 1500))
+    with pytest.raises(InputError, match=r"partition 0 had \d+ rows at first and has 1500 now"):
+        source.sum(squares)
 
 
 # ---- Dask
