@@ -20,7 +20,6 @@ from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph
 
 from mixtura._errors import InputError, InputTypeError
-from mixtura.block import Block
 from mixtura.source.remote import Visit, partition
 
 FAN = 16

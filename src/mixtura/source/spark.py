@@ -79,6 +79,8 @@ class SparkPartitions:
             mine = None if told is None else told[index] if index < len(told) else None
             if told is None or mine is not None:
                 yield _row(index, visit(_blocks(batches, names, weights), mine))
+            for _ in batches:  # a worker that leaves rows unread is not used again
+                pass
 
         return self._frame.mapInArrow(run, _ROW)
 
