@@ -10,7 +10,8 @@ whole process's, Python, NumPy, SciPy and the compiled kernels among it ("before
     python benchmarks/any_size.py [FOLDER]              # 1e5, 3e5, 1e6 rows
     python benchmarks/any_size.py FOLDER --full         # to 1e8: 3.2 GB in FOLDER, then removed
 
-FOLDER, where the files are written and the figure any_size.png stays, is a temporary one by default.
+FOLDER, where the files are written and the figure any_size.png stays, is by default a temporary
+one.
 """
 
 from __future__ import annotations
