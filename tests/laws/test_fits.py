@@ -464,15 +464,17 @@ def test_float32_is_nearly_float64(family, offset, iris, kernel):
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("family", FAMILIES)
 def test_threads_do_not_matter(family, kernel):
-    """41 000 rows in several blocks: one, two or three threads give the same bits."""
+    """41 000 rows in several blocks: one or three threads give the same bits."""
     case = make(family, "weights", seed=3, n=41_000, spread=5.0)
     X = case.X.copy()
     X[::7, 0] = np.nan
+    start = "auto" if family == "full" else "kmeans"  # the tournament knows of few families
+    given = {"random_state": 0, "max_iter": 4, "tol": 1e-2, "init_params": start}
     models = [
-        GaussianMixture(
-            3, covariance_type=family, random_state=0, n_jobs=jobs, max_iter=4, tol=1e-2
-        ).fit(X, sample_weight=case.w)
-        for jobs in (1, 2, 3)
+        GaussianMixture(3, covariance_type=family, n_jobs=jobs, **given).fit(
+            X, sample_weight=case.w
+        )
+        for jobs in (1, 3)
     ]
     for model in models[1:]:
         assert np.array_equal(model.means_, models[0].means_)
