@@ -238,7 +238,7 @@ def _summed(
 ) -> list[tuple[slice, Counted]]:
     """Sums over the nodes of the tree that the blocks of a partition are."""
     blocks = _recut(batches, place)
-    found = []
+    found: list[tuple[slice, Any]] = []
     with one_blas_thread():
         _use(kernel)
         for node in nodes(place.first, place.first + len(place.cuts), LONGEST):
