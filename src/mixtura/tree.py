@@ -115,15 +115,20 @@ def joined(parts: Sequence[Any], cut: Sequence[slice]) -> Any:
     return node(cut[0].start, cut[-1].stop)
 
 
-def nodes(start: int, stop: int) -> list[slice]:
+def nodes(start: int, stop: int, longest: int | None = None) -> list[slice]:
     """The leaves from `start` to `stop` as few nodes of the tree, whatever its size.
+
+    None is longer than the `longest`, a power of two.
 
     >>> [(node.start, node.stop) for node in nodes(3, 9)]
     [(3, 4), (4, 8), (8, 9)]
+    >>> [(node.start, node.stop) for node in nodes(3, 9, longest=2)]
+    [(3, 4), (4, 6), (6, 8), (8, 9)]
     """
     found = []
     while start < stop:
-        size = 1 << ((stop - start).bit_length() - 1)
+        most = stop - start if longest is None else min(stop - start, longest)
+        size = 1 << (most.bit_length() - 1)
         size = min(size, start & -start or size)
         found.append(slice(start, start + size))
         start += size

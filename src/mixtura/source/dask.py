@@ -20,7 +20,6 @@ from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph
 
 from mixtura._errors import InputError, InputTypeError
-from mixtura.block import Block
 from mixtura.source.remote import Visit, partition
 
 FAN = 16
@@ -124,8 +123,8 @@ def _labelled(values: Any, index: Any) -> Any:
 
 
 def _visited(packed: bytes, told: Any, chunk: Any, weights: Any = None) -> Any:
-    rows = Block(np.empty((0, 1))) if not len(chunk) else partition(chunk, weights)
-    return pickle.loads(packed)(rows, told)
+    batches = [partition(chunk, weights)] if len(chunk) else []
+    return pickle.loads(packed)(batches, told)
 
 
 def _joined(packed: bytes, *parts: Any) -> Any:

@@ -71,7 +71,7 @@ class MemorySource:
 
     def sum(self, function: Callable[[Sequence[Block]], T]) -> T:
         """``Σ function(run of blocks)`` in a fixed binary tree."""
-        cut = runs(len(self.blocks), self.threads, _LONGEST if self._elsewhere else None)
+        cut = runs(len(self.blocks), self.threads, LONGEST if self._elsewhere else None)
 
         def summed(run: slice) -> T:
             with self._visit(run) as blocks:
@@ -188,8 +188,8 @@ class MemorySource:
         return replace(known, rows=gathered(self.whole.rows, rows))
 
 
-_LONGEST = 16
-"""Blocks that are in memory together, where rows are mapped from a file."""
+LONGEST = 16
+"""Blocks that are in memory together, where rows come from elsewhere."""
 
 
 class OneBlasThread:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -13,13 +14,16 @@ from mixtura import _checks, kernels
 from mixtura._errors import InputError, MixturaError
 from mixtura._types import Array, Indices
 from mixtura.block import Block, cuts
-from mixtura.source.memory import one_blas_thread
+from mixtura.source.memory import LONGEST, one_blas_thread
 from mixtura.source.protocol import Source
 from mixtura.tree import nodes, tree_sum, united
 
 T = TypeVar("T")
 
-Visit = Callable[[Block, Any], Any]
+Batches = Iterable[Block]
+"""The rows of a partition, in order and in pieces that an engine holds one at a time."""
+
+Visit = Callable[[Batches, Any], Any]
 """What is done to a partition's rows, with what is told of this partition alone."""
 
 
@@ -33,7 +37,7 @@ class Partitions(Protocol):
     names: tuple[str, ...] | None
 
     def each(self, visit: Visit, told: Sequence[Any] | None = None) -> list[Any]:
-        """``visit(rows, told[i])`` of every partition in order; None where None is told."""
+        """``visit(batches, told[i])`` of every partition in order; None where None is told."""
 
     def merged(self, visit: Visit, told: Sequence[Any], merge: Callable[[list[Any]], Any]) -> Any:
         """`merge` of all visits, of merges of some, and so on, in any order."""
@@ -185,12 +189,7 @@ class RemoteSource:
         found = [one for one in self._partitions.each(_taken, told) if one is not None]
         if sum(len(one) for one in found) != len(wanted):
             raise MixturaError(f"{len(wanted)} rows were asked for and fewer came: fit again")
-        back = np.argsort(order, kind="stable")
-        weights = [one.weights for one in found if one.weights is not None]
-        return Block(
-            np.concatenate([one.rows for one in found])[back],
-            np.concatenate(weights)[back] if weights else None,
-        )
+        return _together(found).take(np.argsort(order, kind="stable"))
 
 
 _SAME = 1e-9
@@ -241,67 +240,99 @@ def partition(given: Any, weights: Any = None) -> Block:
     )
 
 
-def _survey(block: Block, told: None) -> tuple[int, float, bool] | str:
+def _survey(batches: Batches, told: None) -> tuple[int, float, bool] | str:
     """Rows, weight, and whether numbers are float32; or what is wrong with them."""
-    try:
-        _checks.refuse_infinite(block.rows, None)
-        if block.weights is not None and len(block):
-            _checks.row_weights(block.weights, len(block))
-    except InputError as error:
-        return str(error)
-    return len(block), float(block.weight().sum()), block.rows.dtype == np.float32
+    rows, weight, single = 0, 0.0, False
+    for block in batches:
+        try:
+            _checks.refuse_infinite(block.rows, None, rows)
+            if block.weights is not None and len(block):
+                _checks.row_weights(block.weights, len(block))
+        except InputError as error:
+            return str(error)
+        rows, weight = rows + len(block), weight + float(block.weight().sum())
+        single = single or block.rows.dtype == np.float32
+    return rows, weight, single
 
 
 def _summed(
-    function: Callable[[Sequence[Block]], Any], kernel: str, n: int, block: Block, place: Place
+    function: Callable[[Sequence[Block]], Any], kernel: str, n: int, batches: Batches, place: Place
 ) -> list[tuple[slice, Counted]]:
     """Sums over the nodes of the tree that the blocks of a partition are."""
-    blocks = _cut(block, place)
-    found = []
+    blocks = _recut(batches, place)
+    found: list[tuple[slice, Any]] = []
     with one_blas_thread():
         _use(kernel)
-        for node in nodes(place.first, place.first + len(blocks)):
-            run = blocks[node.start - place.first : node.stop - place.first]
+        for node in nodes(place.first, place.first + len(place.cuts), LONGEST):
+            run = list(islice(blocks, node.stop - node.start))
             weight = tree_sum([float(one.weight().sum()) for one in run])
-            found.append((node, Counted(sum(map(len, run)), weight, function(run))))
-    return united([found], n)
+            found = united([found, [(node, Counted(sum(map(len, run)), weight, function(run)))]], n)
+    return found
 
 
-def _mapped(function: Callable[[Block], Any], kernel: str, block: Block, place: Place) -> list[Any]:
-    blocks = _cut(block, place)
+def _mapped(
+    function: Callable[[Block], Any], kernel: str, batches: Batches, place: Place
+) -> list[Any]:
     with one_blas_thread():
         _use(kernel)
-        return [function(one) for one in blocks]
+        return [function(one) for one in _recut(batches, place)]
 
 
 def _placed(
-    function: Callable[[Block, slice], Any], kernel: str, block: Block, place: Place
+    function: Callable[[Block, slice], Any], kernel: str, batches: Batches, place: Place
 ) -> list[Any]:
-    blocks = _cut(block, place)
     with one_blas_thread():
         _use(kernel)
         return [
             function(one, slice(place.start + cut.start, place.start + cut.stop))
-            for one, cut in zip(blocks, place.cuts, strict=True)
+            for one, cut in zip(_recut(batches, place), place.cuts, strict=True)
         ]
 
 
-def _taken(block: Block, told: tuple[Place, Indices]) -> Block:
-    place, rows = told
-    _check_length(block, place)
-    return block.take(rows)
+def _taken(batches: Batches, told: tuple[Place, Indices]) -> Block:
+    """Some of the rows, by their numbers in the partition."""
+    place, wanted = told
+    order = np.argsort(wanted, kind="stable")
+    ascending, found, start = wanted[order], [], 0
+    for block in batches:
+        low, high = np.searchsorted(ascending, [start, start + len(block)])
+        found.append(block.take(ascending[low:high] - start))
+        start += len(block)
+    _check_length(start, place)
+    return _together(found).take(np.argsort(order, kind="stable"))
 
 
-def _cut(block: Block, place: Place) -> list[Block]:
-    _check_length(block, place)
-    return [block.take(cut) for cut in place.cuts]
+def _recut(batches: Batches, place: Place) -> Iterator[Block]:
+    """The blocks of a partition, of which no more is held than batches that make up the next."""
+    held: list[Block] = []
+    ready = seen = 0
+    coming = iter(batches)
+    for cut in place.cuts:
+        size = cut.stop - cut.start
+        while ready < size and (block := next(coming, None)) is not None:
+            held.append(block)
+            ready, seen = ready + len(block), seen + len(block)
+        if ready < size or cut.stop == place.rows:
+            _check_length(seen + sum(map(len, coming)), place)
+        whole = _together(held)
+        yield whole.take(slice(0, size))
+        held, ready = [whole.take(slice(size, None))], ready - size
 
 
-def _check_length(block: Block, place: Place) -> None:
-    if len(block) != place.rows:
+def _together(blocks: Sequence[Block]) -> Block:
+    """Rows one after the other, with their weights."""
+    if len(blocks) == 1:
+        return blocks[0]
+    weights = [one.weights for one in blocks if one.weights is not None]
+    return Block(
+        np.concatenate([one.rows for one in blocks]), np.concatenate(weights) if weights else None
+    )
+
+
+def _check_length(rows: int, place: Place) -> None:
+    if rows != place.rows:
         raise InputError(
-            f"partition {place.index} had {place.rows} rows at first and has {len(block)} now: "
-            f"{_STEADY}"
+            f"partition {place.index} had {place.rows} rows at first and has {rows} now: {_STEADY}"
         )
 
 

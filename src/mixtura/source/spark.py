@@ -18,7 +18,7 @@ from mixtura.block import Block
 from mixtura.source.remote import Visit, partition
 
 FAN = 32
-"""Partitions from which sums are added up on the executors first, and into so many groups."""
+"""Sums that one task adds up; where partitions are more, executors add them up first."""
 
 _ROW = "part int, found binary"
 
@@ -57,14 +57,15 @@ class SparkPartitions:
     def merged(self, visit: Visit, told: Sequence[Any], merge: Callable[[list[Any]], Any]) -> Any:
         """Added up here, or in two levels where partitions are many."""
         visits = self._visits(visit, told)
-        if sum(one is not None for one in told) > FAN:
+        groups = -(-sum(one is not None for one in told) // FAN)
+        if groups > 1:
 
             def union(batches: Iterator[Any]) -> Iterator[Any]:
                 parts = [value for _, value in _unpacked(batches)]
                 if parts:
                     yield _row(-1, merge(parts))
 
-            visits = visits.repartition(FAN).mapInArrow(union, _ROW)
+            visits = visits.repartition(groups).mapInArrow(union, _ROW)
         return merge([value for _, value in _rows(visits)])
 
     def _visits(self, visit: Visit, told: Sequence[Any] | None) -> Any:
@@ -77,7 +78,9 @@ class SparkPartitions:
             index = 0 if context is None else context.partitionId()
             mine = None if told is None else told[index] if index < len(told) else None
             if told is None or mine is not None:
-                yield _row(index, visit(_block(batches, names, weights), mine))
+                yield _row(index, visit(_blocks(batches, names, weights), mine))
+            for _ in batches:  # a worker that leaves rows unread is not used again
+                pass
 
         return self._frame.mapInArrow(run, _ROW)
 
@@ -126,13 +129,13 @@ def _column(values: Any) -> Any:
     return pa.array(list(values) if np.ndim(values) == 2 else values)
 
 
-def _block(batches: Iterator[Any], names: list[str], weights: str | None) -> Block:
-    held = [batch for batch in batches if batch.num_rows]
-    if not held:
-        return Block(np.empty((0, len(names))))
-    table = pa.Table.from_batches(held)
-    told = None if weights is None else table.column(weights).to_numpy()
-    return partition(table.select(names), told)
+def _blocks(batches: Iterator[Any], names: list[str], weights: str | None) -> Iterator[Block]:
+    """The batches of a partition one by one, however large it is."""
+    for batch in batches:
+        if batch.num_rows:
+            table = pa.Table.from_batches([batch])
+            told = None if weights is None else table.column(weights).to_numpy()
+            yield partition(table.select(names), told)
 
 
 def _row(part: int, found: Any) -> Any:
