@@ -15,6 +15,23 @@ ENTROPY = 0.5 * (1.0 + float(np.log(2.0 * np.pi)))
 _TOLD = ("share", "log_scale", "absent", "level", "fraction")
 
 
+@dataclass(frozen=True)
+class Place:
+    """A value among those of all rows.
+
+    Attributes
+    ----------
+    level : float
+    under, weight, total : float
+        Weight of the rows below the value, of those at it, and of all.
+    """
+
+    level: float
+    under: float
+    weight: float
+    total: float
+
+
 @dataclass(frozen=True, eq=False)
 class Trim:
     """How rows are ranked, and how many are left out.
@@ -50,17 +67,14 @@ class Trim:
         """What rows (m, d) are ranked by for their log-densities in the units of the data."""
         return np.asarray(values - np.isnan(rows) @ self.absent)
 
-    def cut(self, keys: Array, weights: Array) -> Cut:
-        """Where the ranking is cut so that exactly the share of the weight is left out."""
-        order = np.argsort(keys, kind="stable")
-        below = np.cumsum(weights[order])
-        out = self.share * below[-1]
-        place = int(np.searchsorted(below, out * (1.0 + 1e-12), "right"))
-        level = float(keys[order[min(place, len(keys) - 1)]])
-        at = float(weights[keys == level].sum())
-        under = float(weights[keys < level].sum())
-        fraction = 1.0 - (out - under) / at if at > 0 else 1.0
-        return Cut(self, level, float(np.clip(fraction, 0.0, 1.0)))
+    def below(self, total: float) -> float:
+        """More than this lies at the cut or under it, of rows that weigh so much in all."""
+        return self.share * total * (1.0 + 1e-12)
+
+    def cut(self, at: Place) -> Cut:
+        """The ranking cut where more than `below` is reached: exactly the share is left out."""
+        fraction = 1.0 - (self.share * at.total - at.under) / at.weight if at.weight > 0 else 1.0
+        return Cut(self, at.level, float(np.clip(fraction, 0.0, 1.0)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -103,7 +103,7 @@ def task(
     estimator: Any,
     source: Source,
     names: tuple[str, ...] | None = None,
-    labels: Any = None,
+    labelled: bool = False,
     last: Mixture | None = None,
 ) -> Task:
     """What the estimator's parameters ask for, over the rows of a source.
@@ -121,7 +121,7 @@ def task(
         estimator.equal_weights,
         estimator.n_init,
         names,
-        labels,
+        labelled,
         Start(
             estimator.init_params,
             estimator.weights_init,

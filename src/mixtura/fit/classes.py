@@ -286,11 +286,9 @@ def climb(
 
 def _stepped(plan: Plan, problems: Sequence[Problem], model: ClassModel, mass: Array) -> ClassModel:
     """One step of each class's EM, with weights (n, C) of the rows in the classes."""
-    rows, mixtures = plan.source.whole.rows, []
+    mixtures = []
     for index, (problem, mixture) in enumerate(zip(problems, model.mixtures, strict=True)):
-        some = np.flatnonzero(mass[:, index] > 0)
-        source = MemorySource(rows[some], mass[some, index], threads=plan.source.threads)
-        now = problem.on(source)
+        now = problem.on(plan.of(index, mass[:, index])[0].source)
         mixtures.append(now.maximized(now.at(mixture).data, mixture))
     counts = mass.sum(axis=0)
     priors = counts / counts.sum() if plan.priors is None else plan.priors

@@ -32,11 +32,13 @@ from mixtura.fit.outliers import NONE, Outliers, asked
 from mixtura.fit.problem import Problem
 from mixtura.fit.second_chance import Cell, nested_apply, settled
 from mixtura.fit.selection import Candidate, Selection
+from mixtura.fit.summary import weight_of
 from mixtura.fit.task import Task
 from mixtura.fit.told import Told, known
 from mixtura.fit.truncation import Truncation
 from mixtura.held import Held
 from mixtura.mixture import Mixture
+from mixtura.reading.naming import taken
 from mixtura.reading.scan import opened
 from mixtura.source import MemorySource, Source
 from mixtura.source.memory import one_blas_thread
@@ -87,8 +89,9 @@ def select(
         likelihood grows over at least ten model sizes; or a function of a `Candidate`.
     folds : int, default=5
         For "cv": parts that are held out in turn.
-    sample_weight : (n,) array_like, optional
-    labels : (n,) or (n, k) array_like, optional
+    sample_weight : (n,) array_like, or str, optional
+        As in `GaussianMixture.fit`, and so are labels.
+    labels : (n,) or (n, k) array_like, or str, optional
         Known components, -1 for unknown.
     noise_cov, projection : array_like, optional
         Measurement errors of the rows, as in `GaussianMixture.fit`.
@@ -118,7 +121,7 @@ def select(
     """
     outliers = asked(distribution, dof, noise, trim)
     said = {"noise_cov": noise_cov, "projection": projection, "lower": lower, "upper": upper}
-    source, names, box = _source(X, sample_weight, said, truncation, outliers)
+    source, names, box = _source(X, sample_weight, said, truncation, outliers, labels)
     task = Task(
         source,
         criterion,
@@ -126,7 +129,7 @@ def select(
         Stop(tol, max_iter),
         prior,
         names=names,
-        labels=labels,
+        labelled=labels is not None,
         outliers=outliers,
         folds=_folds(folds),
         max_ratio=max_ratio,
@@ -138,17 +141,24 @@ def select(
 
 
 def _source(
-    X: Any, sample_weight: Any, said: dict[str, Any], truncation: Any, outliers: Outliers
+    X: Any,
+    sample_weight: Any,
+    said: dict[str, Any],
+    truncation: Any,
+    outliers: Outliers,
+    labels: Any,
 ) -> tuple[Source, tuple[str, ...] | None, Truncation | None]:
     """The rows wherever they are, the names of their columns, and the box they are within."""
-    apart = remote(X, sample_weight)
+    apart = remote(X, sample_weight, labels)
     if apart is not None:
         refuse_told(Told(**said, box=Truncation.of(truncation, apart.d)))
         return apart, apart.names, None
-    read = _checks.table(opened(X))
-    weights = read.weights if sample_weight is None else sample_weight
+    X, weights, labels = taken(opened(X), sample_weight, labels)
+    read = _checks.table(X)
+    weights = read.weights if weights is None else weights
+    labels = read.aside if labels is None else labels
     told = Told(**said, box=Truncation.of(truncation, read.rows.shape[1]))
-    source = MemorySource.of(known(read.rows, weights, told, outliers))
+    source = MemorySource.of(known(read.rows, weights, told, outliers, labels))
     return source, None if told.projection is not None else read.names, told.box
 
 
@@ -231,10 +241,9 @@ def _check_sizes(rule: Criterion, cells: Sequence[tuple[int, Family]], task: Tas
 
 def _weight_notes(task: Task, rule: Criterion) -> list[Note]:
     """Weights that are shares instead of repetitions leave BIC without a penalty."""
-    weights = task.source.whole.weights if isinstance(task.source, MemorySource) else None
-    if weights is None or not rule.by_rows:
+    if not rule.by_rows:
         return []
-    total, rows = float(weights.sum()), int(np.count_nonzero(weights))
+    total, rows = weight_of(task.source), sum(task.source.map(_counting))
     if total >= 0.1 * rows:
         return []
     text = (
@@ -242,6 +251,11 @@ def _weight_notes(task: Task, rule: Criterion) -> list[Note]:
         "as the number of rows; multiply the weights so that they count repetitions"
     )
     return [Note(MixturaWarning, text)]
+
+
+def _counting(block: Block) -> int:
+    """How many rows weigh something."""
+    return int(np.count_nonzero(block.weight()))
 
 
 def _folds(folds: Any) -> int:
@@ -364,12 +378,12 @@ def n_parameters(
 
 def totals(mixture: Mixture, problem: Problem) -> tuple[float, float, float]:
     """``Σ w log P(x)``, ``Σ w log max_k r`` and Σ w over the rows kept, in the data's units."""
-    cut = problem.cut(mixture)
+    cut, there = problem.cut(mixture), problem.travelling
 
     def sums(block: Block) -> Array:
         out = np.ones((len(block), 3))
         mixture.fill(block, value_and_sharpness, out[:, :2])
-        return problem.kept(block, mixture, cut) @ out
+        return there.kept(block, mixture, cut) @ out
 
     value, sharpness, weight = sum(problem.source.map(sums))
     if problem.truncation is not None:

@@ -6,7 +6,7 @@ import csv
 import glob
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from mixtura import _checks
 from mixtura._errors import InputError, InputTypeError
 from mixtura._types import Array, Rows
 
-__all__ = ["Batches", "blocks", "from_files", "from_stream"]
+__all__ = ["Batches", "blocks", "from_files", "from_stream", "names_of"]
 
 BATCH = 1 << 16
 """Rows of a batch."""
@@ -48,7 +48,8 @@ class Batches:
 
     Attributes
     ----------
-    names : of the columns
+    names : of the columns of numbers
+    weights, aside : names of the columns of weights, and of what else is told of the rows, or None
     batches : iterable of pyarrow.RecordBatch
     rows : how many rows are to come, None where that is not known
     where : what to call it in messages
@@ -58,27 +59,53 @@ class Batches:
     batches: Iterable[Any]
     rows: int | None
     where: str
+    weights: str | None = None
+    aside: str | None = None
+
+    @property
+    def wanted(self) -> list[str]:
+        """The names of all columns that are read."""
+        return [*self.names, *(one for one in (self.weights, self.aside) if one is not None)]
 
 
 def from_files(
-    path: str, columns: Sequence[str] | None, weights: str | None, where: Any
+    path: str,
+    columns: Sequence[str] | None,
+    weights: str | None,
+    where: Any,
+    aside: str | None = None,
 ) -> Batches:
     """The columns of a file, or of all files of a folder or that match a pattern.
 
     Memory stays bounded: one batch is read ahead, and no row group is held as a whole.
     """
+    data, form = _dataset(path)
+    found = _chosen(data.schema, columns, weights, aside, path)
+    rule = _expression(where)
+    read = _row_groups if form == "parquet" else _scanned
+    rows = data.count_rows() if rule is None and form != "csv" else None
+    batches = _named_errors(read(data, found.wanted, rule), path)
+    return replace(found, batches=batches, rows=rows)
+
+
+def names_of(source: Any) -> list[str]:
+    """The names of all columns of a path, or of what streams Arrow batches."""
+    if isinstance(source, str):
+        return list(_dataset(source)[0].schema.names)
+    if hasattr(source, "collect_schema"):
+        return list(source.collect_schema().names())
+    found = getattr(source, "column_names", None) or getattr(source, "columns", None)
+    return list(found if found is not None else source.schema.names)
+
+
+def _dataset(path: str) -> tuple[Any, str]:
+    """The files of a path as one table that is not read yet, and their format."""
     files, filesystem = _files(path)
     form = _format(files[0])
     try:
-        data = ds.dataset(files, format=_reader(form, files[0]), filesystem=filesystem)
+        return ds.dataset(files, format=_reader(form, files[0]), filesystem=filesystem), form
     except (pa.ArrowException, OSError) as error:
         raise _damaged(path, error) from None
-    names = _numeric(data.schema, columns, weights, path)
-    rule = _expression(where)
-    wanted = _with(names, weights)
-    batches = _row_groups(data, wanted, rule) if form == "parquet" else _scanned(data, wanted, rule)
-    rows = data.count_rows() if rule is None and form != "csv" else None
-    return Batches(names, _named_errors(batches, path), rows, path)
 
 
 def _scanned(data: Any, columns: list[str], rule: Any) -> Iterator[Any]:
@@ -110,7 +137,11 @@ def _row_groups(data: Any, columns: list[str], rule: Any) -> Iterator[Any]:
 
 
 def from_stream(
-    given: Any, columns: Sequence[str] | None, weights: str | None, where: str
+    given: Any,
+    columns: Sequence[str] | None,
+    weights: str | None,
+    where: str,
+    aside: str | None = None,
 ) -> Batches:
     """The columns of what streams Arrow batches: a query's result, a table, a lazy frame."""
     if hasattr(given, "collect_batches"):
@@ -122,24 +153,28 @@ def from_stream(
     else:
         batches = pa.RecordBatchReader.from_stream(given)
         schema = batches.schema
-    names = _numeric(schema, columns, weights, where)
-    chosen = (batch.select(_with(names, weights)) for batch in batches)
-    return Batches(names, _named_errors(chosen, where), None, where)
+    found = _chosen(schema, columns, weights, aside, where)
+    chosen = (batch.select(found.wanted) for batch in batches)
+    return replace(found, batches=_named_errors(chosen, where))
 
 
-def blocks(found: Batches, kind: np.dtype[Any], weighted: bool) -> Iterator[Rows]:
+def blocks(found: Batches, kind: np.dtype[Any], aside: list[Any]) -> Iterator[Rows]:
     """The batches as arrays (m, d), NaN where a cell is missing; weights are a last column.
 
-    Rows of weight zero are left out.
+    Rows of weight zero are left out. What else is told of the rows is appended to `aside`.
     """
     start = 0
     for batch in found.batches:
-        rows = _array(batch, kind)
-        if weighted:
+        told = None if found.aside is None else _told(batch.column(found.aside))
+        rows = _array(batch if told is None else batch.drop_columns([found.aside]), kind)
+        if found.weights is not None:
             _check_weights(rows[:, -1], start, found.where)
-            rows = rows[rows[:, -1] > 0]
+            counted = rows[:, -1] > 0
+            rows, told = rows[counted], None if told is None else told[counted]
         if len(rows):
             _checks.refuse_infinite(rows, found.names, start)
+            if told is not None:
+                aside.append(told)
             yield rows
         start += batch.num_rows
     if not start:
@@ -155,8 +190,13 @@ def _check_weights(weights: Array, start: int, where: str) -> None:
         )
 
 
-def _with(names: Sequence[str], weights: str | None) -> list[str]:
-    return [*names] if weights is None else [*names, weights]
+def _told(column: Any) -> Any:
+    """A column of anything as an array; equal texts are one object."""
+    if pa.types.is_dictionary(column.type) or not _is_number(column.type):
+        coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+        words = np.array([*coded.dictionary.to_pylist(), None], dtype=object)
+        return words[coded.indices.fill_null(len(words) - 1).to_numpy(zero_copy_only=False)]
+    return column.to_numpy(zero_copy_only=False)
 
 
 def _array(batch: Any, kind: np.dtype[Any]) -> Rows:
@@ -229,21 +269,23 @@ def _delimiter(file: str) -> str:
         return ","
 
 
-def _numeric(
-    schema: Any, columns: Sequence[str] | None, weights: str | None, where: str
-) -> tuple[str, ...]:
-    """The chosen columns, or all but the weights; they must be numbers."""
-    names = tuple(columns or (name for name in schema.names if name != weights))
-    missing = [name for name in _with(names, weights) if name not in schema.names]
+def _chosen(
+    schema: Any, columns: Sequence[str] | None, weights: str | None, aside: str | None, where: str
+) -> Batches:
+    """The chosen columns, or all but those of weights and labels; they must be numbers."""
+    names = tuple(columns or (name for name in schema.names if name not in (weights, aside)))
+    found = Batches(names, (), None, where, weights, aside)
+    missing = [name for name in found.wanted if name not in schema.names]
     if missing:
         raise InputError(f"{where} has no columns {missing}; it has {schema.names}")
-    wrong = [name for name in _with(names, weights) if not _is_number(schema.field(name).type)]
+    numbers = [name for name in found.wanted if name != aside]
+    wrong = [name for name in numbers if not _is_number(schema.field(name).type)]
     if wrong:
         rest = [name for name in names if name not in wrong]
         raise InputTypeError(
             f"{where}: columns {wrong} do not hold numbers: choose others, columns={rest}"
         )
-    return names
+    return found
 
 
 def _is_number(kind: Any) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -97,6 +97,8 @@ class Scan(_checks.Elsewhere):
     ----------
     source, columns, where, weights_column, dtype, cache
         As given to `scan`.
+    aside_column : str or None
+        A column of anything that is kept beside the rows: labels.
     """
 
     source: Any
@@ -105,6 +107,53 @@ class Scan(_checks.Elsewhere):
     weights_column: str | None = None
     dtype: np.dtype[Any] | None = None
     cache: Path | None = None
+    aside_column: str | None = None
+
+    def taking(
+        self,
+        columns: Sequence[str] | None = None,
+        weights: str | None = None,
+        aside: str | None = None,
+    ) -> Scan:
+        """The same source, of which these columns are rows, weights, or kept aside.
+
+        Raises
+        ------
+        InputError
+            The columns of the source have no names.
+        """
+        weights, aside = weights or self.weights_column, aside or self.aside_column
+        if not self.named:
+            raise InputError(f"the columns of {self.called} have no names: pass arrays beside it")
+        chosen = self.columns if columns is None else tuple(columns)
+        if chosen is not None and columns is None:
+            chosen = tuple(name for name in chosen if name not in (weights, aside))
+        asked = chosen, weights, aside
+        if asked == (self.columns, self.weights_column, self.aside_column):
+            return self
+        known: dict[Any, Scan] = self.__dict__.setdefault("_taken", {})
+        if asked not in known:
+            known[asked] = replace(self, columns=chosen, weights_column=weights, aside_column=aside)
+        return known[asked]
+
+    @property
+    def named(self) -> bool:
+        """Whether the columns of the source have names to choose them by."""
+        if _is_path(self.source):
+            return not os.fspath(self.source).endswith(".npy")
+        return _streams(self.source)
+
+    def names(self) -> tuple[str, ...]:
+        """The chosen columns, or all but those of weights and kept aside; nothing is decoded."""
+        if self.columns is not None:
+            return self.columns
+        from mixtura.reading import arrow
+
+        source = self.source
+        source = os.fspath(source) if _is_path(source) else source
+        source = _queried(source) if _is_query(source) else source
+        apart = (self.weights_column, self.aside_column)
+        return tuple(name for name in arrow.names_of(source) if name not in apart)
 
     @property
     def table(self) -> _checks.Table:
@@ -118,6 +167,32 @@ class Scan(_checks.Elsewhere):
 
     def __len__(self) -> int:
         return len(self.table.rows)
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write the rows to a ``.parquet``, ``.arrow``, ``.csv`` or ``.npy`` file, block by block.
+
+        Rows that a transformation makes of others are worked out meanwhile and not kept.
+
+        Raises
+        ------
+        InputError
+            No format has this suffix, or the rows cannot be read.
+        """
+        from mixtura.reading.writing import write_array, write_blocks
+
+        if os.fspath(path).endswith(".npy"):
+            write_array((part.rows for part in self._parts()), self.table.rows, path)
+        elif "_decoded" in vars(self) or not isinstance(self.source, Iterable) or self.named:
+            write_blocks(self._parts(), path)
+        else:
+            write_blocks((_checks.table(block) for block in self.source), path)
+
+    def _parts(self) -> Iterator[_checks.Table]:
+        """The decoded rows in pieces."""
+        rows, names = self.table.rows, self.table.names
+        for at in range(0, len(rows), _ROWS):
+            yield _checks.Table(rows[at : at + _ROWS], names)
+            released(rows[at : at + _ROWS])
 
     @property
     def called(self) -> str:
@@ -168,22 +243,24 @@ def _from_arrow(asked: Scan) -> _checks.Table:
         from mixtura.reading import arrow
     except ImportError as error:
         raise MissingDependency.of("pyarrow", extra="io") from error
-    columns, weights = asked.columns, asked.weights_column
+    columns, weights, aside = asked.columns, asked.weights_column, asked.aside_column
     if _is_path(asked.source):
         path = os.fspath(asked.source)
-        found = arrow.from_files(path, columns, weights, asked.where)
+        found = arrow.from_files(path, columns, weights, asked.where, aside)
     elif asked.where is not None:
         raise InputError("where= is for files: say it in the query instead")
     else:
         source = _queried(asked.source) if isinstance(asked.source, str) else asked.source
-        found = arrow.from_stream(source, columns, weights, asked.called)
+        found = arrow.from_stream(source, columns, weights, asked.called, aside)
     kind = np.dtype(asked.dtype or np.float64)
     width = len(found.names) + (weights is not None)
     size = (found.rows or 0) * width * kind.itemsize
-    table = kept(arrow.blocks(found, kind, weights is not None), asked.cache, size)
+    told: list[Any] = []
+    table = kept(arrow.blocks(found, kind, told), asked.cache, size)
+    beside = np.concatenate(told) if told else None
     if weights is None:
-        return _checks.Table(table, found.names)
-    return _checks.Table(table[:, :-1], found.names, table[:, -1])
+        return _checks.Table(table, found.names, None, beside)
+    return _checks.Table(table[:, :-1], found.names, table[:, -1], beside)
 
 
 def _queried(query: str) -> Any:

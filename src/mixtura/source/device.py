@@ -12,6 +12,8 @@ from mixtura import kernels
 from mixtura._errors import InputError
 from mixtura._types import Array, Indices
 from mixtura.block import Block, cuts
+from mixtura.source.memory import MemorySource
+from mixtura.source.protocol import View
 from mixtura.tree import tree_sum
 
 T = TypeVar("T")
@@ -84,6 +86,10 @@ class DeviceSource:
             )
             for start, stop in pairwise(edges)
         ]
+
+    def viewed(self, view: View) -> MemorySource:
+        """The same rows under other weights and labels, here."""
+        return MemorySource.of(self.take(slice(None))).viewed(view)
 
     def single(self) -> Block | None:
         return None

@@ -17,6 +17,7 @@ import threadpoolctl
 from mixtura._types import Array, Indices, Rows
 from mixtura.block import Block, cuts
 from mixtura.reading.cache import IN_MEMORY, backing, gathered, released
+from mixtura.source.protocol import View
 from mixtura.tree import joined, runs, tree_sum
 
 T = TypeVar("T")
@@ -116,6 +117,24 @@ class MemorySource:
         """The same for what the function does alone."""
         self.placed(function)
 
+    def viewed(self, view: View) -> MemorySource:
+        """The same rows under other weights and labels; those of weight zero are left out."""
+        places = cuts(self.n, self.d)
+        parts: list[Any] = [None] * len(places)
+
+        def look(index: int) -> None:
+            with self._visit(slice(index, index + 1)) as (block,):
+                seen = view(block, places[index].start)
+                parts[index] = seen.weights, seen.plausibility, seen.aside
+
+        self._mapped(look, range(len(places)))
+        weights, plausibility, aside = (joint([part[i] for part in parts]) for i in range(3))
+        whole = replace(self.whole, weights=weights, plausibility=plausibility, aside=aside)
+        source = MemorySource.of(whole, self.threads)
+        if weights is None or weights.all():
+            return source
+        return MemorySource.of(source.take(np.flatnonzero(weights)), self.threads)
+
     @contextmanager
     def _visit(self, run: slice) -> Iterator[Sequence[Block]]:
         """Some of the blocks; where rows are elsewhere nothing of them is kept in memory."""
@@ -186,6 +205,11 @@ class MemorySource:
             return self.whole.take(rows)
         known = replace(self.whole, rows=np.empty((self.n, 0))).take(rows)
         return replace(known, rows=gathered(self.whole.rows, rows))
+
+
+def joint(parts: Sequence[Any]) -> Any:
+    """What is told of the rows of blocks, of all of them; None where it is None."""
+    return None if parts[0] is None else np.concatenate(parts)
 
 
 LONGEST = 16
