@@ -14,7 +14,8 @@ import pyarrow.compute
 
 from mixtura._errors import InputError
 from mixtura._types import Array, Rows
-from mixtura.io.text import MISSING, NUMBER_PATTERN
+from mixtura.io.text import NUMBER_PATTERN
+from mixtura.reading.dialect import MISSING
 
 
 @dataclass(frozen=True, eq=False)
