@@ -21,7 +21,7 @@ from mixtura._types import Array, Mask
 from mixtura.conditioning import log_sums
 from mixtura.fit import brisk
 from mixtura.fit.candidates import audited
-from mixtura.fit.em import Fit, Follow, Stop, run
+from mixtura.fit.em import Fit, Follow, Keep, Stop, run
 from mixtura.fit.problem import Problem
 from mixtura.fit.robust import hardened
 from mixtura.fit.sample import SIZE, Sample, from_shares, sample
@@ -91,6 +91,7 @@ def fitted(
     follow: Follow | None = None,
     field: Field | None = None,
     checkpoint: Checkpoint | None = None,
+    keep: Keep | None = None,
 ) -> Outcome:
     """Fit k components, from `start` or from the winner of a tournament on `field`.
 
@@ -106,7 +107,7 @@ def fitted(
     known = checkpoint and checkpoint.begin(problem, k, start, stop, fields)
     if known:
         return known
-    climb: Climb = run if checkpoint is None else checkpoint.climb
+    climb: Climb = partial(run if checkpoint is None else checkpoint.climb, keep=keep)
     with one_blas_thread():
         field = field or Field(sample(problem.ordinary, k, rng))
         small = field.small
