@@ -69,7 +69,8 @@ def in_files(path: str, where: Any = None) -> Stored:
                 _check_columns(fragment, columns, files[0])
                 yield from batches(fragment, list(columns), rule)
 
-    return Stored(data.schema, read, rows, path)
+    written = "parquet" if form == "parquet" else "arrow"
+    return Stored(data.schema, read, rows, path, form=written)
 
 
 def _scanned(fragment: Any, columns: list[str], rule: Any) -> Iterator[Any]:

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from mixtura._errors import InputError
+from mixtura.reading.cache import released
 
 __all__ = ["BATCH", "Stored", "damage", "of_array", "of_stream"]
 
@@ -32,6 +33,7 @@ class Stored:
     rows : how many rows there are, None where that is not known
     called : what to call it in messages
     notes : sentences on what was guessed
+    form : "csv", "parquet" or "arrow", what another such table is written as
     """
 
     schema: Any
@@ -39,6 +41,7 @@ class Stored:
     rows: int | None
     called: str
     notes: tuple[str, ...] = ()
+    form: str = "csv"
 
 
 def of_stream(given: Any, called: str) -> Stored:
@@ -66,13 +69,16 @@ def _lazy(frame: Any) -> Iterator[Any]:
 def of_array(values: Any, called: str) -> Stored:
     """An array (n, d) whose columns are named x1, x2, … in the order in which they stand."""
     names = [f"x{place + 1}" for place in range(values.shape[1])]
-    schema = pa.schema([(name, pa.from_numpy_dtype(values.dtype)) for name in names])
+    kind = values.dtype.newbyteorder("=")
+    schema = pa.schema([(name, pa.from_numpy_dtype(kind)) for name in names])
 
     def read(columns: Sequence[str], numbers: Sequence[str] = ()) -> Iterator[Any]:
         places = [names.index(name) for name in columns]
         for at in range(0, len(values), BATCH):
-            part = np.ascontiguousarray(values[at : at + BATCH].T)
-            yield pa.record_batch([part[place] for place in places], names=list(columns))
+            part = values[at : at + BATCH]
+            turned = np.asarray(part.T, kind, order="C")
+            yield pa.record_batch([turned[place] for place in places], names=list(columns))
+            released(part)
 
     return Stored(schema, read, len(values), called)
 
