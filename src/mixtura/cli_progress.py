@@ -55,7 +55,7 @@ class Pace:
         self._rows, self._sizes, self._stop, self._clock = rows, sizes, stop, clock
         self._begun, self._lock = clock(), threading.Lock()
         self._climbs: dict[tuple[int, str], list[Seen]] = {}
-        self._steps, self._first = 0, math.nan
+        self._steps, self._first, self._last = 0, math.nan, math.nan
         self.over: list[int] = []
 
     def tell(self, k: int, name: str, state: State | None) -> None:
@@ -70,13 +70,14 @@ class Pace:
                 self._first = now
             elif seen and state.n_iter > seen[-1].steps:
                 self._steps += state.n_iter - seen[-1].steps
+                self._last = now
             seen.append(Seen(now, state.n_iter, state.remaining))
             del seen[:-SEEN]
 
     @property
     def seconds(self) -> float:
         """Of one pass over the rows, by all fits that go on side by side; NaN when unknown."""
-        return (self._clock() - self._first) / self._steps if self._steps else math.nan
+        return (self._last - self._first) / self._steps if self._steps else math.nan
 
     def left(self) -> tuple[str, float]:
         """ "about" or "at most", and seconds; NaN when nothing can be said."""
@@ -110,7 +111,7 @@ def _where(seen: Sequence[Seen]) -> list[str]:
     if not seen:
         return []
     gain = seen[-1].remaining
-    return [f"step {seen[-1].steps}", *([f"{gain:.0e} nats to gain"] if gain < math.inf else [])]
+    return [f"step {seen[-1].steps}", *([f"gain {gain:.0e}"] if gain < math.inf else [])]
 
 
 def _steps_left(seen: Sequence[Seen], tol: float) -> float:
@@ -174,7 +175,7 @@ def line(*, quiet: bool) -> Iterator[Line]:
         return
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(bar_width=10),
+        BarColumn(bar_width=6),
         TextColumn("{task.fields[said]}"),
         TimeElapsedColumn(),
     )

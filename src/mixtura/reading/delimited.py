@@ -32,7 +32,7 @@ def delimited(files: Sequence[str], system: Any, rule: Any, called: str) -> Stor
     InputError
         Rows that differ in their number of cells, cells that are no numbers, words between spaces.
     """
-    with system.open_input_stream(files[0]) as stream:
+    with damage(files[0]), system.open_input_stream(files[0]) as stream:
         dialect = guess_dialect(stream.read(HEAD))
     if dialect.delimiter == " ":
         raise InputError(
@@ -49,7 +49,7 @@ def delimited(files: Sequence[str], system: Any, rule: Any, called: str) -> Stor
         wanted = list(columns) if rule is None else names
         types = {given[name]: _type(schema.field(name).type, name in numbers) for name in wanted}
         for file in files:
-            with _explained(file, wanted), _open(file, system, dialect, types) as reader:
+            with _explained(file, names), _open(file, system, dialect, types) as reader:
                 for batch in reader:
                     named = batch.rename_columns(wanted)
                     yield (named if rule is None else named.filter(rule)).select(list(columns))
@@ -88,7 +88,7 @@ def _type(seen: Any, number: bool) -> Any:
 
 @contextmanager
 def _explained(file: str, names: Sequence[str]) -> Iterator[None]:
-    """Say which cell is no number, where pyarrow does; `names` are those of the columns read."""
+    """Say which cell is no number, where pyarrow does; `names` are those of all columns."""
     with damage(file):
         try:
             yield
