@@ -14,8 +14,8 @@ from mixtura.covariance import FAMILIES as RULES
 from mixtura.fit import seeds
 from mixtura.fit.em import Stop
 from mixtura.fit.problem import state
-from mixtura.fit.sample import sample
-from mixtura.fit.start import tournament
+from mixtura.fit.sample import from_shares, on_floor, sample
+from mixtura.fit.start import canonical, tournament
 from mixtura.source import MemorySource
 from oracle import FAMILIES
 from strategies import seeds as numbers
@@ -89,6 +89,25 @@ def test_the_sample_merges_equal_rows_and_forgets_their_order():
     np.testing.assert_array_equal(
         both.problem.source.take(np.arange(60)).rows, once.problem.source.take(np.arange(60)).rows
     )
+
+
+@pytest.mark.parametrize("family", ["full", "diag", "tied", "VEE"])
+def test_flat_directions_are_those_of_one_component(family):
+    """However thin the last direction is, on either side of the floor."""
+    rng = np.random.default_rng(3)
+    for thin in 10.0 ** np.arange(-9.0, 1.0):
+        X = rng.normal(size=(80, 3)) * np.array([1.0, 1.0, thin])
+        X[:, 2] += X[:, 0]
+        problem = state(MemorySource(X), RULES[family])
+        small = sample(problem, 2, rng)
+        one = from_shares(problem, problem.source.take(slice(None)), np.ones((80, 1)))
+        assert small.flat == on_floor(one, problem.guard)[0]
+
+
+def test_clusters_are_numbered_as_they_appear():
+    problem = state(MemorySource(np.arange(5.0)[:, None]), RULES["full"])
+    small = sample(problem, 4, np.random.default_rng(0))
+    assert canonical(np.array([3, 0, 3, 2, 0]), small).tolist() == [0, 1, 0, 2, 1]
 
 
 def test_a_sample_of_many_rows_is_small_and_of_the_rows():

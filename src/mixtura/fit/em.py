@@ -74,6 +74,8 @@ class Fit:
         What the rows count for in the end, where they count for few.
     audit : Audit or None
         How far the objective then lies below the exact one.
+    above_floor : bool
+        Whether the climb itself has checked that no covariance lies on the floor.
     """
 
     mixture: Mixture
@@ -84,6 +86,7 @@ class Fit:
     counts: np.ndarray
     candidates: Candidates | None = None
     audit: Audit | None = None
+    above_floor: bool = False
 
     @property
     def value(self) -> float:
@@ -368,17 +371,19 @@ def _race(
         form=problem.family.form,
         axes=axes,
     )
-    return [_unpacked(problem, end) if len(end.trace) else None for end in ends]
+    checked = not problem.guard.ridge.any()
+    return [_unpacked(problem, end, checked) if len(end.trace) else None for end in ends]
 
 
-def _unpacked(problem: Problem, end: Any) -> Fit:
-    """What a compiled climb ended with, as values."""
+def _unpacked(problem: Problem, end: Any, checked: bool) -> Fit:
+    """What a compiled climb ended with, as values; it has checked eigenvalues, or a ridge holds."""
     moments = problem.family.moments
     first = end.covariances[0] if moments.pooled and moments.shape == FULL else end.covariances
     structure = with_axes(problem.family.from_array(first, *end.means.shape), end.axes)
     mixture = Mixture.of(end.weights, end.means, structure, problem.frame)
     trace = tuple((end.trace + problem.volume).tolist())
-    return Fit(mixture, trace, end.status == 0, end.n_iter, end.remaining, end.counts)
+    given = mixture, trace, end.status == 0, end.n_iter, end.remaining, end.counts
+    return Fit(*given, above_floor=checked)
 
 
 def _numbers(mixture: Mixture) -> Array:

@@ -176,9 +176,15 @@ def seconds(problem: Problem, k: int) -> float:
 def _onward(
     problem: Problem, begun: Fit, whole: bool, stop: Stop, follow: Follow | None, climb: Climb
 ) -> Fit:
-    """Go on from the winner over all rows; where it climbed on these already, its steps count."""
+    """Go on from the winner over all rows; where it climbed on these already, its steps count.
+
+    Where it has arrived, too, there is nowhere to go.
+    """
     if not whole:
         return climb(problem, begun.mixture, stop, follow)
+    same = problem.outliers.none and problem.shortlist is None
+    if same and follow is None and begun.converged and begun.remaining < stop.tol:
+        return begun
     rest = replace(stop, max_iter=max(stop.max_iter - begun.n_iter, 0))
     counted = follow and (lambda step, value, at: follow(step + begun.n_iter, value, at))
     return climb(problem, begun.mixture, rest, counted).after(begun)

@@ -180,21 +180,18 @@ def _assigned(rows: Array, few: Array, shares: Array) -> Indices:
     """
     d, counts = rows.shape[1], shares.sum(axis=0)
     means = shares.T @ few / counts[:, None]
-    scatters = np.stack(
-        [
-            (few - mean).T @ ((few - mean) * share[:, None])
-            for mean, share in zip(means, shares.T, strict=True)
-        ]
-    )
+    off = (few - means[:, None]) * np.sqrt(shares.T)[:, :, None]
+    scatters = off.transpose(0, 2, 1) @ off
     within = float(np.trace(scatters.sum(axis=0))) / d / float(counts.sum())
     drawn = scatters + (d + 2) * max(within, 1e-12) * np.eye(d)
-    logs = np.empty((len(rows), len(means)))
-    for index, (mean, count) in enumerate(zip(means, counts, strict=True)):
-        lower = np.linalg.cholesky(drawn[index] / (count + d + 2))
-        white = np.linalg.solve(lower, (rows - mean).T)
-        volume = np.log(lower.diagonal()).sum()
-        logs[:, index] = np.log(count) - volume - 0.5 * np.einsum("ij,ij->j", white, white)
-    return np.asarray(logs.argmax(axis=1))
+    lower = np.linalg.cholesky(drawn / (counts + d + 2)[:, None, None])
+    volumes = np.log(lower.diagonal(axis1=1, axis2=2)).sum(axis=1)
+    whiteners = np.linalg.inv(lower)
+    logs = np.empty((len(means), len(rows)))
+    for index, (mean, whitener) in enumerate(zip(means, whiteners, strict=True)):
+        white = whitener @ (rows - mean).T
+        logs[index] = np.log(counts[index]) - volumes[index] - 0.5 * (white * white).sum(axis=0)
+    return np.asarray(logs.argmax(axis=0))
 
 
 def _coordinates(problem: Problem, scale: str) -> Array:

@@ -23,7 +23,7 @@ from mixtura.fit.summary import Summary, gappy, summarize, weight_of
 from mixtura.fit.truncation import Truncation
 from mixtura.frame import Frame
 from mixtura.held import Held
-from mixtura.kernels.layout import FACTOR, second_width
+from mixtura.kernels.layout import FACTOR, second_width, width
 from mixtura.log_linear import LOSS_SINGLE, cancellation
 from mixtura.maximization import log_prior, maximization
 from mixtura.mixture import Mixture
@@ -161,9 +161,12 @@ class Problem:
 
     def pseudo_sums(self, k: int, d: int) -> tuple[Array, Array, Array]:
         """The prior as the kernels take it: sums (k, p) of T(z), and what dof and counts gain."""
+        shape = self.family.moments.shape
+        if self.prior.flat:
+            return np.zeros((k, width(shape, d))), np.zeros(k), np.zeros(k)
         pseudo = self.prior.statistics(self.family.moments, np.zeros((k, d)))
-        second = np.zeros((k, second_width(self.family.moments.shape, d)))
-        second[: len(pseudo.second)] = packed(pseudo.second, self.family.moments.shape)
+        second = np.zeros((k, second_width(shape, d)))
+        second[: len(pseudo.second)] = packed(pseudo.second, shape)
         return np.column_stack([second, pseudo.first, pseudo.mass]), pseudo.dof, pseudo.counts
 
     def isotropic(self, location: Array) -> Mixture:

@@ -38,6 +38,9 @@ _TABLE = 1 << 21
 _GOLDEN = 0.6180339887498949
 """Multiples of it, less their whole parts, are spread evenly."""
 
+_CLEAR = 100.0
+"""So many times the floor is well above it."""
+
 LLOYD = 8
 """Lloyd's steps of a start."""
 
@@ -73,12 +76,16 @@ class Sample:
 
 @dataclass(frozen=True, eq=False)
 class Draw:
-    """The rows of a sample before any family looks at them; the fields are those of `Sample`."""
+    """The rows of a sample before any family looks at them; the fields are those of `Sample`.
+
+    `least` is the smallest eigenvalue of complete rows' covariance in the frame; zero is unknown.
+    """
 
     block: Block
     spaces: tuple[Array, Array]
     told: Array | None
     whole: bool
+    least: float = 0.0
 
 
 def sample(problem: Problem, k: int, rng: np.random.Generator) -> Sample:
@@ -106,8 +113,9 @@ def draw(problem: Problem, k: int, rng: np.random.Generator) -> Draw:
     block = merged(guessed(block, problem.summary))
     z = np.nan_to_num(problem.frame.read(block.rows), nan=0.0)
     told = None if block.plausibility is None else np.exp(block.plausibility)
-    spaces = np.asfortranarray(z), np.asfortranarray(_whitened(z, block.weight()))
-    return Draw(block, spaces, told, whole)
+    white, least = _whitened(z, block.weight())
+    spaces = np.asfortranarray(z), np.asfortranarray(white)
+    return Draw(block, spaces, told, whole, least if block.complete else 0.0)
 
 
 def viewed(problem: Problem, drawn: Draw, flat: int | None = None) -> Sample:
@@ -115,13 +123,25 @@ def viewed(problem: Problem, drawn: Draw, flat: int | None = None) -> Sample:
     block = drawn.block
     seen = replace(problem, truncation=None)
     small = seen.on(MemorySource.of(replace(block, weights=block.weight())))
-    if flat is None:
-        rows = Block(block.rows, block.weight())
-        one = from_shares(replace(small, held=None), rows, np.ones((len(block), 1)))
-        flat = int(on_floor(one, problem.guard)[0])
-        if problem.family.moments.shape == FACTOR and problem.source.d <= EXACT:
-            flat = _flat(drawn.spaces[0], block.weight(), problem.guard)
+    flat = _flat(small, drawn) if flat is None else flat
     return Sample(small, drawn.spaces, block.weight(), drawn.told, flat, drawn.whole)
+
+
+def _flat(small: Problem, drawn: Draw) -> int:
+    """Directions in which all rows together lie on the floor, as the family sees them."""
+    if drawn.least > _CLEAR * _floor(small.guard):
+        return 0
+    block = drawn.block
+    if small.family.moments.shape == FACTOR and small.source.d <= EXACT:
+        return _narrow(drawn.spaces[0], block.weight(), small.guard)
+    rows = Block(block.rows, block.weight())
+    one = from_shares(replace(small, held=None), rows, np.ones((len(block), 1)))
+    return int(on_floor(one, small.guard)[0])
+
+
+def _floor(guard: Guard) -> float:
+    """Eigenvalues up to this are held up by the guard."""
+    return float(4.0 * guard.floor + 1.01 * guard.ridge.min(initial=np.inf))
 
 
 def on_floor(mixture: Mixture, guard: Guard) -> Indices:
@@ -131,9 +151,9 @@ def on_floor(mixture: Mixture, guard: Guard) -> Indices:
     above the floor in the same directions and cost no eigendecomposition.
     """
     structure = mixture.structure
-    limit = 4.0 * guard.floor + 1.01 * float(guard.ridge.min(initial=np.inf))
+    limit = _floor(guard)
     if isinstance(structure, FullCovariances | TiedCovariances) and structure.d > EXACT_FEATURES:
-        low = structure.cholesky.diagonal(axis1=-2, axis2=-1) ** 2 <= 100.0 * limit
+        low = structure.cholesky.diagonal(axis1=-2, axis2=-1) ** 2 <= _CLEAR * limit
         return np.broadcast_to(low.sum(axis=-1), structure.k)
     if isinstance(structure, FactorCovariances):
         return structure.below(limit)
@@ -151,7 +171,7 @@ def _least(structure: Covariances) -> Array:
     return np.asarray(np.exp(structure.log_det - (d - 1) * np.log(trace / max(d - 1, 1))))
 
 
-def _flat(z: Array, weights: Array, guard: Guard) -> int:
+def _narrow(z: Array, weights: Array, guard: Guard) -> int:
     """Directions of the rows' own covariance on the floor; a low-rank start never lies there."""
     centred = (z - weights @ z / weights.sum()) * np.sqrt(weights / weights.sum())[:, None]
     values = np.linalg.eigvalsh(centred.T @ centred)
@@ -318,15 +338,18 @@ def guessed(block: Block, summary: Summary) -> Block:
     return replace(block, rows=np.where(cells, drawn, block.rows), limits=None)
 
 
-def _whitened(z: Array, weights: Array) -> Array:
-    """Rows whitened by their covariance, in its leading directions where there are many."""
+def _whitened(z: Array, weights: Array) -> tuple[Array, float]:
+    """Rows whitened by their covariance, and its smallest eigenvalue.
+
+    Where there are many columns, in the leading directions, and zero.
+    """
     centred = z - weights @ z / weights.sum()
     if z.shape[1] > EXACT:
-        return _whitened_leading(centred, weights)
+        return _whitened_leading(centred, weights), 0.0
     covariance = (centred * weights[:, None]).T @ centred / weights.sum()
     values, vectors = np.linalg.eigh(covariance)
     safe = np.where(values > 1e-10 * values[-1], values, np.inf)
-    return centred @ (vectors / np.sqrt(safe))
+    return centred @ (vectors / np.sqrt(safe)), float(values[0])
 
 
 def _whitened_leading(centred: Array, weights: Array) -> Array:

@@ -43,8 +43,9 @@ _BRIEF = (16,)
 _BUDGET = 0.01
 """Seconds for the first round, about."""
 
-_MANY = 6
-"""So many components call for twice the entrants: optima multiply."""
+_ALONE, _SHARED = (7, 10), (10, 6)
+"""How many enter, and from how many components on twice as many, as optima multiply: for one fit,
+and for the models of a grid, which share the seeds and learn from each other."""
 
 _HUNDREDS = 200
 """Components from which on seeds alone would take longer than a climb: few starts enter."""
@@ -55,8 +56,8 @@ _AGREED, _SETTLED = 3, 2
 _HOPE = 10.0
 """So many times the gain it expects itself a climb may lie behind the best."""
 
-_LEAVES = 150
-"""Rows at most in the tree of the hierarchical entrant."""
+_LEAVES, _EACH, _MOST = 60, 15, 300
+"""Rows in the tree of the hierarchical entrant: at least, for each component, and at most."""
 
 _FIELD: tuple[tuple[str, Seeder | None, int], ...] = (
     ("k-means++", seeds.plus_plus, 0),
@@ -104,19 +105,20 @@ def tournament(
     """
     if k >= _HUNDREDS and given is None and _free(small):
         return _brisk(small, k, rng, stop, fields)
-    field = _affordable(small, k)
-    rounds = 2 * fields if k >= _MANY and field == len(_FIELD) else fields
+    most, many = _ALONE if given is None else _SHARED
+    field = _affordable(small, k, most)
+    rounds = 2 * fields if k >= many and field == most else fields
     entered = entrants(small, k, rng, rounds) if given is None else given
     entering = islice(entered, field * rounds)
     long, short = (min(steps, stop.max_iter) for steps in (_LONG, _SHORT))
     first = list(islice(entering, _FIRST))
-    standing = _begun(small, k, first, long if field == len(_FIELD) else short)
+    standing = _begun(small, k, first, long if field == most else short)
     if fields == 1 and _agreed(standing):
         return better_half(standing)
     standing = better_half([*standing, *_begun(small, k, list(entering), short)])
     if given is not None:
         standing = standing[: max(len(standing) // 2, 2)]
-    for steps in (_ROUNDS if given is None else _BRIEF) if field == len(_FIELD) else ():
+    for steps in (_ROUNDS if given is None else _BRIEF) if field == most else ():
         steps = min(steps, stop.max_iter - max(one.fit.n_iter for one in standing))
         if len(standing) > 1 and steps > 0:
             standing = better_half(_onward(small, standing, steps))
@@ -142,13 +144,13 @@ def _brisk(
     return sorted(standing, key=lambda one: (one.degenerate, -one.fit.value))
 
 
-def _affordable(small: Sample, k: int) -> int:
+def _affordable(small: Sample, k: int, most: int) -> int:
     """How many entrants to let climb: fewer where a step is dear, so that starts stay cheap."""
     m, d = small.spaces[0].shape
     moments = small.problem.family.moments
     numbers = d * d if moments.shape == FULL else d * (1 + moments.rank)
     step = 1.3e-10 * m * k * (numbers + 20)  # seconds, at some thirty GFlop/s
-    return int(np.clip(_BUDGET / (10 * step), 3 if step < 0.1 else 1, len(_FIELD)))
+    return int(np.clip(_BUDGET / (10 * step), 3 if step < 0.1 else 1, most))
 
 
 def _begun(small: Sample, k: int, entering: list[Entrant], steps: int) -> list[Finalist]:
@@ -246,7 +248,9 @@ def collapsed(fit: Fit, small: Sample) -> Mask:
     Not those whose covariances are held, as the user wants them so.
     """
     rows = fit.counts / fit.counts.sum() * small.problem.source.n
-    bad = (on_floor(fit.mixture, small.problem.guard) > small.flat) | (rows < 1e-6)
+    bad = rows < 1e-6
+    if not fit.above_floor:
+        bad |= on_floor(fit.mixture, small.problem.guard) > small.flat
     return np.asarray(bad & small.problem.estimated(len(rows)))
 
 
@@ -267,7 +271,8 @@ def entrants(small: Sample, k: int, rng: np.random.Generator, fields: int = 1) -
     for _ in range(fields):
         for name, seeder, space in _FIELD:
             if seeder is None:
-                yield name, canonical(hierarchical_labels(small, k, rng, _LEAVES), small)
+                leaves = min(max(_LEAVES, _EACH * k), _MOST)
+                yield name, canonical(hierarchical_labels(small, k, rng, leaves), small)
                 continue
             places = seeder(small.spaces[space], small.weights, k, rng)
             yield name, canonical(partitioned(small, places, space), small)
@@ -298,13 +303,12 @@ def canonical(labels: Indices, small: Sample) -> Indices:
     """Clusters numbered as they appear, where no labels name them: equal partitions look equal."""
     if small.told is not None:
         return labels
-    absent = len(labels)
-    first = [int(np.argmax(own)) if own.any() else absent for own in _members(labels)]
-    return np.asarray(np.argsort(np.argsort(first, kind="stable"))[labels])
-
-
-def _members(labels: Indices) -> Iterator[Mask]:
-    return (labels == cluster for cluster in range(int(labels.max(initial=0)) + 1))
+    m = len(labels)
+    first = np.full(int(labels.max(initial=0)) + 1, m)
+    first[labels[::-1]] = np.arange(m)[::-1]  # of equal indices the last one stays
+    number = np.empty(len(first), np.intp)
+    number[np.argsort(first, kind="stable")] = np.arange(len(first))
+    return np.asarray(number[labels])
 
 
 def hierarchical_labels(small: Sample, k: int, rng: np.random.Generator, most: int) -> Indices:
