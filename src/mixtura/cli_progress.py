@@ -68,7 +68,9 @@ class Pace:
             seen = self._climbs.setdefault((k, name), [])
             if math.isnan(self._first):
                 self._first = now
-            elif seen and state.n_iter > seen[-1].steps:
+            elif seen and state.n_iter <= seen[-1].steps:
+                seen.clear()  # a rescue or a second opinion: another climb
+            elif seen:
                 self._steps += state.n_iter - seen[-1].steps
                 self._last = now
             seen.append(Seen(now, state.n_iter, state.remaining))

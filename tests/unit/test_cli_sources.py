@@ -391,6 +391,8 @@ def test_time_left_is_that_of_a_geometric_series():
     assert pace.text() == "step 12, gain 2e-04, 500 rows/s, about 16 s left"
     clock.now += 999.0  # what comes after the fit does not count
     assert pace.seconds == pytest.approx(2.0)
+    pace.tell(3, "full", state(2, 2.0**-3))  # a second climb knows nothing of the first
+    assert pace.left()[0] == "at most"
 
 
 def test_time_left_is_bounded_where_gains_do_not_shrink():
@@ -414,15 +416,15 @@ def test_time_left_of_many_models_is_by_their_components():
     assert pace.text() == "2 of 4 models, about 70 s left"
 
 
-def test_slow_fits_are_told_the_way_to_a_cluster(run, work, monkeypatch):
-    monkeypatch.setattr(cli_next, "SLOW", 0.0)
-    *_, err = run("fit", "parts/*.parquet", *HARD[2:9], "--noise", "-o", "out")
+def test_large_fits_are_told_the_way_to_a_cluster(run, work, monkeypatch):
+    monkeypatch.setattr(cli_next, "MANY", N)
+    *_, err = run("fit", "parts/*.parquet", *FIT[:-1], "--noise", "-o", "out")
     lines = [line.strip() for line in err.splitlines()]
     place = next(i for i, line in enumerate(lines) if "on many machines" in line)
     code = "\n".join(lines[place + 1 : place + 4])
     ast.parse(code)
     assert "dd.read_parquet('parts/*.parquet')[['width', 'height']]" in code
-    assert "GaussianMixture(3, covariance_type='diag', noise=True, random_state=0)" in code
+    assert "GaussianMixture(2, covariance_type='full', noise=True, random_state=0)" in code
 
 
 def test_figures_of_many_rows_show_some(run, work, monkeypatch):

@@ -183,7 +183,7 @@ def test_one_model_has_a_checkpoint_and_is_watched(tmp_path):
         kept = select(X, 3, "full", checkpoint=path, watch=lambda *seen: told.append(seen))
         assert kept.fit.trace == plain.fit.trace
     steps = [state.n_iter for _, _, state in told if state is not None]
-    assert steps == sorted(steps) and len(steps) > 1
+    assert len(steps) > 1 and min(steps) > 0
     assert [seen[:2] for seen in told if seen[2] is None] == [(3, "full")] * 2
     with pytest.raises(InputError, match="belongs to one fit"):
         select(X, [2, 3], "full", checkpoint=path)
