@@ -5,6 +5,7 @@ The same facts are told to a person (`report`), written beside the model, and gi
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,7 +42,7 @@ def of_data(
 ) -> Facts:
     """Where the rows come from, and what was left out."""
     return {
-        "file": source if is_query(source) or "://" in source else Path(source).name,
+        "file": _title(source),
         "rows": rows,
         "columns": list(columns),
         "missing": dict(zip(columns, np.asarray(missing).tolist(), strict=True)),
@@ -51,6 +52,12 @@ def of_data(
         "where": list(where),
         "notes": list(notes),
     }
+
+
+def _title(source: str) -> str:
+    """The name of a file or folder; patterns, URIs and queries as they are."""
+    whole = is_query(source) or "://" in source or glob.has_magic(source)
+    return source if whole else Path(source).name
 
 
 def of_selection(selection: Selection) -> Facts:

@@ -174,12 +174,13 @@ def fit(options: FitOptions) -> None:
 
 
 def _answer(options: FitOptions, messages: list[str], told: Line) -> Answer:
-    from mixtura.fit.select import select
+    from mixtura.fit.select import rules, select
 
     told.begin("Reading")
     given = opened(options.file, options.where)
     table = given.table(options.columns, options.identifier, options.weights, options.cache)
-    sizes = [k for k in options.components for _ in options.covariance]
+    families = rules(options.covariance, len(table.columns))
+    sizes = [k for k in options.components for _ in families]
     pace = Pace(len(table.rows), sizes)
     told.begin("Fitting", len(sizes) if len(sizes) > 1 else None)
     selection = select(

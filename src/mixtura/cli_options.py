@@ -97,4 +97,6 @@ FOLDER = typer.Option(
 )
 FORM_LIKE_FILE = typer.Option("--format", help="Format of the assignments; by default FILE's.")
 FIGURES = typer.Option("--figures/--no-figures", help="Draw figures.")
-JOBS = typer.Option("--jobs", "-j", metavar="N", help="Threads: models, or blocks of rows of one, side by side.")
+JOBS = typer.Option(
+    "--jobs", "-j", metavar="N", help="Threads: models, or blocks of rows of one, side by side."
+)

@@ -32,7 +32,7 @@ from mixtura.fit.accelerate import Stride
 from mixtura.fit.checkpoint import Checkpoint
 from mixtura.fit.em import State, Stop
 from mixtura.io import inputs
-from mixtura.io.model_file import load, load_metadata
+from mixtura.io.model_file import load, load_metadata, save
 from mixtura.io.row_filter import row_filter
 from mixtura.io.tables import read_raw
 from mixtura.mixture import Mixture
@@ -437,3 +437,27 @@ def test_figures_of_many_rows_show_some(run, work, monkeypatch):
     *_, err = run("fit", "parts", *FIT[:4], "--covariance", "full")
     assert "of 50 rows at random" in err
     assert (len(seen[0].rows), seen[0].total) == (50, N)
+
+
+@pytest.mark.slow
+def test_memory_of_a_command_does_not_grow_with_the_rows(tmp_path, monkeypatch):
+    """Labelling 1.5 million rows takes no more than 40 MB beyond labelling a tenth of them."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    columns = {f"x{i + 1}": rng.normal(size=1_500_000) for i in range(4)}
+    pyarrow.parquet.write_table(pa.table(columns), "all.parquet")
+    pyarrow.parquet.write_table(pa.table(columns).slice(0, 150_000), "some.parquet")
+    save(Mixture([0.5, 0.5], np.eye(2, 4), [np.eye(4)] * 2), "m.mixtura")
+    script = (
+        "import resource, sys; from mixtura import cli; from mixtura.io import inputs\n"
+        "inputs.HELD = 0\n"
+        "try: cli.main(sys.argv[1:])\n"
+        "finally: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+    )
+    peaks = []
+    for file in ("some.parquet", "all.parquet"):
+        asked = ("assign", "m.mixtura", file, "-q", "-o", "labels.parquet")
+        command = [sys.executable, "-c", script, *asked]
+        done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, check=True)
+        peaks.append(int(done.stdout))
+    assert peaks[1] < peaks[0] + 40
