@@ -28,6 +28,7 @@ from mixtura.fit.fitting import Outcome, fitted, renamed
 from mixtura.fit.given import given_start
 from mixtura.fit.select import Selection, counts, grid, rules
 from mixtura.fit.task import Task
+from mixtura.fit.watching import Watched
 from mixtura.mixture import Mixture
 from mixtura.reading.scan import opened
 from mixtura.source import MemorySource
@@ -326,8 +327,8 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         task, saved = parameters.kept(self, task, checkpoint, len(components) * len(families))
         if len(components) * len(families) > 1:
             parameters.compared(self, components, families)
-            progress = counter() if self.verbose else None
-            self._keep_selection(grid(task, components, families, self.n_jobs, progress))
+            told = Watched(len(components) * len(families), counter() if self.verbose else None)
+            self._keep_selection(grid(task, components, families, self.n_jobs, told))
         else:
             outcome = self._fit_one(task, components[0], families[0], given.X, saved)
             self._keep(outcome, families[0].name, None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any
 
@@ -13,7 +12,7 @@ from sklearn.utils import check_random_state
 from mixtura._errors import InputError, InputTypeError
 from mixtura.assignment import hard, soft
 from mixtura.fit.candidates import Shortlist
-from mixtura.fit.checkpoint import Checkpoint
+from mixtura.fit.checkpoint import Checkpoint, with_checkpoint
 from mixtura.fit.em import Stop
 from mixtura.fit.fixed import GIVEN, Fixed
 from mixtura.fit.given import Start
@@ -22,7 +21,7 @@ from mixtura.fit.select import criterion
 from mixtura.fit.task import Task
 from mixtura.fit.truncation import Truncation
 from mixtura.mixture import Mixture
-from mixtura.source import MemorySource, Source
+from mixtura.source import Source
 
 _ASSIGN = {"soft": soft, "hard": hard}
 
@@ -142,25 +141,10 @@ def kept(estimator: Any, asked: Task, path: Any, models: int) -> tuple[Task, Che
     Raises
     ------
     InputError, InputTypeError, CheckpointError
-        Several fits; rows on a device; what is no path; a file that cannot be used.
+        As `with_checkpoint` does.
     """
-    if path is None:
-        return asked, None
-    if models > 1:
-        raise InputError(
-            f"checkpoint belongs to one fit, and {models} are compared: give one n_components and "
-            "one covariance_type, with a checkpoint each, or leave checkpoint out"
-        )
-    if not isinstance(asked.source, MemorySource):
-        raise InputError("checkpoint is for rows in memory or in files: pass X.cpu().numpy()")
-    if asked.shortlist is not None:
-        raise InputError(
-            "a checkpoint does not keep the candidates of each row: leave out checkpoint or "
-            "candidates"
-        )
-    saved = Checkpoint(path)
     given = isinstance(estimator.random_state, Integral)
-    return replace(asked, seed=saved.seed(asked.seed, given)), saved
+    return with_checkpoint(asked, path, models, given=given)
 
 
 def truncation(estimator: Any, features: int) -> Truncation | None:

@@ -21,7 +21,7 @@ from mixtura._types import Array, Mask, Rows
 from mixtura.conditioning import log_sums
 from mixtura.fit import brisk
 from mixtura.fit.candidates import audited
-from mixtura.fit.em import Fit, Follow, Stop
+from mixtura.fit.em import Fit, Follow, Keep, Stop
 from mixtura.fit.incremental import way
 from mixtura.fit.problem import Problem
 from mixtura.fit.robust import hardened
@@ -92,6 +92,7 @@ def fitted(
     follow: Follow | None = None,
     field: Field | None = None,
     checkpoint: Checkpoint | None = None,
+    keep: Keep | None = None,
 ) -> Outcome:
     """Fit k components, from `start` or from the winner of a tournament on `field`.
 
@@ -107,8 +108,8 @@ def fitted(
     known = checkpoint and checkpoint.begin(problem, k, start, stop, fields)
     if known:
         return known
-    climb: Climb = way(problem, stop)[0]
-    climb = climb if checkpoint is None else checkpoint.climb
+    begin = way(problem, stop)[0] if checkpoint is None else checkpoint.climb
+    climb: Climb = partial(begin, keep=keep)
     with one_blas_thread():
         field = field or Field(sample(problem.ordinary, k, rng))
         small = field.small
