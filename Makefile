@@ -9,11 +9,12 @@ demo: .venv/demo
 
 test: .venv/test
 	$(BIN)/python -m mixtura.kernels
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 2 -m "not slow and not engines"
 
+# make test-all ONLY=engines: what needs torch, Spark or processes of its own, without the sweeps
 test-all: .venv/test-all
 	$(BIN)/python -m mixtura.kernels
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(if $(ONLY),-m $(ONLY))
 
 check: .venv/check
 	$(BIN)/ruff check .

@@ -19,13 +19,14 @@ from typing import Any
 
 import dask.array as da
 import numpy as np
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, wait
 
 from machine import describe
 from mixtura import GaussianMixture, Mixture
 from mixtura.block import cuts
+from problems import scene
 
-D, K, STEPS = 8, 10, 20
+STEPS = 20
 
 
 def main() -> None:
@@ -40,33 +41,34 @@ def main() -> None:
     describe()
     warnings.filterwarnings("ignore", message="the fit did not converge")
     truth = scene()
-    edges = chunk_edges(n)
-    X = np.concatenate([drawn(truth, number, size) for number, size in enumerate(edges)])
-    alone, model = timed(X, truth, options.repeat, n_jobs=1)
-    print(f"{n} x {D}, k={K}, {STEPS} steps, {len(edges)} chunks")
-    print(f"in memory, one thread   {alone:8.2f} s")
-    del X
+    edges = chunk_edges(n, truth.n_features)
+    alone, model = timed(together(truth, edges), truth, options.repeat, n_jobs=1)
+    size = f"{n} x {truth.n_features}, k={truth.n_components}"
+    print(f"{size}, {STEPS} steps, {len(edges)} chunks")
+    print(f"in memory, one thread   {alone:8.2f} s", flush=True)
     one = clustered(1, truth, edges, options.repeat, model)
     print(f"one worker              {one:8.2f} s   {one / alone - 1:+.1%} over memory")
     two = clustered(2, truth, edges, options.repeat, model)
     print(f"two workers             {two:8.2f} s   {one / two:.2f} times one")
 
 
-def scene() -> Mixture:
-    rng = np.random.default_rng(0)
-    spread = rng.normal(size=(K, D, D)) / 3
-    covariances = spread @ spread.swapaxes(1, 2) + np.eye(D) / 4
-    return Mixture(np.full(K, 1.0 / K), rng.normal(0, 3, (K, D)), covariances)
-
-
-def chunk_edges(n: int) -> list[int]:
-    """Chunks of a few dozen blocks, so that rows are cut as in memory."""
-    blocks = [cut.stop - cut.start for cut in cuts(n, D)]
+def chunk_edges(n: int, d: int) -> list[int]:
+    """Chunks of 16 blocks, so that rows are cut as in memory."""
+    blocks = [cut.stop - cut.start for cut in cuts(n, d)]
     return [sum(blocks[at : at + 16]) for at in range(0, len(blocks), 16)]
 
 
 def drawn(truth: Mixture, number: int, size: int) -> np.ndarray:
     return np.ascontiguousarray(truth.sample(size, number))
+
+
+def together(truth: Mixture, edges: list[int]) -> np.ndarray:
+    """All chunks in one array, which is filled one by one: rows are held once."""
+    X, start = np.empty((sum(edges), truth.n_features)), 0
+    for number, size in enumerate(edges):
+        X[start : start + size] = drawn(truth, number, size)
+        start += size
+    return X
 
 
 def clustered(workers: int, truth: Mixture, edges: list[int], repeat: int, like: Any) -> float:
@@ -78,7 +80,9 @@ def clustered(workers: int, truth: Mixture, edges: list[int], repeat: int, like:
         LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,
         Client(cluster),
     ):
-        X = da.map_blocks(chunk, chunks=(tuple(edges), (D,)), dtype=float).persist()
+        X = da.map_blocks(chunk, chunks=(tuple(edges), (truth.n_features,)), dtype=float)
+        X = X.persist()
+        wait(X)
         seconds, model = timed(X, truth, repeat)
     if model.mixture_ != like.mixture_:
         raise SystemExit(f"{workers} workers gave other numbers")
@@ -88,7 +92,12 @@ def clustered(workers: int, truth: Mixture, edges: list[int], repeat: int, like:
 def timed(X: Any, truth: Mixture, repeat: int, **options: Any) -> tuple[float, GaussianMixture]:
     """The least time of some fits after one that loads all code."""
     model = GaussianMixture(
-        K, means_init=truth.means + 0.3, max_iter=STEPS, tol=0, random_state=0, **options
+        truth.n_components,
+        means_init=truth.means + 0.3,
+        max_iter=STEPS,
+        tol=0,
+        random_state=0,
+        **options,
     )
     model.fit(X)
     times = []

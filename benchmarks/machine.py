@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -127,6 +128,24 @@ class Company:
         ticks = list(map(int, stat.read_text().split()[1:9])) if stat.exists() else [0] * 8
         busy = sum(ticks) - ticks[3] - ticks[4]  # without idle and waiting for disks
         return busy / os.sysconf("SC_CLK_TCK"), sum(times[:4]), time.perf_counter()
+
+
+def reset() -> float:
+    """Set the peak back to what is resident now, if the system can; return the peak in bytes."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+    return peak()
+
+
+def peak() -> float:
+    """Bytes resident at the peak so far."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return 1024.0 * float(line.split()[1])
+    unit = 1 if sys.platform == "darwin" else 1024
+    return float(unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 if __name__ == "__main__":

@@ -13,12 +13,10 @@ tournament of starts, the others climb a few iterations from a given start.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import ctypes
 import gc
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -30,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from machine import describe
+from machine import describe, peak, reset
 from peers import OURS, PEERS, Task, daal, made
 
 WARM_UP = 70_000
@@ -139,24 +137,6 @@ def trimmed() -> None:
         ctypes.CDLL(None).malloc_trim(0)
     except (AttributeError, OSError):
         return
-
-
-def reset() -> float:
-    """Set the peak back to what is resident now, if the system can; return the peak in bytes."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-    return peak()
-
-
-def peak() -> float:
-    """Bytes resident at the peak so far."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        for line in status.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return 1024.0 * float(line.split()[1])
-    unit = 1 if sys.platform == "darwin" else 1024
-    return float(unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from sklearn import datasets
 
+from mixtura import Mixture
+
 FAITHFUL = Path(__file__).parent.parent / "examples" / "data" / "faithful.csv"
 
 
@@ -67,3 +69,11 @@ def crossed() -> np.ndarray:
     rng = np.random.default_rng(7)
     wide = rng.normal(size=(300, 2)) * [5.0, 0.4]
     return np.concatenate([wide, (rng.normal(size=(300, 2)) * [5.0, 0.4])[:, ::-1]])
+
+
+def scene(d: int = 8, k: int = 10) -> Mixture:
+    """Overlapping components that many rows can be drawn from, for what is measured by size."""
+    rng = np.random.default_rng(0)
+    spread = rng.normal(size=(k, d, d)) / 3
+    covariances = spread @ spread.swapaxes(1, 2) + np.eye(d) / 4
+    return Mixture(np.full(k, 1.0 / k), rng.normal(0, 3, (k, d)), covariances)

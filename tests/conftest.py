@@ -1,5 +1,6 @@
 """Shared fixtures: both kernels, the reference data, and how hard Hypothesis looks."""
 
+import contextlib
 import csv
 import os
 import warnings
@@ -35,6 +36,18 @@ def kernel(request):
     yield request.param
     kernels._state.clear()
     kernels._state.update(before)
+
+
+@pytest.fixture
+def each_kernel():
+    """To loop over where the oracle is slow: the NumPy kernels, then the compiled ones if any."""
+
+    def use():
+        yield kernels.use("plain")
+        with contextlib.suppress(ImportError):
+            yield kernels.use("compiled")
+
+    return use
 
 
 @pytest.fixture(autouse=True)

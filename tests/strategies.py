@@ -1,6 +1,7 @@
 """Cases for the laws: random mixtures of every family with data in every mode."""
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import pytest
@@ -155,6 +156,21 @@ def later(*values):
     """More values of a parameter, for `make test-all`."""
     listed = [value if isinstance(value, tuple) else (value,) for value in values]
     return [pytest.param(*one, marks=pytest.mark.slow) for one in listed]
+
+
+def spread(*axes, every):
+    """The product of the axes: each `every`-th case now, the others in `make test-all`.
+
+    Cases are told by the sum of their places, so that any two values meet in some of those now.
+    """
+    cases = product(*map(enumerate, axes))
+    return [
+        pytest.param(
+            *(value for _, value in case),
+            marks=[pytest.mark.slow] if sum(place for place, _ in case) % every else [],
+        )
+        for case in cases
+    ]
 
 
 def seeds():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,3 +118,10 @@ class Cut:
             return None
         share, log_scale, absent, level, fraction = numbers
         return cls(Trim(float(share), log_scale, absent), float(level), float(fraction))
+
+    @classmethod
+    def told_by(cls, metadata: Mapping[str, Any], features: int) -> Cut | None:
+        """Where a fit trimmed, by what stands beside its model, which may be anybody's."""
+        outliers = metadata.get("outliers")
+        told = outliers.get("trim") if isinstance(outliers, dict) else None
+        return None if told is None else cls.read(told, features)

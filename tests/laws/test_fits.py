@@ -1,9 +1,11 @@
 """What holds for whole fits, of every family in every data mode."""
 
 import warnings
+from itertools import product
 
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
 from mixtura import GaussianMixture, Mixture
 from mixtura._errors import StartsDisagreeWarning
@@ -13,7 +15,7 @@ from mixtura.fit.em import Stop, run
 from mixtura.fit.problem import state
 from mixtura.source import MemorySource
 from oracle import BOUND_TO_UNITS, DIAGONAL, ELLIPSOIDAL, FAMILIES
-from strategies import MODES, conjugate, from_labels, later, make
+from strategies import MODES, conjugate, from_labels, later, make, spread
 
 PRODUCT = [(family, mode) for family in FAMILIES for mode in MODES]
 
@@ -23,8 +25,9 @@ def climb(case, **stop):
     return run(problem, problem.adopted(case.mixture), Stop(**stop)), problem
 
 
-@pytest.mark.parametrize(("family", "mode"), PRODUCT)
-@pytest.mark.parametrize("accelerate", [True, False])
+@pytest.mark.parametrize(
+    ("family", "mode", "accelerate"), spread(FAMILIES, MODES, [True, False], every=2)
+)
 def test_the_trace_never_falls(family, mode, accelerate, kernel):
     case = make(family, mode, seed=31, n=120)
     fit, problem = climb(case, tol=1e-10, max_iter=300, accelerate=accelerate)
@@ -35,7 +38,7 @@ def test_the_trace_never_falls(family, mode, accelerate, kernel):
     assert fit.trace[-1] == pytest.approx(problem.at(fit.mixture).value, rel=1e-13)
 
 
-@pytest.mark.parametrize(("family", "mode"), PRODUCT)
+@pytest.mark.parametrize(("family", "mode"), spread(FAMILIES, MODES, every=3))
 def test_acceleration_ends_where_plain_steps_end_or_higher(family, mode):
     case = make(family, mode, seed=32, n=150, spread=4.0)
     fast, _problem = climb(case, tol=1e-12, max_iter=5000)
@@ -80,13 +83,15 @@ def test_the_plateau(kernel):
 # ---- weights
 
 
-def fitted(case_X, k, family, start=None, **fit):
-    options = {"covariance_type": family, "random_state": 0, "tol": 1e-10, "max_iter": 3000}
+def fitted(case_X, k, family, start=None, steps=3000, **fit):
+    options = {"covariance_type": family, "random_state": 0, "tol": 1e-10, "max_iter": steps}
     if start is not None:
         options["init_params"] = start
     with warnings.catch_warnings():
         # Three diagonal components on iris have two optima a third of a nat apart: it says so.
         warnings.simplefilter("ignore", StartsDisagreeWarning)
+        if steps < 100:
+            warnings.simplefilter("ignore", ConvergenceWarning)
         return GaussianMixture(k, **options).fit(case_X, **fit)
 
 
@@ -141,7 +146,7 @@ def test_weight_zero_is_the_row_absent(family, outlandish, given_start, iris):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("size", [1.0 / 150, 1e9, *later(1e-12)])
+@pytest.mark.parametrize("size", [1.0 / 150, *later(1e9, 1e-12)])
 def test_only_the_ratios_of_weights_matter(family, size, iris):
     """Survey weights that sum to one, or to a million, are the same weights."""
     X, _ = iris
@@ -208,7 +213,7 @@ def test_a_huge_shrinkage_gives_the_prior_mean(family):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # components that coincide may empty or disagree
         model = GaussianMixture(
-            2, covariance_type=family, prior=conjugate(case.prior), random_state=0
+            2, covariance_type=family, prior=conjugate(case.prior), init_params="kmeans"
         ).fit(case.X)
     np.testing.assert_allclose(model.means_, np.tile(case.prior.mean, (2, 1)), atol=1e-5)
 
@@ -284,10 +289,14 @@ SCALES = [
 ]
 
 
-@pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize(
-    ("which", "mode"),
-    [(0, "complete"), (1, "complete"), (0, "gaps"), *later((2, "complete"), (3, "complete"))],
+    ("which", "mode", "family"),
+    [
+        *product([0], ["complete"], FAMILIES),
+        *product([0], ["gaps"], ["full", "EEI"]),
+        *later(*product([1, 2, 3], ["complete"], FAMILIES)),
+        *later(*product([0], ["gaps"], sorted(set(FAMILIES) - {"full", "EEI"}))),
+    ],
 )
 def test_units_do_not_matter(family, which, mode, iris):
     """Spherical families, and those with orientations but not all free, allow a common unit."""
@@ -398,16 +407,21 @@ def layouts(X, tmp_path):
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("mode", ["complete", "gaps"])
 def test_storage_changes_no_bit(family, mode, tmp_path, iris, kernel):
-    X, start = iris[0], None  # None: through the tournament
+    X, start = iris[0], None  # None: through the tournament, which knows of few families
     if mode == "gaps":
         X = np.where(np.random.default_rng(0).random(X.shape) < 0.1, np.nan, X)
         start = iris[1] > 0
-    plain = fitted(X, 2, family, start)
+    if start is None and family not in ("full", "diag"):
+        start = iris[1] > 0
+    plain = fitted(X, 2, family, start, steps=4)
+    densities, shares = plain.score_samples(X), plain.predict_proba(X)
     for name, stored in layouts(X, tmp_path).items():
-        model = fitted(stored, 2, family, start)
+        if family not in ("full", "diag") and name not in ("Fortran", "big-endian", "unaligned"):
+            continue
+        model = fitted(stored, 2, family, start, steps=4)
         assert np.array_equal(model.means_, plain.means_), name
-        assert np.array_equal(model.score_samples(stored), plain.score_samples(X)), name
-        assert np.array_equal(model.predict_proba(stored), plain.predict_proba(X)), name
+        assert np.array_equal(model.score_samples(stored), densities), name
+        assert np.array_equal(model.predict_proba(stored), shares), name
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.int64, np.uint16, np.float16, bool])
@@ -447,17 +461,20 @@ def test_float32_is_nearly_float64(family, offset, iris, kernel):
     )
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("family", FAMILIES)
 def test_threads_do_not_matter(family, kernel):
-    """41 000 rows in several blocks: one, two or three threads give the same bits."""
+    """41 000 rows in several blocks: one or three threads give the same bits."""
     case = make(family, "weights", seed=3, n=41_000, spread=5.0)
     X = case.X.copy()
     X[::7, 0] = np.nan
+    start = "auto" if family == "full" else "kmeans"  # the tournament knows of few families
+    given = {"random_state": 0, "max_iter": 4, "tol": 1e-2, "init_params": start}
     models = [
-        GaussianMixture(
-            3, covariance_type=family, random_state=0, n_jobs=jobs, max_iter=20, tol=1e-3
-        ).fit(X, sample_weight=case.w)
-        for jobs in (1, 2, 3)
+        GaussianMixture(3, covariance_type=family, n_jobs=jobs, **given).fit(
+            X, sample_weight=case.w
+        )
+        for jobs in (1, 3)
     ]
     for model in models[1:]:
         assert np.array_equal(model.means_, models[0].means_)

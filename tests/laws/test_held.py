@@ -20,9 +20,8 @@ from mixtura.fit.outliers import Outliers
 from mixtura.fit.problem import holding, state, with_prior
 from mixtura.held import Held
 from oracle import FAMILIES
-from strategies import MODES, changed, conjugate, layout, make
+from strategies import MODES, changed, conjugate, layout, make, spread
 
-PRODUCT = [(family, mode) for family in FAMILIES for mode in MODES]
 FIRST, SECOND, THIRD = np.eye(3, dtype=bool)
 NONE, ALL = np.zeros(3, dtype=bool), np.ones(3, dtype=bool)
 
@@ -50,7 +49,7 @@ def perturbed(mixture, held, family, rng, size=1e-3):
     return mixture.changed(weights=weights, location=location, structure=shape)
 
 
-@pytest.mark.parametrize(("family", "mode"), PRODUCT)
+@pytest.mark.parametrize(("family", "mode"), spread(FAMILIES, MODES, every=3))
 def test_a_climb_keeps_what_is_held_and_ends_at_the_best_of_the_rest(family, mode):
     case = make(family, mode, seed=7, n=150, spread=3.0)
     problem = held_problem(case, SECOND, FIRST, THIRD if family in SEPARATE else NONE)

@@ -16,7 +16,7 @@ from mixtura.fit.outliers import Outliers
 from mixtura.fit.problem import state, with_outliers, with_prior
 from mixtura.source import MemorySource
 from oracle import FAMILIES, conditional
-from strategies import MODES, conjugate, dense, make
+from strategies import MODES, conjugate, dense, make, spread
 
 KINDS = {
     "t": Outliers(dof="common"),
@@ -48,9 +48,7 @@ def contaminated(family, mode, seed, **sizes):
     return case
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(("family", "mode", "kind"), spread(FAMILIES, MODES, KINDS, every=4))
 def test_the_trace_never_falls(family, mode, kind):
     case = contaminated(family, mode, seed=51, n=50)
     fit, problem = climb(case, kind, tol=1e-9, max_iter=16)

@@ -19,7 +19,7 @@ def tensors():
     found = [pytest.param(np.asarray, id="numpy")]
     if importlib.util.find_spec("torch"):
         torch = importlib.import_module("torch")
-        found.append(pytest.param(torch.from_numpy, id="torch"))
+        found.append(pytest.param(torch.from_numpy, id="torch", marks=pytest.mark.engines))
     return found
 
 
@@ -71,6 +71,7 @@ def test_centred_sums_and_log_joint(there, shape, rows):
 # ---- whole fits
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize("family", ["full", "tied", "diag", "equal-spherical"])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_a_fit_to_a_tensor(family, weighted, rows):
@@ -88,6 +89,7 @@ def test_a_fit_to_a_tensor(family, weighted, rows):
     assert there.bic(X, w) == pytest.approx(here.bic(rows, w), rel=1e-10)
 
 
+@pytest.mark.engines
 def test_single_precision_stays_single(rows):
     torch = pytest.importorskip("torch")
     X = torch.from_numpy(rows).float()
@@ -97,6 +99,7 @@ def test_single_precision_stays_single(rows):
     np.testing.assert_allclose(model.means_, here.means_, rtol=1e-4)
 
 
+@pytest.mark.engines
 def test_what_the_device_does_not_know_is_worked_out_here(rows):
     """Heavy tails, several families, narrow clusters far off: the same answers all the same."""
     torch = pytest.importorskip("torch")
@@ -110,6 +113,7 @@ def test_what_the_device_does_not_know_is_worked_out_here(rows):
     np.testing.assert_allclose(ends[0].covariances_, ends[1].covariances_, rtol=1e-5)
 
 
+@pytest.mark.engines
 def test_refusals():
     torch = pytest.importorskip("torch")
     with pytest.raises(InputError, match=r"\(n, d\)"):

@@ -16,7 +16,7 @@ from mixtura import (
     select,
 )
 from mixtura.block import Block, cuts
-from mixtura.source import RemoteSource
+from mixtura.source import MemorySource, RemoteSource
 from mixtura.source.remote import places
 from mixtura.tree import joined, nodes, tree_sum, united
 
@@ -25,7 +25,12 @@ N = 60_000  # several blocks
 
 
 class Lists:
-    """Partitions that are a list of blocks; some can be lost, doubled or changed on the way."""
+    """Partitions that are a list of blocks; some can be lost, doubled or changed on the way.
+
+    Rows arrive in batches of so many, as Spark's do.
+    """
+
+    batch = 1 << 30
 
     def __init__(self, blocks, harm=None, order=None):
         self.blocks, self.harm, self.order = blocks, harm, order
@@ -35,9 +40,12 @@ class Lists:
         listed = [None] * len(self.blocks) if told is None else told
         skip = told is not None
         return [
-            None if skip and one is None else visit(block, one)
+            None if skip and one is None else visit(self._batches(block), one)
             for one, block in zip(listed, self.blocks, strict=True)
         ]
+
+    def _batches(self, block):
+        return (block.take(slice(i, i + self.batch)) for i in range(0, len(block), self.batch))
 
     def merged(self, visit, told, merge):
         found = [one for one in self.each(visit, told) if one is not None]
@@ -121,6 +129,29 @@ def test_rows_are_taken_by_their_numbers_among_all(rows):
         found = source.take(wanted)
         np.testing.assert_array_equal(found.rows, rows[wanted])
         np.testing.assert_array_equal(found.weights, weights[wanted])
+
+
+@pytest.mark.parametrize("batch", [999, 20_000])
+def test_batches_of_any_size_are_the_blocks_of_memory(rows, batch):
+    """Of a partition no more is held than the batches that make up some of its blocks."""
+    whole, weights = MemorySource(rows), np.linspace(0.5, 2.0, N)
+    edges = np.cumsum([0, *aligned(N, 3)])[[0, 1, -1]]
+    parts = Lists([Block(rows[a:b], weights[a:b]) for a, b in pairwise(edges)])
+    parts.batch = batch
+    source = RemoteSource(parts)
+
+    def squares(run):
+        return tree_sum([(one.rows**2).sum(axis=0) for one in run])
+
+    np.testing.assert_array_equal(source.sum(squares), whole.sum(squares))
+    assert source.map(len) == whole.map(len)
+    assert source.weight == pytest.approx(weights.sum(), rel=1e-12)
+    wanted = np.array([50_000, 3, 998, 999, 3])
+    np.testing.assert_array_equal(source.take(wanted).rows, rows[wanted])
+    np.testing.assert_array_equal(source.take(wanted).weights, weights[wanted])
+    parts.blocks[0] = parts.blocks[0].take(slice(0, 1500))
+    with pytest.raises(InputError, match=r"partition 0 had \d+ rows at first and has 1500 now"):
+        source.sum(squares)
 
 
 # ---- Dask
@@ -226,96 +257,3 @@ def test_what_chunks_cannot_do_is_refused_with_advice(rows):
         GaussianMixture(2).fit(da.from_array(endless, chunks=(100, 3)))
     with pytest.raises(InputTypeError, match="use predict"):
         assign(Mixture([1.0], [[0.0]], [[[1.0]]]), rows)
-
-
-def _cluster(workers):
-    distributed = pytest.importorskip("distributed")
-    return distributed.LocalCluster(
-        n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=50
-    )
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("workers", [1, 2, 3])
-def test_any_number_of_workers_gives_the_same_bits(rows, workers, tmp_path):
-    """And so does one that is killed in the middle, whose chunks and sums are made again."""
-    distributed = pytest.importorskip("distributed")
-    import os
-    import signal
-
-    import dask.array as da
-
-    np.save(tmp_path / "rows.npy", rows)
-    model = GaussianMixture(2, random_state=0, max_iter=6, tol=0)
-    known = model.fit(rows).mixture_
-
-    def chunk(block_info=None):
-        low, high = block_info[None]["array-location"][0]
-        return np.load(tmp_path / "rows.npy", mmap_mode="r")[low:high].copy()
-
-    with _cluster(workers) as cluster, distributed.Client(cluster) as client:
-        lazy = da.map_blocks(chunk, chunks=(aligned(N, 3), (3,)), dtype=float)
-        X = lazy.persist()
-        assert model.fit(X).mixture_ == known
-        if workers == 1:
-            return
-        victims = list(client.run(os.getpid).values())
-        steps = []
-
-        def kill(step, value, mixture):
-            steps.append(step)
-            if len(steps) == 2:
-                os.kill(victims[0], signal.SIGKILL)
-
-        assert model.set_params(callback=kill).fit(X).mixture_ == known
-        assert len(steps) > 2
-
-
-# ---- Spark
-
-
-@pytest.fixture(scope="module", params=["classic", "connect"])
-def spark(request):
-    sql = pytest.importorskip("pyspark.sql")
-    builder = sql.SparkSession.builder
-    if request.param == "connect":
-        pytest.importorskip("grpc")
-        builder = builder.remote("local[2]")
-    else:
-        builder = builder.master("local[2]")
-    options = {"spark.ui.enabled": "false", "spark.sql.shuffle.partitions": "2"}
-    for name, value in options.items():
-        builder = builder.config(name, value)
-    session = builder.getOrCreate()
-    yield session
-    session.stop()
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
-def test_spark_gives_the_numbers_of_memory(spark, torn, tmp_path):
-    from mixtura import assigned_column
-
-    frame = pd.DataFrame(torn, columns=COLUMNS)
-    model = GaussianMixture(2, random_state=0, n_jobs=1).fit(frame)
-    frame.assign(w=1.0, name="x").to_parquet(tmp_path / "rows.parquet")
-    wide = spark.read.parquet(str(tmp_path / "rows.parquet"))
-    ours = wide.select(*COLUMNS, "w")
-    found = GaussianMixture(2, random_state=0).fit(ours, sample_weight="w")
-    close(found, model)
-    assert found.score(ours.drop("w")) == pytest.approx(model.score(frame), rel=1e-12)
-    many = GaussianMixture(2, random_state=0, max_iter=4, tol=0)
-    spread = ours.drop("w").repartition(40)  # summed in two levels
-    close(many.fit(spread), GaussianMixture(2, random_state=0, max_iter=4, tol=0).fit(frame))
-    out = assign(found, wide, label="label", density="log_density", p="probabilities").toPandas()
-    np.testing.assert_array_equal(out.label, found.predict(frame))
-    np.testing.assert_allclose(out.density, found.score_samples(frame), rtol=1e-12)
-    np.testing.assert_allclose(np.stack(out.p), found.predict_proba(frame), atol=1e-12)
-    assert set(out.name) == {"x"}
-    column = wide.withColumn("label", assigned_column(found, *COLUMNS)).toPandas()
-    np.testing.assert_array_equal(column.label, out.label)
-    with pytest.raises(InputTypeError, match=r"\['name'\] do not hold numbers"):
-        GaussianMixture(2).fit(wide)
-    with pytest.raises(InputError, match="the name of one of its columns"):
-        GaussianMixture(2).fit(ours, sample_weight="v")

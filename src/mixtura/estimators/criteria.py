@@ -12,7 +12,8 @@ from mixtura._types import Array, Rows
 from mixtura.block import Block
 from mixtura.covariance import Family
 from mixtura.estimators import parameters
-from mixtura.fit.select import n_parameters, rules, value_and_sharpness
+from mixtura.fit.judgement import n_parameters, value_and_sharpness
+from mixtura.fit.select import rules
 from mixtura.fit.task import Task
 from mixtura.mixture import Mixture
 from mixtura.operations.truncation import TruncatedMixture

@@ -27,6 +27,11 @@ def refuse_apart(task: Task) -> None:
             "init_params needs all rows at hand, and these are in partitions: use one of "
             f"{_STARTS}, or give means_init of a sample's fit"
         )
+    if task.stop.parts != 1:
+        raise InputError(
+            "incremental needs all rows at hand, and these are in partitions: leave it out, as "
+            "whole steps are accelerated"
+        )
 
 
 def refuse_told(told: Told) -> None:

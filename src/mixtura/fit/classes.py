@@ -22,9 +22,10 @@ from mixtura.fit.class_model import ClassModel
 from mixtura.fit.class_plan import Plan
 from mixtura.fit.em import gain_left
 from mixtura.fit.fitting import Note, fitted, renamed
+from mixtura.fit.judgement import n_parameters
 from mixtura.fit.problem import Problem
 from mixtura.fit.sample import from_shares
-from mixtura.fit.select import Candidate, Selection, grid, n_parameters
+from mixtura.fit.select import Candidate, Selection, grid
 from mixtura.fit.task import Task
 from mixtura.maximization import log_prior
 from mixtura.mixture import Mixture

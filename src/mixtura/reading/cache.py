@@ -55,13 +55,13 @@ def _on_disk(blocks: Iterator[Rows], folder: str | Path | None, expected: int) -
     free = shutil.disk_usage(place).free
     if expected > free:
         raise _full(place, f"{expected / 1e9:.2f} GB are needed and {free / 1e9:.2f} GB free")
-    with tempfile.TemporaryFile(dir=place) as file:
-        try:
+    try:
+        with tempfile.TemporaryFile(dir=place) as file:
             return _written(blocks, file)
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            raise _full(place, str(error)) from None
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise _full(place, str(error)) from None
 
 
 def _written(blocks: Iterator[Rows], file: IO[bytes]) -> Rows:

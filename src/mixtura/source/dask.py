@@ -20,7 +20,6 @@ from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph
 
 from mixtura._errors import InputError, InputTypeError
-from mixtura.block import Block
 from mixtura.source.remote import Visit, partition
 
 FAN = 16
@@ -155,8 +154,8 @@ def beside(X: Any, y: Any) -> tuple[Any, Any]:
 
 
 def _visited(packed: bytes, told: Any, chunk: Any, weights: Any, aside: Any) -> Any:
-    rows = Block(np.empty((0, 1))) if not len(chunk) else partition(chunk, weights, aside)
-    return pickle.loads(packed)(rows, told)
+    batches = [partition(chunk, weights, aside)] if len(chunk) else []
+    return pickle.loads(packed)(batches, told)
 
 
 def _joined(packed: bytes, *parts: Any) -> Any:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache, cached_property
-from itertools import count
+from itertools import count, pairwise
 from threading import Lock
 from typing import Any, TypeVar
 
@@ -72,7 +72,7 @@ class MemorySource:
 
     def sum(self, function: Callable[[Sequence[Block]], T]) -> T:
         """``Σ function(run of blocks)`` in a fixed binary tree."""
-        cut = runs(len(self.blocks), self.threads, _LONGEST if self._elsewhere else None)
+        cut = runs(len(self.blocks), self.threads, LONGEST if self._elsewhere else None)
 
         def summed(run: slice) -> T:
             with self._visit(run) as blocks:
@@ -103,15 +103,19 @@ class MemorySource:
 
         return self._mapped(visited, range(len(self.blocks)))
 
-    def each(self, function: Callable[[Block, slice], object]) -> None:
-        """``function(block, place)`` of every block and where its rows stand."""
+    def placed(self, function: Callable[[Block, slice], Any]) -> list[Any]:
+        """``function(block, place)`` of every block and where its rows stand, in order."""
         places = cuts(self.n, self.d)
 
-        def visited(index: int) -> None:
+        def visited(index: int) -> Any:
             with self._visit(slice(index, index + 1)) as (block,):
-                function(block, places[index])
+                return function(block, places[index])
 
-        self._mapped(visited, range(len(self.blocks)))
+        return self._mapped(visited, range(len(self.blocks)))
+
+    def each(self, function: Callable[[Block, slice], object]) -> None:
+        """The same for what the function does alone."""
+        self.placed(function)
 
     def viewed(self, view: View) -> MemorySource:
         """The same rows under other weights and labels; those of weight zero are left out."""
@@ -181,6 +185,16 @@ class MemorySource:
         """The other threads, which end with the source."""
         return ThreadPoolExecutor(self.threads - 1)
 
+    def parts(self, count: int) -> list[MemorySource]:
+        """The rows one after the other as so many sources, which share the threads."""
+        edges = [self.n * index // count for index in range(count + 1)]
+        found = [MemorySource.of(self.whole.take(slice(*e)), self.threads) for e in pairwise(edges)]
+        for one in found:
+            one._elsewhere = self._elsewhere
+            if self.threads > 1:
+                one._pool = self._pool
+        return found
+
     def single(self) -> Block | None:
         """All rows where they are a single block, else None."""
         return self.whole if len(self.blocks) == 1 else None
@@ -198,8 +212,8 @@ def joint(parts: Sequence[Any]) -> Any:
     return None if parts[0] is None else np.concatenate(parts)
 
 
-_LONGEST = 16
-"""Blocks that are in memory together, where rows are mapped from a file."""
+LONGEST = 16
+"""Blocks that are in memory together, where rows come from elsewhere."""
 
 
 class OneBlasThread:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -15,13 +15,16 @@ from mixtura._errors import InputError, MixturaError
 from mixtura._types import Array, Indices, Rows
 from mixtura.block import Block, cuts
 from mixtura.reading.cache import IN_MEMORY, kept
-from mixtura.source.memory import joint, one_blas_thread
-from mixtura.source.protocol import View
+from mixtura.source.memory import LONGEST, joint, one_blas_thread
+from mixtura.source.protocol import Source, View
 from mixtura.tree import nodes, tree_sum, united
 
 T = TypeVar("T")
 
-Visit = Callable[[Block, Any], Any]
+Batches = Iterable[Block]
+"""The rows of a partition, in order and in pieces that an engine holds one at a time."""
+
+Visit = Callable[[Batches, Any], Any]
 """What is done to a partition's rows, with what is told of this partition alone."""
 
 
@@ -35,7 +38,7 @@ class Partitions(Protocol):
     names: tuple[str, ...] | None
 
     def each(self, visit: Visit, told: Sequence[Any] | None = None) -> list[Any]:
-        """``visit(rows, told[i])`` of every partition in order; None where None is told."""
+        """``visit(batches, told[i])`` of every partition in order; None where None is told."""
 
     def merged(self, visit: Visit, told: Sequence[Any], merge: Callable[[list[Any]], Any]) -> Any:
         """`merge` of all visits, of merges of some, and so on, in any order."""
@@ -48,12 +51,14 @@ class Place:
     Attributes
     ----------
     index : the partition's number
+    start : the number of its first row
     rows : how many it has
     first : the number of its first block
     cuts : its blocks, in its own row numbers
     """
 
     index: int
+    start: int
     rows: int
     first: int
     cuts: tuple[slice, ...]
@@ -124,7 +129,14 @@ class RemoteSource:
 
     def map(self, function: Callable[[Block], Any]) -> list[Any]:
         """``function(block)`` of every block, in order."""
-        visit = partial(_mapped, function, kernels.active().__name__)
+        return self._visited(partial(_mapped, function, kernels.active().__name__))
+
+    def placed(self, function: Callable[[Block, slice], Any]) -> list[Any]:
+        """``function(block, place)`` of every block and where its rows stand, in order."""
+        return self._visited(partial(_placed, function, kernels.active().__name__))
+
+    def _visited(self, visit: Visit) -> list[Any]:
+        """What visits say of each block, in order."""
         found = self._partitions.each(visit, self._places)
         values = [value for one in found if one is not None for value in one]
         if len(values) != self._blocks:
@@ -181,6 +193,18 @@ class RemoteSource:
             "candidates out, or fit mixtura.scan(...)"
         )
 
+    def parts(self, count: int) -> Sequence[Source]:
+        """Refused: after each part would come a wait for all workers.
+
+        Raises
+        ------
+        InputError
+        """
+        raise InputError(
+            "incremental steps need the rows in memory or in files, and these are in partitions: "
+            "leave incremental out, or fit mixtura.scan(...)"
+        )
+
     def take(self, rows: Indices | slice) -> Block:
         """Some of the rows, by their numbers among all, as one block in memory."""
         wanted = np.arange(*rows.indices(self.n)) if isinstance(rows, slice) else rows
@@ -192,13 +216,7 @@ class RemoteSource:
         found = [one for one in self._partitions.each(_taken, told) if one is not None]
         if sum(len(one) for one in found) != len(wanted):
             raise MixturaError(f"{len(wanted)} rows were asked for and fewer came: fit again")
-        back = np.argsort(order, kind="stable")
-        return Block(
-            np.concatenate([one.rows for one in found]),
-            joint([one.weights for one in found]),
-            joint([one.plausibility for one in found]),
-            aside=joint([one.aside for one in found]),
-        ).take(back)
+        return _together(found).take(np.argsort(order, kind="stable"))
 
 
 def _groups(edges: Array, most: int) -> Iterator[slice]:
@@ -218,7 +236,7 @@ class _Viewed:
         self.d, self.names = partitions.d, partitions.names
 
     def each(self, visit: Visit, told: Sequence[Any] | None = None) -> list[Any]:
-        """``visit(rows, told[i])`` of every partition in order; None where None is told."""
+        """``visit(batches, told[i])`` of every partition in order; None where None is told."""
         return self._partitions.each(partial(_seen, self._view, visit), self._numbered(told))
 
     def merged(self, visit: Visit, told: Sequence[Any], merge: Callable[[list[Any]], Any]) -> Any:
@@ -233,8 +251,15 @@ class _Viewed:
         return [None if one is None else (first, one) for first, one in pairs]
 
 
-def _seen(view: View, visit: Visit, block: Block, told: tuple[int, Any]) -> Any:
-    return visit(_counting(view(block, told[0])) if len(block) else block, told[1])
+def _seen(view: View, visit: Visit, batches: Batches, told: tuple[int, Any]) -> Any:
+    first, mine = told
+    return visit(_views(view, batches, first), mine)
+
+
+def _views(view: View, batches: Batches, first: int) -> Iterator[Block]:
+    for block in batches:
+        yield _counting(view(block, first))
+        first += len(block)
 
 
 def _counting(block: Block) -> Block:
@@ -272,7 +297,7 @@ def places(edges: Array, d: int) -> list[Place | None]:
             while at < len(whole) and whole[at].stop <= stop:
                 at += 1
             mine = [slice(cut.start - start, cut.stop - start) for cut in whole[begun:at]]
-        found.append(Place(index, stop - start, first, tuple(mine)))
+        found.append(Place(index, start, stop - start, first, tuple(mine)))
         first += len(mine)
     return found
 
@@ -291,55 +316,101 @@ def partition(given: Any, weights: Any = None, aside: Any = None) -> Block:
     return _counting(Block(rows, told, aside=aside))
 
 
-def _survey(block: Block, told: None) -> tuple[int, float, bool] | str:
+def _survey(batches: Batches, told: None) -> tuple[int, float, bool] | str:
     """Rows, weight, and whether numbers are float32; or what is wrong with them."""
-    try:
-        _checks.refuse_infinite(block.rows, None)
-        if block.weights is not None and len(block):
-            _checks.row_weights(block.weights, len(block))
-    except InputError as error:
-        return str(error)
-    return len(block), float(block.weight().sum()), block.rows.dtype == np.float32
+    rows, weight, single = 0, 0.0, False
+    for block in batches:
+        try:
+            _checks.refuse_infinite(block.rows, None, rows)
+            if block.weights is not None and len(block):
+                _checks.row_weights(block.weights, len(block))
+        except InputError as error:
+            return str(error)
+        rows, weight = rows + len(block), weight + float(block.weight().sum())
+        single = single or block.rows.dtype == np.float32
+    return rows, weight, single
 
 
 def _summed(
-    function: Callable[[Sequence[Block]], Any], kernel: str, n: int, block: Block, place: Place
+    function: Callable[[Sequence[Block]], Any], kernel: str, n: int, batches: Batches, place: Place
 ) -> list[tuple[slice, Counted]]:
     """Sums over the nodes of the tree that the blocks of a partition are."""
-    blocks = _cut(block, place)
-    found = []
+    blocks = _recut(batches, place)
+    found: list[tuple[slice, Any]] = []
     with one_blas_thread():
         _use(kernel)
-        for node in nodes(place.first, place.first + len(blocks)):
-            run = blocks[node.start - place.first : node.stop - place.first]
+        for node in nodes(place.first, place.first + len(place.cuts), LONGEST):
+            run = list(islice(blocks, node.stop - node.start))
             weight = tree_sum([float(one.weight().sum()) for one in run])
-            found.append((node, Counted(sum(map(len, run)), weight, function(run))))
-    return united([found], n)
+            found = united([found, [(node, Counted(sum(map(len, run)), weight, function(run)))]], n)
+    return found
 
 
-def _mapped(function: Callable[[Block], Any], kernel: str, block: Block, place: Place) -> list[Any]:
-    blocks = _cut(block, place)
+def _mapped(
+    function: Callable[[Block], Any], kernel: str, batches: Batches, place: Place
+) -> list[Any]:
     with one_blas_thread():
         _use(kernel)
-        return [function(one) for one in blocks]
+        return [function(one) for one in _recut(batches, place)]
 
 
-def _taken(block: Block, told: tuple[Place, Indices]) -> Block:
-    place, rows = told
-    _check_length(block, place)
-    return block.take(rows)
+def _placed(
+    function: Callable[[Block, slice], Any], kernel: str, batches: Batches, place: Place
+) -> list[Any]:
+    with one_blas_thread():
+        _use(kernel)
+        return [
+            function(one, slice(place.start + cut.start, place.start + cut.stop))
+            for one, cut in zip(_recut(batches, place), place.cuts, strict=True)
+        ]
 
 
-def _cut(block: Block, place: Place) -> list[Block]:
-    _check_length(block, place)
-    return [block.take(cut) for cut in place.cuts]
+def _taken(batches: Batches, told: tuple[Place, Indices]) -> Block:
+    """Some of the rows, by their numbers in the partition."""
+    place, wanted = told
+    order = np.argsort(wanted, kind="stable")
+    ascending, found, start = wanted[order], [], 0
+    for block in batches:
+        low, high = np.searchsorted(ascending, [start, start + len(block)])
+        found.append(block.take(ascending[low:high] - start))
+        start += len(block)
+    _check_length(start, place)
+    return _together(found).take(np.argsort(order, kind="stable"))
 
 
-def _check_length(block: Block, place: Place) -> None:
-    if len(block) != place.rows:
+def _recut(batches: Batches, place: Place) -> Iterator[Block]:
+    """The blocks of a partition, of which no more is held than batches that make up the next."""
+    held: list[Block] = []
+    ready = seen = 0
+    coming = iter(batches)
+    for cut in place.cuts:
+        size = cut.stop - cut.start
+        while ready < size and (block := next(coming, None)) is not None:
+            held.append(block)
+            ready, seen = ready + len(block), seen + len(block)
+        if ready < size or cut.stop == place.rows:
+            _check_length(seen + sum(map(len, coming)), place)
+        whole = _together(held)
+        yield whole.take(slice(0, size))
+        held, ready = [whole.take(slice(size, None))], ready - size
+
+
+def _together(blocks: Sequence[Block]) -> Block:
+    """Rows one after the other, with what is told of them."""
+    if len(blocks) == 1:
+        return blocks[0]
+    return Block(
+        np.concatenate([one.rows for one in blocks]),
+        joint([one.weights for one in blocks]),
+        joint([one.plausibility for one in blocks]),
+        aside=joint([one.aside for one in blocks]),
+    )
+
+
+def _check_length(rows: int, place: Place) -> None:
+    if rows != place.rows:
         raise InputError(
-            f"partition {place.index} had {place.rows} rows at first and has {len(block)} now: "
-            f"{_STEADY}"
+            f"partition {place.index} had {place.rows} rows at first and has {rows} now: {_STEADY}"
         )
 
 

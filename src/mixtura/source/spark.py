@@ -18,7 +18,7 @@ from mixtura.block import Block
 from mixtura.source.remote import Visit, partition
 
 FAN = 32
-"""Partitions from which sums are added up on the executors first, and into so many groups."""
+"""Sums that one task adds up; where partitions are more, executors add them up first."""
 
 _ROW = "part int, found binary"
 
@@ -59,14 +59,15 @@ class SparkPartitions:
     def merged(self, visit: Visit, told: Sequence[Any], merge: Callable[[list[Any]], Any]) -> Any:
         """Added up here, or in two levels where partitions are many."""
         visits = self._visits(visit, told)
-        if sum(one is not None for one in told) > FAN:
+        groups = -(-sum(one is not None for one in told) // FAN)
+        if groups > 1:
 
             def union(batches: Iterator[Any]) -> Iterator[Any]:
                 parts = [value for _, value in _unpacked(batches)]
                 if parts:
                     yield _row(-1, merge(parts))
 
-            visits = visits.repartition(FAN).mapInArrow(union, _ROW)
+            visits = visits.repartition(groups).mapInArrow(union, _ROW)
         return merge([value for _, value in _rows(visits)])
 
     def _visits(self, visit: Visit, told: Sequence[Any] | None) -> Any:
@@ -79,7 +80,9 @@ class SparkPartitions:
             index = 0 if context is None else context.partitionId()
             mine = None if told is None else told[index] if index < len(told) else None
             if told is None or mine is not None:
-                yield _row(index, visit(_block(batches, names, weights, aside), mine))
+                yield _row(index, visit(_blocks(batches, names, weights, aside), mine))
+            for _ in batches:  # a worker that leaves rows unread is not used again
+                pass
 
         return self._frame.mapInArrow(run, _ROW)
 
@@ -128,15 +131,15 @@ def _column(values: Any) -> Any:
     return pa.array(list(values) if np.ndim(values) == 2 else values)
 
 
-def _block(
+def _blocks(
     batches: Iterator[Any], names: list[str], weights: str | None, aside: str | None
-) -> Block:
-    held = [batch for batch in batches if batch.num_rows]
-    if not held:
-        return Block(np.empty((0, len(names))))
-    table = pa.Table.from_batches(held)
-    told = (None if name is None else table.column(name).to_numpy() for name in (weights, aside))
-    return partition(table.select(names), *told)
+) -> Iterator[Block]:
+    """The batches of a partition one by one, however large it is."""
+    for batch in batches:
+        if batch.num_rows:
+            table = pa.Table.from_batches([batch])
+            told = (None if n is None else table.column(n).to_numpy() for n in (weights, aside))
+            yield partition(table.select(names), *told)
 
 
 def _row(part: int, found: Any) -> Any:

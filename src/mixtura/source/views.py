@@ -33,9 +33,9 @@ def held(block: Block, first: int, *, n: int, seed: int, count: int, inside: boo
 
 
 def bootstrapped(block: Block, first: int, *, seed: int) -> Block:
-    """A view of rows under the weights of a Bayesian bootstrap."""
-    drawn = np.random.default_rng([seed, first]).standard_exponential(len(block))
-    return replace(block, weights=drawn * block.weight())
+    """A view of rows under the weights of a Bayesian bootstrap (Rubin 1981), however cut."""
+    numbers = np.random.Generator(np.random.PCG64(seed).advance(first))
+    return replace(block, weights=-np.log1p(-numbers.random(len(block))) * block.weight())
 
 
 def weighing(block: Block, first: int, *, scale: float) -> Block:
