@@ -262,7 +262,9 @@ def test_views_are_the_same_over_partitions(monkeypatch):
             parts = [Block(part) for part in np.split(rows, [100, 100, 350])]
             told = [None] * 4 if told is None else [(one,) if one else None for one in told]
             pairs = zip(parts, told, strict=True)
-            return [visit(b, t[0] if t else None) if t or not any(told) else None for b, t in pairs]
+            return [
+                visit([b], t[0] if t else None) if t or not any(told) else None for b, t in pairs
+            ]
 
     from dataclasses import replace
 
