@@ -9,14 +9,14 @@ def main() -> None:
     """Run the command line; where its packages are missing, say how to install them."""
     try:
         from mixtura import cli
+
+        cli.main(sys.argv[1:])
     except ImportError as error:
         if error.name is None or error.name.split(".")[0] != "typer":
             raise
         from mixtura._errors import MissingDependency
 
         sys.exit(f"mixtura: {MissingDependency.of('typer', extra='cli')}")
-    try:
-        cli.main(sys.argv[1:])
     except KeyboardInterrupt:
         sys.exit(130)
 

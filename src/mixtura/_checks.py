@@ -16,11 +16,15 @@ from mixtura._types import Array, Rows
 
 @dataclass(frozen=True)
 class Table:
-    """Rows (n, d) of float64 or float32 with NaN where nothing was observed, and column names."""
+    """Rows (n, d) of float64 or float32 with NaN where nothing was observed, and column names.
+
+    Besides their weights (n,), and what else is told of them, where these lie in the table, too.
+    """
 
     rows: Rows
     names: tuple[str, ...] | None
     weights: Array | None = None
+    aside: Any = None
 
 
 class Elsewhere(ABC):
@@ -42,9 +46,9 @@ def table(X: Any, finite: bool = True) -> Table:
     """
     if isinstance(X, Elsewhere):
         return X.table
-    frame = _data_frame(X)
-    if frame is not None:
-        rows, names = _frame_rows(frame)
+    found = frame(X)
+    if found is not None:
+        rows, names = _frame_rows(found)
     else:
         rows, names = _array_rows(X), None
     if finite:
@@ -137,8 +141,10 @@ def weighted(rows: Rows, sample_weight: Any) -> tuple[Rows, Array | None]:
     return rows, weights
 
 
-def plausibility(labels: Any, n: int, k: int) -> Array | None:
+def plausibility(labels: Any, n: int, k: int, first: int = 0) -> Array | None:
     """``log pl_ik`` (n, k) from labels (n,) with -1 for unknown, or from soft labels (n, k).
+
+    The first row has the number `first`.
 
     Raises
     ------
@@ -149,7 +155,7 @@ def plausibility(labels: Any, n: int, k: int) -> Array | None:
         return None
     given = np.asarray(_plain(labels))
     if given.shape == (n,):
-        return _hard_plausibility(given, k)
+        return _hard_plausibility(given, k, first)
     if given.shape != (n, k):
         raise InputError(
             f"labels have shape {given.shape}: ({n},) with -1 for unknown, or ({n}, {k})"
@@ -157,13 +163,14 @@ def plausibility(labels: Any, n: int, k: int) -> Array | None:
     soft = numbers(given, "labels")
     if np.isinf(soft).any():
         row = int(np.flatnonzero(np.isinf(soft).any(axis=1))[0])
-        raise InputError(f"soft labels must be finite; row {row} is {soft[row]}")
+        raise InputError(f"soft labels must be finite; row {row + first} is {soft[row]}")
     unknown = np.isnan(soft).all(axis=1)
     soft[unknown] = 1.0
     bad = np.flatnonzero(~((soft >= 0).all(axis=1) & (soft.max(axis=1) > 0)))
     if len(bad):
         raise InputError(
-            f"soft labels must be at least 0, one above 0 in each row; row {bad[0]}: {soft[bad[0]]}"
+            "soft labels must be at least 0, one above 0 in each row; "
+            f"row {bad[0] + first}: {soft[bad[0]]}"
         )
     with np.errstate(divide="ignore"):
         return np.asarray(np.log(soft / soft.max(axis=1, keepdims=True)))
@@ -242,13 +249,14 @@ def numbers(values: Any, what: str) -> Array:
         raise InputError(f"{what} must be numbers, not {values!r}") from None
 
 
-def _hard_plausibility(labels: Any, k: int) -> Array:
+def _hard_plausibility(labels: Any, k: int, first: int = 0) -> Array:
     told = numbers(labels, "labels")
     told = np.where(np.isnan(told), -1.0, told)
     bad = np.flatnonzero((told != np.round(told)) | (told < -1) | (told >= k))
     if len(bad):
         raise InputError(
-            f"labels must be 0..{k - 1}, or -1 for unknown; row {bad[0]} has {labels[bad[0]]}"
+            f"labels must be 0..{k - 1}, or -1 for unknown; "
+            f"row {bad[0] + first} has {labels[bad[0]]}"
         )
     out = np.zeros((len(told), k))
     known = np.flatnonzero(told >= 0)
@@ -262,19 +270,19 @@ def _plain(values: Any) -> Any:
     return values.to_numpy() if hasattr(values, "to_numpy") else values
 
 
-def _data_frame(X: Any) -> Any:
+def frame(X: Any) -> Any:
     """X as a narwhals data frame, or None if it is none."""
     if isinstance(X, (np.ndarray, list, tuple)):
         return None
     import narwhals as nw
 
-    frame = nw.from_native(eager(X), pass_through=True, allow_series=True)
-    if isinstance(frame, nw.Series):
+    found = nw.from_native(eager(X), pass_through=True, allow_series=True)
+    if isinstance(found, nw.Series):
         raise InputError(
-            f"Expected 2D array, got 1D array instead: column {frame.name!r}. "
+            f"Expected 2D array, got 1D array instead: column {found.name!r}. "
             "Reshape your data: pass a frame of one column"
         )
-    return frame if isinstance(frame, nw.DataFrame) else None
+    return found if isinstance(found, nw.DataFrame) else None
 
 
 def _frame_rows(frame: Any) -> tuple[Rows, tuple[str, ...] | None]:

@@ -62,6 +62,8 @@ class Block:
         How the rows were measured, where that was not exactly.
     limits : (n, d) and (n, d), or None
         What cells that are NaN lie within, in the units of the data; infinite elsewhere.
+    aside : (n,) or (n, m) array of anything, or None
+        What else is told of each row, until it is spelled out as weights or labels.
     """
 
     rows: Rows
@@ -69,6 +71,7 @@ class Block:
     plausibility: Array | None = None
     errors: Errors | None = None
     limits: tuple[Array, Array] | None = None
+    aside: Any = None
 
     @classmethod
     def without_gaps(cls, rows: Any, weights: Any = None) -> Block:
@@ -209,6 +212,7 @@ class Block:
             None if self.plausibility is None else self.plausibility[rows],
             None if self.errors is None else self.errors.take(rows),
             None if self.limits is None else (self.limits[0][rows], self.limits[1][rows]),
+            None if self.aside is None else self.aside[rows],
         )
 
     @cached_property

@@ -1,4 +1,5 @@
-"""The command line: commands, their options and exit codes; the work is in `cli_fit`, `cli_model`.
+"""The command line: commands, their options and exit codes; the work is in `cli_fit`, `cli_apply`,
+`cli_model`.
 
 Exit codes: 0 good, 1 a problem with the data or the model, 2 wrong usage, 130 interrupted.
 Data go to standard output or files, talk to standard error. Nothing heavy is imported here, so
@@ -8,18 +9,51 @@ that help is instant.
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
-from enum import StrEnum
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from mixtura import __version__
 from mixtura._errors import MissingDependency, MixturaError
+from mixtura.cli_options import (
+    ABSENT,
+    CACHE,
+    CHECKPOINT,
+    COLUMNS,
+    COMPONENTS,
+    COVARIANCE,
+    CRITERION,
+    DISTRIBUTION,
+    DOF,
+    FIGURES,
+    FILE,
+    FOLDER,
+    FORM,
+    FORM_LIKE_FILE,
+    IDENTIFIER,
+    JOBS,
+    JSON,
+    MAX_RATIO,
+    MODEL,
+    NOISE,
+    OUTPUT,
+    PRIOR,
+    QUIET,
+    SEED,
+    TRIM,
+    WEIGHTS,
+    WHERE,
+    Criterion,
+    Distribution,
+    Form,
+    Prior,
+)
 
 PACKAGES = ("typer", "rich", "pyarrow")
 """What the extra "cli" brings."""
@@ -28,89 +62,13 @@ MODEL_OPTIONS = ("distribution", "dof", "noise", "trim", "prior", "max_ratio")
 """Options of `fit` that say what is fitted besides Gaussian components."""
 
 
-class Criterion(StrEnum):
-    """What a choice among models minimises."""
-
-    bic = "bic"
-    aic = "aic"
-    icl = "icl"
-    cv = "cv"
-    sabic = "sabic"
-    caic = "caic"
-    hqc = "hqc"
-    slope = "slope"
-
-
-class Distribution(StrEnum):
-    """Laws of the components."""
-
-    gaussian = "gaussian"
-    t = "t"
-
-
-class Prior(StrEnum):
-    """Priors by name."""
-
-    fraley_raftery = "fraley-raftery"
-
-
-class Form(StrEnum):
-    """Formats of tables."""
-
-    csv = "csv"
-    tsv = "tsv"
-    parquet = "parquet"
-    arrow = "arrow"
-
-
-FILE = typer.Argument(metavar="FILE", help="CSV, TSV, Parquet or Arrow; - is standard input.")
-MODEL = typer.Argument(metavar="MODEL", help="A model file written by 'mixtura fit'.")
-OUTPUT = typer.Option("--output", "-o", metavar="FILE", help="Where to; the suffix says how.")
-FORM = typer.Option("--format", help="Format of the table, whatever the file's suffix.")
-IDENTIFIER = typer.Option("--id", metavar="COLUMN", help="Column that names the rows.")
-ABSENT = typer.Option("--allow-missing-columns", help="Columns the file lacks count as missing.")
-SEED = typer.Option("--seed", metavar="N", help="Seed of the random numbers.")
-JSON = typer.Option("--json", help="One JSON object on standard output.")
-QUIET = typer.Option("--quiet", "-q", help="No talk, only errors.")
-COLUMNS = typer.Option(
-    "--columns",
-    "-c",
-    metavar="NAMES",
-    help="Columns to use: a,b or sepal* or ^id (all but id); may be repeated.",
-)
-WEIGHTS = typer.Option("--weights", metavar="COLUMN", help="Column with the rows' weights.")
-COMPONENTS = typer.Option("--components", "-k", metavar="K", help="How many: 3, 1:9 or 2,4,6.")
-COVARIANCE = typer.Option(
-    "--covariance",
-    metavar="NAMES",
-    help="all, or some of full,tied,diag,spherical,equal-spherical,"
-    "EEI,VEI,EVI,VEE,EVE,VVE,EEV,VEV,EVV; factor:3, factor:1-5, ppca:2 for many columns.",
-)
-CRITERION = typer.Option(help="What the choice minimises.")
-DISTRIBUTION = typer.Option(help="t is Student's: outliers count for less.")
-DOF = typer.Option("--dof", metavar="DOF", help="Of t: common, own (the default is common), or 4.")
-NOISE = typer.Option("--noise", help="Add a component that is uniform over the data.")
-TRIM = typer.Option("--trim", metavar="SHARE", help="Leave out 0.1 of the rows, the unlikeliest.")
-PRIOR = typer.Option("--prior", help="A weak prior that keeps small components sound.")
-MAX_RATIO = typer.Option(
-    "--max-ratio", metavar="R", help="Largest over smallest eigenvalue of all covariances at most."
-)
-FOLDER = typer.Option(
-    "--output",
-    "-o",
-    metavar="FOLDER",
-    help="Where to write; FILE-mixture by default, - for assignments to standard output.",
-)
-FORM_LIKE_FILE = typer.Option("--format", help="Format of the assignments; by default FILE's.")
-FIGURES = typer.Option("--figures/--no-figures", help="Draw figures.")
-JOBS = typer.Option("--jobs", "-j", metavar="N", help="Models fitted side by side.")
-
-
 def fit(
+    context: typer.Context,
     file: Annotated[str, FILE],
     columns: Annotated[list[str] | None, COLUMNS] = None,
     identifier: Annotated[str | None, IDENTIFIER] = None,
     weights: Annotated[str | None, WEIGHTS] = None,
+    where: Annotated[list[str] | None, WHERE] = None,
     components: Annotated[str, COMPONENTS] = "1:9",
     covariance: Annotated[str, COVARIANCE] = "all",
     criterion: Annotated[Criterion, CRITERION] = Criterion.bic,
@@ -125,6 +83,8 @@ def fit(
     figures: Annotated[bool, FIGURES] = True,
     seed: Annotated[int, SEED] = 0,
     jobs: Annotated[int | None, JOBS] = None,
+    cache: Annotated[str | None, CACHE] = None,
+    checkpoint: Annotated[str | None, CHECKPOINT] = None,
     as_json: Annotated[bool, JSON] = False,
     quiet: Annotated[bool, QUIET] = False,
 ) -> None:
@@ -136,10 +96,12 @@ def fit(
     given = dict(locals())
     if as_json and output == "-":
         raise typer.BadParameter("--json and --output - both want standard output")
+    command = shlex.join(["mixtura", "fit", *given.pop("context").obj])
     given |= {"components": _counts(components), "columns": tuple(columns or ())}
+    given |= {"where": tuple(where or ())}
     if dof is not None and distribution is not Distribution.t:
         raise typer.BadParameter("--dof is of Student's t: add --distribution t")
-    with answering():
+    with answering(None if checkpoint is None else (checkpoint, command)):
         from mixtura import cli_fit
 
         try:
@@ -147,6 +109,7 @@ def fit(
             given["model"] = cli_fit.model_options(**{one: given.pop(one) for one in MODEL_OPTIONS})
         except MixturaError as error:
             raise typer.BadParameter(str(error)) from None
+        _check_single(given, len(given["components"]) * len(given["covariance"]))
         cli_fit.fit(cli_fit.FitOptions(**given))
 
 
@@ -154,6 +117,7 @@ def assign(
     model: Annotated[str, MODEL],
     file: Annotated[str, FILE],
     identifier: Annotated[str | None, IDENTIFIER] = None,
+    where: Annotated[list[str] | None, WHERE] = None,
     output: Annotated[str, OUTPUT] = "-",
     form: Annotated[Form | None, FORM] = None,
     allow_missing_columns: Annotated[bool, ABSENT] = False,
@@ -162,27 +126,29 @@ def assign(
 ) -> None:
     """Label rows: component, responsibilities, uncertainty, log-density."""
     with answering():
-        from mixtura import cli_model
+        from mixtura import cli_apply
+        from mixtura.cli_output import Target
 
-        target = cli_model.Target(output, form and form.value, as_json, quiet)
-        rows = cli_model.rows_for(model, file, identifier, allow_missing_columns)
-        cli_model.assign(rows, target)
+        asked = cli_apply.Asked(model, file, identifier, allow_missing_columns, tuple(where or ()))
+        cli_apply.assign(asked, Target(output, form and form.value, as_json, quiet))
 
 
 def score(
     model: Annotated[str, MODEL],
     file: Annotated[str, FILE],
     identifier: Annotated[str | None, IDENTIFIER] = None,
+    where: Annotated[list[str] | None, WHERE] = None,
     allow_missing_columns: Annotated[bool, ABSENT] = False,
     as_json: Annotated[bool, JSON] = False,
     quiet: Annotated[bool, QUIET] = False,
 ) -> None:
     """Tell how well a model describes rows, and which it likes least."""
     with answering():
-        from mixtura import cli_model
+        from mixtura import cli_apply
+        from mixtura.cli_output import Target
 
-        rows = cli_model.rows_for(model, file, identifier, allow_missing_columns)
-        cli_model.score(rows, as_json=as_json, quiet=quiet)
+        asked = cli_apply.Asked(model, file, identifier, allow_missing_columns, tuple(where or ()))
+        cli_apply.score(asked, Target("-", None, as_json, quiet))
 
 
 def sample(
@@ -202,8 +168,9 @@ def sample(
     """Draw new rows from a model."""
     with answering():
         from mixtura import cli_model
+        from mixtura.cli_output import Target
 
-        target = cli_model.Target(output, form and form.value, as_json, quiet)
+        target = Target(output, form and form.value, as_json, quiet)
         cli_model.sample(model, target, count=count, seed=seed, component=component, labels=labels)
 
 
@@ -221,6 +188,7 @@ def show(
 def impute(
     model: Annotated[str, MODEL],
     file: Annotated[str, FILE],
+    where: Annotated[list[str] | None, WHERE] = None,
     output: Annotated[str, OUTPUT] = "-",
     form: Annotated[Form | None, FORM] = None,
     allow_missing_columns: Annotated[bool, ABSENT] = False,
@@ -229,10 +197,11 @@ def impute(
 ) -> None:
     """Fill gaps with what the model expects; other cells stay as they are."""
     with answering():
-        from mixtura import cli_model
+        from mixtura import cli_apply
+        from mixtura.cli_output import Target
 
-        target = cli_model.Target(output, form and form.value, as_json, quiet)
-        cli_model.impute(cli_model.rows_for(model, file, None, allow_missing_columns), target)
+        asked = cli_apply.Asked(model, file, None, allow_missing_columns, tuple(where or ()))
+        cli_apply.impute(asked, Target(output, form and form.value, as_json, quiet))
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -292,8 +261,11 @@ def overview() -> str:
 
 
 @contextmanager
-def answering() -> Iterator[None]:
-    """Turn what goes wrong into a line on standard error and an exit code."""
+def answering(kept: tuple[str, str] | None = None) -> Iterator[None]:
+    """Turn what goes wrong into a line on standard error and an exit code.
+
+    `kept` are the checkpoint of a fit and the command that goes on from it.
+    """
     if os.environ.get("MIXTURA_DEBUG") == "1":
         yield
         return
@@ -303,6 +275,8 @@ def answering() -> Iterator[None]:
     except (typer.BadParameter, typer.Exit):
         raise
     except KeyboardInterrupt:
+        if kept is not None and os.path.exists(kept[0]):
+            _fail(f"interrupted; {kept[0]} keeps the fit. To go on, repeat:\n{kept[1]}", 130)
         _fail("interrupted; files that were being written are as they were before", 130)
     except BrokenPipeError:  # the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -335,12 +309,22 @@ def _run(name: str, arguments: Sequence[str]) -> None:
         context_settings={"help_option_names": ["--help", "-h"]},
     )
     app.command()(COMMANDS[name])
-    app(list(arguments), prog_name=f"mixtura {name}")
+    app(list(arguments), prog_name=f"mixtura {name}", obj=arguments)
 
 
 def _fail(message: str, code: int) -> NoReturn:
     print(f"mixtura: {message}", file=sys.stderr)
     sys.exit(code)
+
+
+def _check_single(given: Mapping[str, Any], models: int) -> None:
+    """Refuse a checkpoint of several models."""
+    if given["checkpoint"] is not None and models > 1:
+        raise typer.BadParameter(
+            f"it keeps the fit of one model, and {models} are compared: choose one by fewer "
+            "rows, for instance by --where, then fit it to all, as by -k 3 --covariance full",
+            param_hint="--checkpoint",
+        )
 
 
 def _counts(text: str) -> tuple[int, ...]:

@@ -5,42 +5,59 @@ The same facts are told to a person (`report`), written beside the model, and gi
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mixtura._types import Array, Indices
+from mixtura._types import Indices
+from mixtura.cli_rows import DOUBT, Tally
 from mixtura.covariance import family
 from mixtura.io.model_file import structure_name
 from mixtura.law import StudentT
 from mixtura.mixture import Mixture
+from mixtura.reading.scan import is_query
 
 if TYPE_CHECKING:
-    from mixtura.cli_rows import Assignment
     from mixtura.fit.select import Candidate, Selection
-    from mixtura.io.columns import Table
+    from mixtura.io.columns import Skipped
     from mixtura.trimming import Cut
-
-DOUBT = 0.8
-"""A row is doubtful when its largest responsibility is below this."""
 
 Facts = dict[str, Any]
 
 
-def of_table(table: Table, identifier: str | None = None, weights: str | None = None) -> Facts:
+def of_data(
+    source: str,
+    columns: Sequence[str],
+    rows: int,
+    missing: Sequence[int] | Indices,
+    *,
+    skipped: Sequence[Skipped] = (),
+    notes: Sequence[str] = (),
+    identifier: str | None = None,
+    weights: str | None = None,
+    where: Sequence[str] = (),
+) -> Facts:
     """Where the rows come from, and what was left out."""
     return {
-        "file": Path(table.source).name,
-        "rows": len(table.rows),
-        "columns": list(table.columns),
-        "missing": dict(zip(table.columns, table.missing, strict=True)),
-        "skipped": [{"column": s.column, "reason": s.reason} for s in table.skipped],
+        "file": _title(source),
+        "rows": rows,
+        "columns": list(columns),
+        "missing": dict(zip(columns, np.asarray(missing).tolist(), strict=True)),
+        "skipped": [{"column": one.column, "reason": one.reason} for one in skipped],
         "id": identifier,
         "weights": weights,
-        "notes": list(table.notes),
+        "where": list(where),
+        "notes": list(notes),
     }
+
+
+def _title(source: str) -> str:
+    """The name of a file or folder; patterns, URIs and queries as they are."""
+    whole = is_query(source) or "://" in source or glob.has_magic(source)
+    return source if whole else Path(source).name
 
 
 def of_selection(selection: Selection) -> Facts:
@@ -98,27 +115,25 @@ def of_outliers(mixture: Mixture, cut: Cut | None = None) -> Facts:
     return told
 
 
-def of_certainty(rows: Assignment) -> Facts:
+def of_certainty(tally: Tally) -> Facts:
     """How sure the assignment of the rows is, but for trimmed ones."""
-    surest = rows.largest[rows.kept]
     return {
-        "mean_maximum_responsibility": float(surest.mean()),
-        "doubtful": int((surest < DOUBT).sum()),
+        "mean_maximum_responsibility": tally.largest / tally.kept if tally.kept else float("nan"),
+        "doubtful": tally.doubtful,
         "threshold": DOUBT,
     }
 
 
-def of_scores(mixture: Mixture, log_density: Array) -> Facts:
+def of_scores(mixture: Mixture, tally: Tally) -> Facts:
     """How well a mixture describes rows."""
-    n = len(log_density)
-    total = float(log_density.sum())
+    n, total = tally.kept, tally.log_likelihood
     parameters = n_parameters(mixture)
     return {
         "rows": n,
-        "mean_log_density": total / n,
+        "mean_log_density": total / n if n else float("nan"),
         "log_likelihood": total,
         "n_parameters": parameters,
-        "bic": -2.0 * total + parameters * float(np.log(n)),
+        "bic": -2.0 * total + parameters * float(np.log(max(n, 1))),
         "aic": -2.0 * total + 2.0 * parameters,
     }
 

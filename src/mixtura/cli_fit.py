@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from mixtura import cli_facts as facts
 from mixtura._errors import InputError, MissingDependency
-from mixtura.cli_rows import Assignment
+from mixtura.cli_next import default_folder, following
+from mixtura.cli_output import told_once
+from mixtura.cli_progress import Line, Pace, line
+from mixtura.cli_rows import ModelRows, Tally
 from mixtura.covariance import ALIASES, FAMILIES, RATIO, UNIVARIATE, named
 from mixtura.covariance.factor_rule import NAMES
 from mixtura.fit.outliers import asked
 from mixtura.io import model_file
-from mixtura.io.columns import Table, choose
+from mixtura.io.columns import Table
+from mixtura.io.inputs import Input, drawn, opened
 from mixtura.io.plain_json import json_text
-from mixtura.io.tables import read_raw, write_table
+from mixtura.io.table_writing import table_written
 from mixtura.mixture import Mixture
 
 if TYPE_CHECKING:
     from mixtura.fit.select import Selection
 
+FIGURE_ROWS = 100_000
+"""Rows from which figures are drawn at most."""
 
 CODES = (*NAMES, *NAMES.values())
 """Names and codes of low-rank families, before the colon."""
@@ -45,6 +48,9 @@ class FitOptions:
     covariance: tuple[str, ...]
     criterion: str
     model: Mapping[str, Any]
+    where: tuple[str, ...]
+    cache: str | None
+    checkpoint: str | None
     output: str | None
     form: str | None
     figures: bool
@@ -52,22 +58,6 @@ class FitOptions:
     jobs: int | None
     as_json: bool
     quiet: bool
-
-
-@dataclass(eq=False)
-class Answer:
-    """What is known at the end, and where it went."""
-
-    table: Table
-    mixture: Mixture
-    selection: Selection
-    facts: facts.Facts
-    rows: Assignment
-    files: list[tuple[str, str]] = field(default_factory=list)
-
-    def columns(self, identifier: str | None) -> dict[str, Any]:
-        """The table of assignments."""
-        return self.rows.columns(identifier, self.table.ids)
 
 
 def family_names(text: str, *, bounded: bool = False) -> tuple[str, ...]:
@@ -109,121 +99,155 @@ def model_options(
     return told | ({} if max_ratio is None else {"max_ratio": max_ratio})
 
 
+@dataclass(eq=False)
+class Answer:
+    """What is known at the end, and where it went."""
+
+    options: FitOptions
+    input: Input
+    table: Table
+    mixture: Mixture
+    selection: Selection
+    pace: Pace
+    messages: list[str]
+    facts: facts.Facts = field(default_factory=dict)
+    files: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def form(self) -> str:
+        """Format of the assignments."""
+        kind = self.input.head.kind
+        return self.options.form or ("csv" if kind == "text" else kind)
+
+    def label(self, path: str, told: Line) -> None:
+        """Write the assignments, and note what they tell."""
+        options, cut = self.options, self.selection.cut
+        rows = ModelRows(self.mixture, cut, self.input, self.table.columns, options.identifier)
+        told.begin("Labelling", len(self.table.rows))
+        with table_written(path, form=self.form) as write:
+            self.note(rows.labelled(told.counting(write)))
+
+    def note(self, tally: Tally | None = None) -> None:
+        """Gather what is known, also of the assignments where they are."""
+        table, mixture = self.table, self.mixture
+        self.facts = {
+            "data": facts.of_data(
+                table.source,
+                table.columns,
+                len(table.rows) if tally is None else tally.rows,
+                table.missing if tally is None else tally.missing,
+                skipped=table.skipped,
+                notes=table.notes,
+                identifier=self.options.identifier,
+                weights=self.options.weights,
+                where=self.options.where,
+            ),
+            **facts.of_selection(self.selection),
+            "components": facts.of_components(mixture, None if tally is None else tally.sizes),
+            "outliers": facts.of_outliers(mixture, self.selection.cut),
+            "asked": dict(self.options.model),
+            "seed": self.options.seed,
+            "warnings": self.messages,
+        }
+        if tally is not None:
+            self.facts["outliers"] |= tally.aside
+            self.facts["certainty"] = facts.of_certainty(tally)
+
+
 def fit(options: FitOptions) -> None:
     """Read, choose, write, tell."""
-    raw = read_raw(options.file)
-    table = choose(
-        raw, columns=options.columns, identifier=options.identifier, weights=options.weights
-    )
     folder = _folder(options)
     with told_once() as messages:
-        answer = _answer(table, options)
-        answer.facts["warnings"] = messages
-        form = options.form or ("csv" if raw.kind == "text" else raw.kind)
-        if folder is None:
-            write_table(answer.columns(options.identifier), "-", form=form)
-        else:
-            _write(answer, folder, form, options)
-            if options.figures:
-                _draw(answer, folder)
+        with line(quiet=options.quiet) as told:
+            answer = _answer(options, messages, told)
+            if folder is None:
+                answer.label("-", told)
+            else:
+                _write(answer, folder, told)
+        if folder is not None and options.figures:
+            _draw(answer, folder)
     if options.as_json:
         written = [path for path, _ in answer.files]
         print(json_text(answer.facts | {"written": written}, indent=None))
     if not options.quiet and not options.as_json:
-        _tell(answer, folder, options)
+        _tell(answer, folder)
 
 
-@contextmanager
-def told_once() -> Iterator[list[str]]:
-    """Collect the warnings of a block, each message once."""
-    messages: list[str] = []
+def _answer(options: FitOptions, messages: list[str], told: Line) -> Answer:
+    from mixtura.fit.select import rules, select
 
-    def note(message: Warning | str, *_: Any, **__: Any) -> None:
-        text = " ".join(str(message).split())
-        if text not in messages:
-            messages.append(text)
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("always")
-        warnings.showwarning = note
-        yield messages
-
-
-def _answer(table: Table, options: FitOptions) -> Answer:
-    from mixtura import report
-    from mixtura.fit.select import select
-
-    named = pa.table(dict(zip(table.columns, table.rows.T, strict=True)))
-    models = len(options.components) * len(options.covariance)
-    with report.progress(models, quiet=options.quiet) as follow:
-        selection = select(
-            named,
-            options.components,
-            options.covariance,
-            criterion=options.criterion,
-            sample_weight=table.weights,
-            **options.model,
-            random_state=options.seed,
-            n_jobs=options.jobs,
-            progress=follow,
-        )
-    mixture = selection.fit.mixture
+    told.begin("Reading")
+    given = opened(options.file, options.where)
+    table = given.table(options.columns, options.identifier, options.weights, options.cache)
+    families = rules(options.covariance, len(table.columns))
+    sizes = [k for k in options.components for _ in families]
+    pace = Pace(len(table.rows), sizes)
+    told.begin("Fitting", len(sizes) if len(sizes) > 1 else None)
+    selection = select(
+        table,
+        options.components,
+        options.covariance,
+        criterion=options.criterion,
+        **options.model,
+        random_state=options.seed,
+        n_jobs=options.jobs,
+        watch=told.following(pace),
+        checkpoint=options.checkpoint,
+    )
     for note in selection.notes:
         note.warn()
-    rows = Assignment.of(mixture, table.rows, selection.cut)
-    known = {
-        "data": facts.of_table(table, options.identifier, options.weights),
-        **facts.of_selection(selection),
-        "components": facts.of_components(mixture, rows.sizes),
-        "outliers": facts.of_outliers(mixture, selection.cut) | rows.aside,
-        "certainty": facts.of_certainty(rows),
-        "asked": dict(options.model),
-        "seed": options.seed,
-    }
-    return Answer(table, mixture, selection, known, rows)
+    return Answer(options, given, table, selection.fit.mixture, selection, pace, messages)
 
 
 def _folder(options: FitOptions) -> Path | None:
     """Where to write, or None for standard output; refused before the work, not after it."""
     if options.output == "-":
         return None
-    name = "stdin" if options.file == "-" else Path(options.file).name.split(".")[0]
-    folder = Path(options.output or f"{name}-mixture")
+    folder = Path(options.output or default_folder(options.file))
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file: name a folder with --output")
     return folder
 
 
-def _write(answer: Answer, folder: Path, form: str, options: FitOptions) -> None:
+def _write(answer: Answer, folder: Path, told: Line) -> None:
+    """Write the model, safe before all rows are gone through, and again with what these tell."""
     folder.mkdir(parents=True, exist_ok=True)
-    model, rows = folder / "model.mixtura", folder / f"assignments.{form}"
+    model, rows = folder / "model.mixtura", folder / f"assignments.{answer.form}"
+    answer.note()
     model_file.save(answer.mixture, model, answer.facts)
-    write_table(answer.columns(options.identifier), rows, form=form)
+    answer.label(str(rows), told)
+    model_file.save(answer.mixture, model, answer.facts)
     answer.files += [
         (str(model), "model and its choice"),
         (str(rows), "label and certainty by row"),
     ]
+    if answer.options.checkpoint is not None:
+        answer.files.append((answer.options.checkpoint, "the fit, for the same command"))
 
 
 def _draw(answer: Answer, folder: Path) -> None:
     try:
         from mixtura.plot import save_figures
+        from mixtura.plot.shown import Drawn
     except MissingDependency as error:
         warnings.warn(f"no figures: {error}", stacklevel=2)
         return
+    table, selection = answer.table, answer.selection
+    some = drawn(table.rows, FIGURE_ROWS, answer.options.seed)
     paths = save_figures(
         answer.mixture,
-        answer.table.rows,
-        answer.selection,
+        Drawn(some, table.columns, len(table.rows)),
+        selection,
         folder / "figures",
-        trace=answer.selection.fit.trace,
-        cut=answer.selection.cut,
+        trace=selection.fit.trace,
+        cut=selection.cut,
     )
     names = ", ".join(path.stem for path in paths)
-    answer.files.append((f"{folder / 'figures'}/", names))
+    of = f", of {facts.count(len(some), 'row')} at random" if len(some) < len(table.rows) else ""
+    answer.files.append((f"{folder / 'figures'}/", names + of))
 
 
-def _tell(answer: Answer, folder: Path | None, options: FitOptions) -> None:
+def _tell(answer: Answer, folder: Path | None) -> None:
     from mixtura import report
 
     known = answer.facts
@@ -240,17 +264,6 @@ def _tell(answer: Answer, folder: Path | None, options: FitOptions) -> None:
         sections.append(report.cautions(known["warnings"]))
     if folder is not None:
         sections.append(report.written(answer.files))
-        sections.append(report.following(_next(answer, folder, options)))
+        model = str(folder / "model.mixtura")
+        sections.append(report.following(following(known, model, answer.options, answer.pace)))
     report.tell(sections)
-
-
-def _next(answer: Answer, folder: Path, options: FitOptions) -> Sequence[tuple[str, str]]:
-    model = shlex.quote(str(folder / "model.mixtura"))
-    file = shlex.quote(options.file)
-    if any(answer.table.missing) and options.file != "-":
-        second = ("fill the gaps", f"mixtura impute {model} {file} > filled.csv")
-    else:
-        second = ("draw new rows", f"mixtura sample {model} -n 1000 > drawn.csv")
-    if options.file == "-":
-        return [("see the model again", f"mixtura show {model}"), second]
-    return [("label these rows, or new ones", f"mixtura assign {model} {file}"), second]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mixtura._types import Array, Indices, Mask
+from mixtura.io.inputs import Input, Piece
 from mixtura.mixture import Mixture
 from mixtura.trimming import Cut
 
@@ -61,22 +64,11 @@ class Assignment:
         labels[~self.kept] = -1
         return labels
 
-    @property
-    def sizes(self) -> Indices:
-        """How many rows each component has, (k,)."""
-        return np.bincount(self.labels[self.labels >= 0], minlength=self.responsibilities.shape[1])
+    def columns(self, start: int, identifier: str | None, ids: Any) -> dict[str, Any]:
+        """Columns by name: row, label, responsibilities, uncertainty and log-density.
 
-    @property
-    def aside(self) -> dict[str, int]:
-        """How many rows are noise, and how many trimmed, where a row can be that."""
-        lone = int((self.kept & (self.labels < 0)).sum())
-        counts = {} if self.noise is None else {"noise_rows": lone}
-        if self.trimmed is not None:
-            counts["trimmed_rows"] = int(self.trimmed.sum())
-        return counts
-
-    def columns(self, identifier: str | None, ids: Any) -> dict[str, Any]:
-        """Columns by name: row, label, responsibilities, uncertainty and log-density."""
+        Rows are named by `ids`, or counted from `start`.
+        """
         columns: dict[str, Any] = {
             "label": self.labels,
             **{f"responsibility_{k}": one for k, one in enumerate(self.responsibilities.T)},
@@ -85,5 +77,130 @@ class Assignment:
             "log_density": self.log_density,
         }
         if identifier is None:
-            return {"row": np.arange(len(self.log_density)), **columns}
+            return {"row": np.arange(start, start + len(self.log_density)), **columns}
         return {"id" if identifier in columns else identifier: ids, **columns}
+
+
+DOUBT = 0.8
+"""A row is doubtful when its largest responsibility is below this."""
+
+LEAST = 5
+"""Least likely rows that are named."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tally:
+    """What is told of assigned rows as a whole; tallies of parts add up.
+
+    Attributes
+    ----------
+    rows : int
+    kept : int
+        That are not trimmed.
+    missing : (d,)
+        Cells of each column.
+    sizes : (k,)
+        Rows of each component.
+    lone : int or None
+        Rows that are most probably noise, where there is noise.
+    trimmed : int or None
+    largest, log_likelihood : float
+        Sums of largest responsibilities and of log-densities over the rows kept.
+    doubtful : int
+        Rows kept that are doubtful.
+    least : tuple of (float, object)
+        Log-densities and names of the rows of least density.
+    """
+
+    rows: int
+    kept: int
+    missing: Indices
+    sizes: Indices
+    lone: int | None
+    trimmed: int | None
+    largest: float
+    log_likelihood: float
+    doubtful: int
+    least: tuple[tuple[float, Any], ...]
+
+    @classmethod
+    def of(cls, found: Assignment, piece: Piece, ids: Any) -> Tally:
+        """Of the rows of one piece."""
+        labels, kept = found.labels, found.kept
+        surest, densities = found.largest[kept], found.log_density
+        lowest = np.argsort(densities, kind="stable")[:LEAST].tolist()
+        names = [piece.start + row if ids is None else ids[row].as_py() for row in lowest]
+        return cls(
+            rows=len(kept),
+            kept=int(kept.sum()),
+            missing=np.isnan(piece.rows).sum(axis=0),
+            sizes=np.bincount(labels[labels >= 0], minlength=found.responsibilities.shape[1]),
+            lone=None if found.noise is None else int((kept & (labels < 0)).sum()),
+            trimmed=None if found.trimmed is None else int(found.trimmed.sum()),
+            largest=float(surest.sum()),
+            log_likelihood=float(densities[kept].sum()),
+            doubtful=int((surest < DOUBT).sum()),
+            least=tuple(zip(densities[lowest].tolist(), names, strict=True)),
+        )
+
+    def __add__(self, other: Tally) -> Tally:
+        least = sorted((*self.least, *other.least), key=operator.itemgetter(0))[:LEAST]
+        return Tally(
+            self.rows + other.rows,
+            self.kept + other.kept,
+            self.missing + other.missing,
+            self.sizes + other.sizes,
+            None if self.lone is None or other.lone is None else self.lone + other.lone,
+            None if self.trimmed is None or other.trimmed is None else self.trimmed + other.trimmed,
+            self.largest + other.largest,
+            self.log_likelihood + other.log_likelihood,
+            self.doubtful + other.doubtful,
+            tuple(least),
+        )
+
+    @property
+    def aside(self) -> dict[str, int]:
+        """How many rows are noise, and how many trimmed, where a row can be that."""
+        counts = {"noise_rows": self.lone, "trimmed_rows": self.trimmed}
+        return {name: count for name, count in counts.items() if count is not None}
+
+
+@dataclass(frozen=True, eq=False)
+class ModelRows:
+    """A model and the rows that it is applied to, however many.
+
+    Attributes
+    ----------
+    mixture : Mixture
+    cut : Cut or None
+        Where its fit trimmed rows.
+    input : Input
+    columns : tuple of str
+        Of the input, in the order of the model's features.
+    identifier : str or None
+        The column that names the rows.
+    """
+
+    mixture: Mixture
+    cut: Cut | None
+    input: Input
+    columns: tuple[str, ...]
+    identifier: str | None = None
+
+    def assigned(self) -> Iterator[tuple[Piece, Assignment, Any]]:
+        """Pieces of the rows with what the mixture says of them, and their names if any."""
+        carried = () if self.identifier is None else (self.identifier,)
+        for piece in self.input.pieces(self.columns, carried):
+            ids = None if self.identifier is None else piece.arrow[self.identifier]
+            yield piece, Assignment.of(self.mixture, piece.rows, self.cut), ids
+
+    def labelled(self, write: Callable[[dict[str, Any]], object] | None = None) -> Tally:
+        """What is told of all rows, whose assignments are written piece by piece."""
+        tally: Tally | None = None
+        for piece, found, ids in self.assigned():
+            if write is not None:
+                write(found.columns(piece.start, self.identifier, ids))
+            here = Tally.of(found, piece, ids)
+            tally = here if tally is None else tally + here
+        assert tally is not None
+        return tally

@@ -95,17 +95,23 @@ def _staying(data: Statistics, mixture: Mixture, empty: np.ndarray) -> Statistic
 def log_prior(prior: Prior, mixture: Mixture, moments: Moments) -> float:
     """The prior's log-density at a mixture, up to a constant, in frame coordinates.
 
-    The log-likelihood of the pseudo-rows:
-    ``Σ_k -½ [dof_k log|Σ_k| + tr(Σ_k⁻¹ S_k)] + Σ_k counts_k log π_k`` with ``S_k`` the
-    pseudo-rows' second moments about μ_k.
+    That of the pseudo-rows.
     """
     if prior.flat:
         return 0.0
-    pseudo = prior.statistics(moments.at(mixture.structure), mixture.location)
-    structure = mixture.structure
-    precisions = structure.precisions[: len(pseudo.second)]
-    quadratic = float(np.vdot(precisions, pseudo.second))
-    volume = float(pseudo.dof @ structure.log_det)
+    return expected(prior.statistics(moments.at(mixture.structure), mixture.location), mixture)
+
+
+def expected(data: Statistics, mixture: Mixture) -> float:
+    """The expected log-density of rows and their components, without ``-½ d log 2π`` a row.
+
+    ``Σ_k -½ [dof_k log|Σ_k| + tr(Σ_k⁻¹ S_k)] + Σ_k counts_k log π_k`` in frame coordinates, with
+    ``S_k`` the rows' second moments about μ_k: what the M-step of Gaussian components maximises.
+    """
+    data, structure = data.about(mixture.location), mixture.structure
+    precisions = structure.precisions[: len(data.second)]
+    quadratic = float(np.vdot(precisions, data.second))
+    volume = float(data.dof @ structure.log_det)
     with np.errstate(invalid="ignore"):
-        weights = np.where(pseudo.counts != 0, pseudo.counts * mixture.log_weights, 0.0)
+        weights = np.where(data.counts != 0, data.counts * mixture.log_weights, 0.0)
     return -0.5 * (volume + quadratic) + float(weights.sum())

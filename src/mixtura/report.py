@@ -6,11 +6,9 @@ import math
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -64,25 +62,6 @@ def tell(sections: Iterable[Section], *, stream: Any = None) -> None:
     console.file.flush()
 
 
-@contextmanager
-def progress(total: int, *, quiet: bool) -> Iterator[Any]:
-    """A function ``(done, total)`` that keeps one line on a terminal, and is silent elsewhere."""
-    console = console_on(sys.stderr)
-    if quiet or not console.is_terminal:
-        yield None
-        return
-    columns = (
-        TextColumn("Fitting"),
-        BarColumn(bar_width=30),
-        MofNCompleteColumn(),
-        TextColumn("models"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as line:
-        task = line.add_task("fit", total=total)
-        yield lambda done, total: line.update(task, completed=done, total=total)
-
-
 # ---- sections
 
 
@@ -92,6 +71,8 @@ def data(facts: Facts) -> Section:
     rows, missing = facts["rows"], facts["missing"]
     text = f"{facts['file']}: {count(rows, 'row')} of {count(len(columns), 'column')} "
     lines = [text + f"({listed(columns, SHOWN)})"]
+    if facts.get("where"):
+        lines.append(f"only rows with {' and '.join(facts['where'])}")
     gaps = {name: number for name, number in missing.items() if number}
     if gaps:
         told = listed([f"{name} {number}" for name, number in gaps.items()], 6)
@@ -198,8 +179,25 @@ def written(files: Sequence[tuple[str, str]]) -> Section:
 
 def following(commands: Sequence[tuple[str, str]]) -> Section:
     """Commands to copy, each whole on a line of its own, under what it does."""
-    lines = [(Text(f"# {what}", style="dim"), Text(command)) for what, command in commands]
-    return "Next", tuple(line for pair in lines for line in pair)
+    lines: list[Text] = []
+    for what, command in commands:
+        lines += [Text(f"# {what}", style="dim"), *map(Text, command.splitlines())]
+    return "Next", tuple(lines)
+
+
+def scores(facts: Facts) -> Section:
+    """How well a model describes rows."""
+    trimmed = facts.get("trimmed_rows")
+    numbers = [
+        ("rows", str(facts["rows"])),
+        *([] if trimmed is None else [("left out, trimmed", str(trimmed))]),
+        ("mean log-density", f"{facts['mean_log_density']:.6g}"),
+        ("log-likelihood", f"{facts['log_likelihood']:.6f}"),
+        ("parameters", str(facts["n_parameters"])),
+        ("BIC", f"{facts['bic']:.4f}"),
+        ("AIC", f"{facts['aic']:.4f}"),
+    ]
+    return figures_of(numbers, "Score")
 
 
 def figures_of(pairs: Sequence[tuple[str, str]], name: str) -> Section:

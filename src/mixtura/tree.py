@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-__all__ = ["joined", "nodes", "runs", "tree_sum", "united"]
+__all__ = ["Sums", "joined", "nodes", "runs", "tree_sum", "united"]
 
 
 def tree_sum(values: Iterable[Any]) -> Any:
@@ -26,6 +27,58 @@ def tree_sum(values: Iterable[Any]) -> Any:
     while waiting:
         total = waiting.pop()[1] + total
     return total
+
+
+@dataclass(frozen=True, eq=False)
+class Sums:
+    """Values with all sums of their tree, so that one of them can be exchanged.
+
+    Attributes
+    ----------
+    levels : tuple of tuple
+        The values, the sums of neighbours, and so on up to the sum of all.
+    """
+
+    levels: tuple[tuple[Any, ...], ...]
+
+    @classmethod
+    def of(cls, leaves: Iterable[Any]) -> Sums:
+        """The sums over values, of which there is at least one."""
+        levels = [tuple(leaves)]
+        while len(levels[-1]) > 1:
+            levels.append(tuple(_parent(levels[-1], i) for i in range((len(levels[-1]) + 1) // 2)))
+        return cls(tuple(levels))
+
+    @property
+    def leaves(self) -> tuple[Any, ...]:
+        """The values themselves."""
+        return self.levels[0]
+
+    @property
+    def total(self) -> Any:
+        """The sum of all: that of `tree_sum`, to the last bit."""
+        return self.levels[-1][0]
+
+    def exchanged(self, index: int, leaf: Any) -> Sums:
+        """With another value in one place: only the sums above it are made anew.
+
+        Nothing is subtracted, so the total is what it would be had all values been added up.
+
+        >>> Sums.of("abcde").exchanged(1, "B").total
+        'aBcde'
+        """
+        levels: list[tuple[Any, ...]] = []
+        for own in self.levels:
+            value = _parent(levels[-1], index) if levels else leaf
+            levels.append((*own[:index], value, *own[index + 1 :]))
+            index //= 2
+        return Sums(tuple(levels))
+
+
+def _parent(level: Sequence[Any], index: int) -> Any:
+    """The sum of two neighbours; the last of an odd number stands alone."""
+    pair = level[2 * index : 2 * index + 2]
+    return pair[0] + pair[1] if len(pair) == 2 else pair[0]
 
 
 def runs(n: int, workers: int, longest: int | None = None) -> list[slice]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,23 @@ ENTROPY = 0.5 * (1.0 + float(np.log(2.0 * np.pi)))
 """Nats of a standard normal cell."""
 
 _TOLD = ("share", "log_scale", "absent", "level", "fraction")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A value among those of all rows.
+
+    Attributes
+    ----------
+    level : float
+    under, weight, total : float
+        Weight of the rows below the value, of those at it, and of all.
+    """
+
+    level: float
+    under: float
+    weight: float
+    total: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,17 +68,14 @@ class Trim:
         """What rows (m, d) are ranked by for their log-densities in the units of the data."""
         return np.asarray(values - np.isnan(rows) @ self.absent)
 
-    def cut(self, keys: Array, weights: Array) -> Cut:
-        """Where the ranking is cut so that exactly the share of the weight is left out."""
-        order = np.argsort(keys, kind="stable")
-        below = np.cumsum(weights[order])
-        out = self.share * below[-1]
-        place = int(np.searchsorted(below, out * (1.0 + 1e-12), "right"))
-        level = float(keys[order[min(place, len(keys) - 1)]])
-        at = float(weights[keys == level].sum())
-        under = float(weights[keys < level].sum())
-        fraction = 1.0 - (out - under) / at if at > 0 else 1.0
-        return Cut(self, level, float(np.clip(fraction, 0.0, 1.0)))
+    def below(self, total: float) -> float:
+        """More than this lies at the cut or under it, of rows that weigh so much in all."""
+        return self.share * total * (1.0 + 1e-12)
+
+    def cut(self, at: Place) -> Cut:
+        """The ranking cut where more than `below` is reached: exactly the share is left out."""
+        fraction = 1.0 - (self.share * at.total - at.under) / at.weight if at.weight > 0 else 1.0
+        return Cut(self, at.level, float(np.clip(fraction, 0.0, 1.0)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,3 +118,10 @@ class Cut:
             return None
         share, log_scale, absent, level, fraction = numbers
         return cls(Trim(float(share), log_scale, absent), float(level), float(fraction))
+
+    @classmethod
+    def told_by(cls, metadata: Mapping[str, Any], features: int) -> Cut | None:
+        """Where a fit trimmed, by what stands beside its model, which may be anybody's."""
+        outliers = metadata.get("outliers")
+        told = outliers.get("trim") if isinstance(outliers, dict) else None
+        return None if told is None else cls.read(told, features)

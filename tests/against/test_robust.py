@@ -12,9 +12,9 @@ from scipy.stats import t as student
 from mixtura import GaussianMixture, select
 from mixtura.covariance import FAMILIES
 from mixtura.fit.em import Stop, run
+from mixtura.fit.judgement import n_parameters
 from mixtura.fit.outliers import Outliers
 from mixtura.fit.problem import state, with_outliers
-from mixtura.fit.select import n_parameters
 from mixtura.source import MemorySource
 from strategies import from_labels
 

@@ -51,9 +51,9 @@ def struck(monkeypatch, every, fit):
             raise KeyboardInterrupt
         return at(self, mixture, after)
 
-    def climbed(*args):
+    def climbed(*args, **options):
         climbing[0] = True
-        fit = climb(*args)
+        fit = climb(*args, **options)
         climbing[0] = False
         return fit
 

@@ -163,7 +163,7 @@ def test_proper_tables_differ_more(gappy):
     """What is not known of the mixture is in the spread."""
     imputer = MixtureImputer(2, random_state=0).fit(gappy[:60])
     spread = [
-        np.var([table[:, 1].mean() for table in imputer.impute_many(gappy, 40, proper=proper)])
+        np.var([table[:, 1].mean() for table in imputer.impute_many(gappy, 100, proper=proper)])
         for proper in (True, False)
     ]
     assert spread[0] > 1.3 * spread[1]

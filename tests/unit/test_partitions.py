@@ -241,11 +241,10 @@ def test_what_chunks_cannot_do_is_refused_with_advice(rows):
     X, endless = da.from_array(rows[:500], chunks=(100, 3)), rows[:500].copy()
     endless[-1, -1] = np.inf
     for options, told, text in (
-        ({"trim": 0.1}, {}, "distribution"),
-        ({"distribution": "t"}, {}, "give a number"),
         ({"init_params": np.zeros(500, int)}, {}, "use one of"),
-        ({"n_components": [1, 2], "criterion": "cv"}, {}, "select on a sample"),
-        ({}, {"labels": np.zeros(500)}, "fit a sample"),
+        ({}, {"lower": 0.0}, "all rows at hand"),
+        ({}, {"labels": da.ones(400)}, "one a row"),
+        ({}, {"labels": da.full(500, 7)}, "row .* has 7"),
         ({}, {"sample_weight": da.ones(400)}, "one a row"),
         ({}, {"sample_weight": -da.ones(500)}, "partition 0: sample_weight must be"),
         ({}, {"sample_weight": "w"}, "no column of X"),

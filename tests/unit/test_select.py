@@ -169,3 +169,21 @@ def test_arguments():
     with pytest.raises(InputError, match="criterion"):
         select(np.eye(4), [1], criterion="gut")
     assert Candidate(1, "full").rank[0] is False
+
+
+def test_one_model_has_a_checkpoint_and_is_watched(tmp_path):
+    """Gaps keep the climb from being compiled as a whole, so that it has rounds to tell of."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(500, 2)) + 2.0 * rng.integers(3, size=(500, 1))
+    X[::9, 0] = np.nan
+    told = []
+    plain = select(X, 3, "full")
+    path = tmp_path / "fit.checkpoint"
+    for _ in range(2):  # from the beginning, and as it is kept
+        kept = select(X, 3, "full", checkpoint=path, watch=lambda *seen: told.append(seen))
+        assert kept.fit.trace == plain.fit.trace
+    steps = [state.n_iter for _, _, state in told if state is not None]
+    assert len(steps) > 1 and min(steps) > 0
+    assert [seen[:2] for seen in told if seen[2] is None] == [(3, "full")] * 2
+    with pytest.raises(InputError, match="belongs to one fit"):
+        select(X, [2, 3], "full", checkpoint=path)

@@ -12,6 +12,7 @@ from mixtura.fit.em import Stop, run
 from mixtura.fit.outliers import Outliers
 from mixtura.fit.problem import state, with_outliers
 from mixtura.source import MemorySource
+from mixtura.source.ranks import place_of
 from mixtura.trimming import Trim
 
 
@@ -27,7 +28,8 @@ def test_exactly_the_share_is_left_out(share, tied):
     keys = rng.integers(0, 5, 40).astype(float) if tied else rng.normal(size=40)
     weights = rng.uniform(0.0, 2.0, 40)
     weights[:3] = 0.0
-    cut = Trim.of(share, np.ones(1), np.ones(1)).cut(keys, weights)
+    trim = Trim.of(share, np.ones(1), np.ones(1))
+    cut = trim.cut(place_of(keys, weights, trim.below))
     kept = cut.kept(keys)
     assert kept @ weights == pytest.approx((1.0 - share) * weights.sum(), rel=1e-12)
     assert ((kept == 0) | (kept == 1) | (keys == cut.level)).all()
@@ -38,9 +40,9 @@ def test_a_weight_is_a_repetition():
     rng = np.random.default_rng(1)
     keys, counts = rng.normal(size=20), rng.integers(1, 4, 20)
     trim = Trim.of(0.3, np.ones(1), np.ones(1))
-    whole = trim.cut(keys, counts.astype(float)).kept(keys) * counts
+    whole = trim.cut(place_of(keys, counts.astype(float), trim.below)).kept(keys) * counts
     twice = np.repeat(keys, counts)
-    each = trim.cut(twice, np.ones(len(twice))).kept(twice)
+    each = trim.cut(place_of(twice, np.ones(len(twice)), trim.below)).kept(twice)
     np.testing.assert_allclose(whole, [each[twice == key].sum() for key in keys], atol=1e-12)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sklearn.utils.validation import validate_data
-
 from mixtura.estimators.gaussian_mixture import GaussianMixture
+from mixtura.estimators.rows import Given, note_columns, source_to_fit
+from mixtura.source.memory import one_blas_thread
 
 
 def mixture_parameters(estimator: Any) -> dict[str, Any]:
@@ -16,12 +16,28 @@ def mixture_parameters(estimator: Any) -> dict[str, Any]:
     return {name: value for name, value in given.items() if name in known}
 
 
-def take_over(estimator: Any, model: GaussianMixture, X: Any) -> None:
+def behind(estimator: Any, X: Any, sample_weight: Any = None) -> tuple[GaussianMixture, Given]:
+    """The mixture behind an estimator, not fitted yet, and what it is to be fitted to.
+
+    Raises
+    ------
+    InputError, InputTypeError
+        What cannot be used as rows or weights.
+    """
+    model = GaussianMixture(**mixture_parameters(estimator))
+    return model, source_to_fit(model, X, sample_weight)
+
+
+def fit_behind(model: GaussianMixture, given: Given) -> GaussianMixture:
+    """The mixture behind an estimator, fitted."""
+    with one_blas_thread():
+        return model._fit_given(given)
+
+
+def take_over(estimator: Any, model: GaussianMixture) -> None:
     """Keep what was fitted, and what columns it was fitted to."""
-    validate_data(estimator, X, skip_check_array=True, reset=True)
-    estimator.n_features_in_ = model.n_features_in_
-    if hasattr(model, "feature_names_in_"):
-        estimator.feature_names_in_ = model.feature_names_in_
+    names = getattr(model, "feature_names_in_", None)
+    note_columns(estimator, model.n_features_in_, None if names is None else tuple(names))
     keep_fit(estimator, model)
 
 

@@ -12,12 +12,14 @@ from mixtura._types import Array, Rows
 from mixtura.block import Block
 from mixtura.covariance import Family
 from mixtura.estimators import parameters
-from mixtura.fit.select import n_parameters, rules, value_and_sharpness
+from mixtura.fit.judgement import n_parameters, value_and_sharpness
+from mixtura.fit.select import rules
 from mixtura.fit.task import Task
 from mixtura.mixture import Mixture
 from mixtura.operations.truncation import TruncatedMixture
 from mixtura.source import MemorySource, RemoteSource, Source
-from mixtura.trimming import Cut
+from mixtura.source.ranks import place, place_of
+from mixtura.trimming import Cut, Trim
 
 
 def within_box(estimator: Any, source: Source, values: Array) -> Array:
@@ -41,22 +43,39 @@ def totals(estimator: Any, source: Source, sample_weight: Any) -> tuple[float, f
     weights = _checks.row_weights(sample_weight, len(both))
     weights = np.ones(len(both)) if weights is None else weights
     if estimator.cut_ is not None:
-        keys = estimator.cut_.trim.ranking(both[:, 0], source.take(slice(None)).rows)
-        weights = weights * estimator.cut_.trim.cut(keys, weights).kept(keys)
+        trim = estimator.cut_.trim
+        keys = trim.ranking(both[:, 0], source.take(slice(None)).rows)
+        found = place_of(keys, weights, trim.below)
+        weights = weights * trim.cut(found).kept(keys)
     value, sharpness = weights @ both
     return float(value), float(sharpness), float(weights.sum())
 
 
-def totals_apart(estimator: Any, source: RemoteSource) -> tuple[float, float, float]:
-    """The same where the rows are in partitions, with their weights."""
-    value, sharpness, weight = sum(source.map(partial(_totals, estimator.mixture_)))
+def totals_apart(
+    estimator: Any, source: RemoteSource, *, whole: bool = False
+) -> tuple[float, float, float]:
+    """The same where the rows are in partitions, with their weights; of all with `whole`."""
+    mixture, cut = estimator.mixture_, None if whole else estimator.cut_
+    if cut is not None:
+        found = place(source, partial(_ranking, mixture, cut.trim), cut.trim.below)
+        cut = cut.trim.cut(found)
+    value, sharpness, weight = sum(source.map(partial(_totals, mixture, cut)))
     return float(value), float(sharpness), float(weight)
 
 
-def _totals(mixture: Mixture, block: Block) -> Array:
+def _totals(mixture: Mixture, cut: Cut | None, block: Block) -> Array:
     out = np.ones((len(block), 3))
     mixture.fill(block, value_and_sharpness, out[:, :2])
-    return block.weight() @ out
+    if cut is None:
+        return block.weight() @ out
+    return (block.weight() * cut.kept(cut.trim.ranking(out[:, 0], block.rows))) @ out
+
+
+def _ranking(mixture: Mixture, trim: Trim, block: Block) -> tuple[Array, Array]:
+    """What rows are ranked by, and their weights."""
+    out = np.empty((len(block), 2))
+    mixture.fill(block, value_and_sharpness, out)
+    return trim.ranking(out[:, 0], block.rows), block.weight()
 
 
 def count(estimator: Any) -> int:

@@ -14,7 +14,8 @@ from mixtura._errors import InputError
 from mixtura._types import Array
 from mixtura.estimators.following import as_it_was
 from mixtura.estimators.limits import held_powers, limits, refuse_outside
-from mixtura.estimators.rows import rows_like_fitted, rows_to_fit
+from mixtura.estimators.partitioned import over_partitions
+from mixtura.estimators.rows import rows_at_hand, rows_here
 from mixtura.fit.bounded import DensityFit, Plan, fitted
 from mixtura.fit.em import Stop
 from mixtura.fit.select import counts, rules
@@ -118,10 +119,11 @@ class DensityEstimator(DensityMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : (n, d) array_like or data frame
-            NaN where unobserved.
+        X : (n, d) array_like, data frame, scan, or Dask or Spark collection
+            NaN where unobserved. Rows of collections are brought here.
         y : ignored
-        sample_weight : (n,) array_like, optional
+        sample_weight : (n,) array_like, or str, optional
+            Or the name of a column.
 
         Returns
         -------
@@ -138,8 +140,8 @@ class DensityEstimator(DensityMixin, BaseEstimator):
     def _fit(self, X: Any, sample_weight: Any) -> Self:
         if self.criterion not in ("bic", "aic"):
             raise InputError(f'criterion={self.criterion!r}: use "bic" or "aic"')
-        _, read = rows_to_fit(self, X)
-        rows, weights = _checks.weighted(np.asarray(read.rows, dtype=np.float64), sample_weight)
+        _, read = rows_at_hand(self, X, sample_weight)
+        rows, weights = _checks.weighted(np.asarray(read.rows, dtype=np.float64), read.weights)
         lower, upper = limits(self.bounds, self.n_features_in_, read.names)
         refuse_outside(rows, lower, upper, read.names)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
@@ -161,6 +163,7 @@ class DensityEstimator(DensityMixin, BaseEstimator):
 
     # ---- using the fit
 
+    @over_partitions
     def score_samples(self, X: Any) -> Array:
         """Log-density of each row, (n,), in the units of the data; -inf outside the bounds."""
         return self._value.logpdf(self._rows(X))
@@ -171,6 +174,7 @@ class DensityEstimator(DensityMixin, BaseEstimator):
         weights = _checks.row_weights(sample_weight, len(logs))
         return float(np.average(logs, weights=weights))
 
+    @over_partitions
     def cdf(self, X: Any) -> Array:
         """P(x' <= x) of each row, (n,); for one feature."""
         return self._value.cdf(self._rows(X))
@@ -179,6 +183,7 @@ class DensityEstimator(DensityMixin, BaseEstimator):
         """Where the cdf reaches each probability, in the same shape; for one feature."""
         return self._value.quantile(probability)
 
+    @over_partitions
     def pit(self, X: Any) -> Array:
         """Probability integral transform F(x) of each row, (n,): uniform where the fit holds."""
         return self.cdf(X)
@@ -190,7 +195,7 @@ class DensityEstimator(DensityMixin, BaseEstimator):
         return self._value.sample(n_samples, int(seed))
 
     def _rows(self, X: Any) -> Array:
-        return rows_like_fitted(self, X, "density_")
+        return rows_here(self, X, "density_")
 
     @property
     def _value(self) -> BoundedMixture:

@@ -28,11 +28,8 @@ from mixtura.io.model_file import save
 from mixtura.mixture import Mixture
 from mixtura.reading.scan import opened
 from mixtura.source import DeviceSource, MemorySource
-from mixtura.source.opening import engine, remote
+from mixtura.source.opening import remote
 from mixtura.trimming import Cut
-
-TOLD = ("noise_cov", "projection", "lower", "upper")
-"""What may be said of rows besides their numbers."""
 
 
 class FittedMixture(DensityMixin, BaseEstimator):
@@ -117,9 +114,10 @@ class FittedMixture(DensityMixin, BaseEstimator):
         upper: Any = None,
     ) -> float:
         """Mean log-density in nats a row, by weight."""
-        if engine(X) is not None:
-            said = {"noise_cov": noise_cov, "projection": projection, "lower": lower}
-            total, _, weight = self._totals(X, sample_weight, **said, upper=upper)
+        apart = remote(X, sample_weight)
+        if apart is not None:
+            refuse_told(self._told(noise_cov, projection, lower, upper))
+            total, _, weight = criteria.totals_apart(self, apart, whole=True)
             return total / weight
         values = self._densities(self._known(X, noise_cov, projection, lower, upper))
         weights = _checks.row_weights(sample_weight, len(values))
@@ -194,8 +192,9 @@ class FittedMixture(DensityMixin, BaseEstimator):
                 "projection to validate"
             )
         rows = self._rows(X) if said.projection is None else _checks.table(X).rows
-        block = known(rows, sample_weight, said, parameters.outliers(self))
-        task = parameters.task(self, MemorySource.of(block), labels=labels, last=self.mixture_)
+        block = known(rows, sample_weight, said, parameters.outliers(self), labels)
+        labelled, source = labels is not None, MemorySource.of(block)
+        task = parameters.task(self, source, labelled=labelled, last=self.mixture_)
         rule = rules(self.covariance_type_)[0]
         problem = task.problem(rule, self.n_components_, task.told(self.n_components_))
         return validation(problem, self.mixture_, self.lower_bounds_)

@@ -9,7 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 from mixtura._errors import warn
 from mixtura._types import Array
 from mixtura.estimators import criteria, parameters, streaming
-from mixtura.estimators.fitted import TOLD, FittedMixture
+from mixtura.estimators.fitted import FittedMixture
 from mixtura.estimators.following import (
     CallbackSupportMixin,
     as_it_was,
@@ -19,7 +19,8 @@ from mixtura.estimators.following import (
     together,
     with_callbacks,
 )
-from mixtura.estimators.rows import source_to_fit
+from mixtura.estimators.partitioned import TOLD
+from mixtura.estimators.rows import Given, source_to_fit
 from mixtura.fit.apart import refuse_apart
 from mixtura.fit.checkpoint import Checkpoint
 from mixtura.fit.em import Fit
@@ -27,6 +28,7 @@ from mixtura.fit.fitting import Outcome, fitted, renamed
 from mixtura.fit.given import given_start
 from mixtura.fit.select import Selection, counts, grid, rules
 from mixtura.fit.task import Task
+from mixtura.fit.watching import Watched
 from mixtura.mixture import Mixture
 from mixtura.reading.scan import opened
 from mixtura.source import MemorySource
@@ -113,6 +115,10 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         among neighbours, so that a step costs little more with 1000 components than with 100
         (variational EM; Hirschberger, Forster & Lücke 2022). A `mixtura.Shortlist` also says how
         far to search. None takes exact steps.
+    incremental : bool or int, default=False
+        Take an M-step after each of so many parts of the rows, in place of accelerated steps of
+        all (incremental EM; Neal & Hinton 1998); True stands for 16. To the same ends; see the
+        guide for when this takes fewer passes over the rows.
     truncation : pair, optional
         ``(lower, upper)``, numbers or one for each column, infinite where there is no bound: rows
         outside this box were never recorded (Lee & Scott 2012). `mixture_` is then the whole
@@ -205,6 +211,7 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         noise: Any = False,
         trim: float = 0.0,
         candidates: Any = None,
+        incremental: Any = False,
         truncation: Any = None,
         n_jobs: int | None = None,
         callback: Any = None,
@@ -235,6 +242,7 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         self.noise = noise
         self.trim = trim
         self.candidates = candidates
+        self.incremental = incremental
         self.truncation = truncation
         self.n_jobs = n_jobs
         self.callback = callback
@@ -262,12 +270,12 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         X : (n, d) array_like, data frame, or Dask or Spark collection
             NaN where unobserved.
         y : ignored
-        sample_weight : (n,) array_like, optional
-            Beside a Dask collection a Dask array or series, or the name of a column; beside a
-            Spark data frame the name of a column.
-        labels : (n,) or (n, k) array_like, optional
+        sample_weight : (n,) array_like, or str, optional
+            Or the name of a column of a frame or scan. Beside a Dask collection a Dask array or
+            series, or the name of a column; beside a Spark data frame the name of a column.
+        labels : (n,) or (n, k) array_like, or str, optional
             Components known for some rows, -1 for unknown; or soft labels, the plausibility of
-            each component for each row.
+            each component for each row. As weights beside a Dask or Spark collection.
         noise_cov : float or array_like, optional
             The rows are ``x + e`` with ``e ~ N(0, R)`` of known R, and the mixture is that of x
             (extreme deconvolution; Bovy, Hogg & Roweis 2011). R is a variance, (d,) or (n, d)
@@ -302,21 +310,27 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
     def _fit(
         self, X: Any, sample_weight: Any, labels: Any, said: dict[str, Any], checkpoint: Any
     ) -> Self:
+        parameters.checked(self)  # before many rows are read
+        given = source_to_fit(self, X, sample_weight, said, labels)
+        return self._fit_given(given, labels is not None, checkpoint)
+
+    def _fit_given(self, given: Given, labelled: bool = False, checkpoint: Any = None) -> Self:
+        """Fit the mixture to rows that are known already."""
         parameters.checked(self)
         streaming.forget(self)
-        X, source, names = source_to_fit(self, X, sample_weight, said)
+        source = given.source
         last = self.mixture_ if self.warm_start and hasattr(self, "mixture_") else None
-        task = parameters.task(self, source, names, labels, last)
+        task = parameters.task(self, source, given.names, labelled, last)
         refuse_apart(task)
         components = counts(self.n_components)
         families = rules(self.covariance_type, source.d, self.rank)
         task, saved = parameters.kept(self, task, checkpoint, len(components) * len(families))
         if len(components) * len(families) > 1:
             parameters.compared(self, components, families)
-            progress = counter() if self.verbose else None
-            self._keep_selection(grid(task, components, families, self.n_jobs, progress))
+            told = Watched(len(components) * len(families), counter() if self.verbose else None)
+            self._keep_selection(grid(task, components, families, self.n_jobs, told))
         else:
-            outcome = self._fit_one(task, components[0], families[0], X, saved)
+            outcome = self._fit_one(task, components[0], families[0], given.X, saved)
             self._keep(outcome, families[0].name, None)
         chosen = next(rule for rule in families if rule.name == self.covariance_type_)
         self.cut_ = criteria.cut(self, task, chosen)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
@@ -13,8 +13,9 @@ from mixtura import _checks
 from mixtura._types import Array
 from mixtura.conditioning import log_sums
 from mixtura.estimators.following import as_it_was
+from mixtura.estimators.partitioned import over_partitions
 from mixtura.estimators.plans import checked, plan_of
-from mixtura.estimators.rows import rows_like_fitted, rows_to_fit
+from mixtura.estimators.rows import rows_at_hand, rows_here
 from mixtura.estimators.targets import coded, known_codes
 from mixtura.fit.class_model import ClassModel
 from mixtura.fit.classes import classified
@@ -143,11 +144,12 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : (n, d) array_like or data frame
-            NaN where unobserved.
-        y : (n,) array_like
-            Classes; see `semi_supervised` for rows that have none.
-        sample_weight : (n,) array_like, optional
+        X : (n, d) array_like, data frame, scan, or Dask or Spark collection
+            NaN where unobserved. Rows of collections are brought here.
+        y : (n,) array_like, or str
+            Classes; see `semi_supervised` for rows that have none. Or the name of a column.
+        sample_weight : (n,) array_like, or str, optional
+            Or the name of a column.
 
         Returns
         -------
@@ -163,9 +165,10 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
 
     def _fit(self, X: Any, y: Any, sample_weight: Any) -> Self:
         checked(self)
-        _, read = rows_to_fit(self, X)
-        source = MemorySource(*_checks.weighted(read.rows, sample_weight))
-        self.classes_, codes = coded(y, source.n, self.semi_supervised, source.whole.weights)
+        _, read = rows_at_hand(self, X, sample_weight, y)
+        source = MemorySource(*_checks.weighted(read.rows, read.weights))
+        told = source.n, self.semi_supervised, source.whole.weights
+        self.classes_, codes = coded(read.aside, *told)
         plan = plan_of(self, source, codes, read.names)
         self.fit_ = classified(plan, self.shared)
         for note in self.fit_.notes:
@@ -202,9 +205,10 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
         True
         """
         checked(self)
-        read = _checks.table(_checks.eager(X))
-        source = MemorySource(*_checks.weighted(read.rows, sample_weight))
-        classes, codes = coded(y, source.n, self.semi_supervised, source.whole.weights)
+        _, read = rows_at_hand(clone(self), X, sample_weight, y)
+        source = MemorySource(*_checks.weighted(read.rows, read.weights))
+        told = source.n, self.semi_supervised, source.whole.weights
+        classes, codes = coded(read.aside, *told)
         plan = plan_of(self, source, codes, read.names, classes)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         jobs = threads(self.n_jobs)
@@ -218,21 +222,25 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
 
     # ---- using the fit
 
+    @over_partitions
     def predict(self, X: Any) -> Any:
         """The most probable class of each row, (n,)."""
         best = self._model_joint(X).argmax(axis=1)
         return self.classes_[best]
 
+    @over_partitions
     def predict_proba(self, X: Any) -> Array:
         """Probabilities (n, C) of the classes given each row; rows sum to one."""
         source = self._source(X)
         return self.fit_.model.probabilities(source)
 
+    @over_partitions
     def predict_log_proba(self, X: Any) -> Array:
         """Logarithms (n, C) of the probabilities, exact where these underflow."""
         source = self._source(X)
         return self.fit_.model.log_probabilities(source)
 
+    @over_partitions
     def score_samples(self, X: Any) -> Array:
         """Log-density ``log Σ_c π_c P_c(x)`` of each row, (n,): low where no class fits."""
         return log_sums(self._model_joint(X))
@@ -270,7 +278,7 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
         return self.fit_.model.log_joint(source)
 
     def _source(self, X: Any) -> MemorySource:
-        rows = rows_like_fitted(self, X, "fit_")
+        rows = rows_here(self, X, "fit_")
         return MemorySource(rows, threads=threads(self.n_jobs))
 
     # ---- the fit by its parts

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Self
+from zlib import crc32
 
 import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.impute import MissingIndicator
 from sklearn.utils import check_random_state
 
-from mixtura import _checks
 from mixtura._errors import InputError, InputTypeError
 from mixtura._tables import with_columns
-from mixtura._types import Array
+from mixtura._types import Array, Mask
+from mixtura.block import Block
 from mixtura.estimators import attributes
-from mixtura.estimators.behind import mixture_parameters, take_over
+from mixtura.estimators.behind import behind, fit_behind, mixture_parameters, take_over
+from mixtura.estimators.filled import Filled
 from mixtura.estimators.gaussian_mixture import GaussianMixture
-from mixtura.estimators.rows import rows_like_fitted
+from mixtura.estimators.partitioned import lightened, over_partitions
+from mixtura.estimators.rows import Given, answered, rows_here
+from mixtura.fit.summary import weight_of
 from mixtura.inference.pooling import pool
 from mixtura.mixture import Mixture
 from mixtura.operations.filling import drawn_into_gaps
+from mixtura.reading.scan import Scan, opened, scan
+from mixtura.source import RemoteSource
+from mixtura.source.opening import engine
+from mixtura.source.views import bootstrapped, weighing
 
 _METHODS = ("mean", "draw")
 
@@ -55,7 +64,8 @@ class MixtureImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     Notes
     -----
-    The estimator keeps the rows that it was fitted to, for `impute_many`.
+    The estimator keeps the rows that it was fitted to, for `impute_many`; of partitions, where
+    they are, and copies by pickle do without.
 
     Examples
     --------
@@ -116,10 +126,11 @@ class MixtureImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : (n, d) array_like or data frame
+        X : (n, d) array_like, data frame, scan, or Dask or Spark collection
             NaN where unobserved.
         y : ignored
-        sample_weight : (n,) array_like, optional
+        sample_weight : (n,) array_like, or str, optional
+            Or the name of a column.
 
         Returns
         -------
@@ -132,26 +143,36 @@ class MixtureImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """
         if self.method not in _METHODS:
             raise InputError(f"method={self.method!r}: use one of {_METHODS}")
-        X = _checks.eager(X)
-        model = GaussianMixture(**mixture_parameters(self)).fit(X, sample_weight=sample_weight)
-        rows = _checks.table(X).rows
-        take_over(self, model, X)
-        self._fitted_to = rows, _checks.row_weights(sample_weight, len(rows))
-        self.indicator_ = MissingIndicator(error_on_new=False) if self.add_indicator else None
-        if self.indicator_ is not None:
-            self.indicator_.fit(rows)
+        model, given = behind(self, X, sample_weight)
+        fit_behind(model, given)
+        gappy = np.any(given.source.map(_gappy), axis=0) if self.add_indicator else None
+        take_over(self, model)
+        self._fitted_to, self.indicator_ = given.source, None
+        if gappy is not None:
+            shown = np.where(gappy, [[0.0], [np.nan]], 0.0)
+            self.indicator_ = MissingIndicator(error_on_new=False).fit(shown)
         return self
 
-    def transform(self, X: Any) -> Array:
+    @over_partitions
+    def transform(self, X: Any) -> Any:
         """Rows with their gaps filled, (n, d), and the indicators behind them.
 
-        What was observed comes back to the last bit.
+        What was observed comes back to the last bit. Of a scan (a path, a query, blocks) a scan of
+        the filled rows, which are worked out block by block when they are read: to fit, or to
+        `mixtura.reading.scan.Scan.write`. Of a Dask collection one that is not computed yet.
         """
-        rows = rows_like_fitted(self, X)
+        X = opened(X)
+        if isinstance(X, Scan):
+            light = lightened(self)
+            return scan(Filled(light, light._filled, X), dtype=X.dtype, cache=X.cache)
+        return answered(X, self._filled(rows_here(self, X)))
+
+    def _filled(self, rows: Array) -> Array:
         if self.method == "mean":
             filled = self.mixture_.impute(rows)
         else:
-            filled = drawn_into_gaps(self.mixture_, rows, self._seed())
+            drawn = np.random.default_rng([self._seed(), crc32(np.ascontiguousarray(rows))])
+            filled = drawn_into_gaps(self.mixture_, rows, drawn)  # others for other blocks
         filled = filled.astype(rows.dtype, copy=False)
         if self.indicator_ is None:
             return filled
@@ -178,14 +199,22 @@ class MixtureImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         list of m tables
-            (n, d) arrays; data frames of the same library if X is one.
+            (n, d) arrays; data frames of the same library if X is one; scans and Dask collections
+            that are drawn when they are read.
+
+        Raises
+        ------
+        InputError
+            With `proper`, the rows of the fit did not come along with a copy of the estimator.
         """
         if not isinstance(m, (int, np.integer)) or isinstance(m, bool):
             raise InputTypeError(f"m={m!r} must be a whole number, at least 1")
         if m < 1:
             raise InputError(f"m={m!r} must be at least 1")
-        rows = rows_like_fitted(self, X)
-        rng = np.random.default_rng(self._seed(random_state))
+        rng, X = np.random.default_rng(self._seed(random_state)), opened(X)
+        if engine(X) or isinstance(X, Scan):
+            return [self._drawing(rng, proper).transform(X) for _ in range(m)]
+        rows = rows_here(self, X)
         gappy, tables = np.asarray(np.isnan(rows).any(axis=0)), []
         for _ in range(m):
             mixture = self._refitted(rng) if proper else self.mixture_
@@ -202,16 +231,36 @@ class MixtureImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             return names
         return np.concatenate([names, self.indicator_.get_feature_names_out(names)])
 
+    def _drawing(self, rng: np.random.Generator, proper: bool) -> Any:
+        """An imputer that fills gaps by draws from one of many mixtures."""
+        one = lightened(self)
+        one.mixture_ = self._refitted(rng) if proper else self.mixture_
+        one.method, one.indicator_ = "draw", None
+        one.random_state = int(rng.integers(2**31 - 1))
+        return one
+
     def _refitted(self, rng: np.random.Generator) -> Mixture:
         """The mixture of rows that weigh at random: from a fit that begins at the present one."""
-        rows, weights = self._fitted_to
-        drawn = rng.standard_exponential(len(rows)) * (1.0 if weights is None else weights)
-        whole = float(len(rows) if weights is None else weights.sum())
+        source = getattr(self, "_fitted_to", None)
+        if source is None:
+            raise InputError(
+                "impute_many with proper=True fits anew, and the rows of the fit are not with this "
+                "copy of the imputer: fit it, or set proper=False"
+            )
+        drawn = source.viewed(partial(bootstrapped, seed=int(rng.integers(2**63 - 1))))
+        scale = weight_of(source) / weight_of(drawn)
         given = mixture_parameters(self) | {"warm_start": True}
         for name in ("n_components", "covariance_type", "rank"):
             del given[name]
         model = GaussianMixture.from_mixture(self.mixture_, **given)
-        return model.fit(rows, sample_weight=drawn * (whole / drawn.sum())).mixture_
+        scaled = drawn.viewed(partial(weighing, scale=scale))
+        return fit_behind(model, Given(None, scaled, None)).mixture_
+
+    def __getstate__(self) -> Any:
+        state = dict(super().__getstate__())
+        if isinstance(state.get("_fitted_to"), RemoteSource):  # tied to an engine that runs here
+            del state["_fitted_to"]
+        return state
 
     def _seed(self, random_state: Any = None) -> int:
         chosen = self.random_state if random_state is None else random_state
@@ -224,3 +273,8 @@ class MixtureImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def _gappy(block: Block) -> Mask:
+    """Which columns have gaps, (d,)."""
+    return np.asarray(np.isnan(block.rows).any(axis=0))

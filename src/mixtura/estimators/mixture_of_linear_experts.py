@@ -9,11 +9,11 @@ import numpy as np
 from mixtura._errors import InputError, InputTypeError
 from mixtura._types import Array
 from mixtura.covariance import Experts
-from mixtura.estimators.behind import keep_fit, mixture_parameters
+from mixtura.estimators.behind import fit_behind, keep_fit, mixture_parameters
+from mixtura.estimators.following import as_it_was
 from mixtura.estimators.gaussian_mixture import GaussianMixture
-from mixtura.estimators.outcomes import outcomes
+from mixtura.estimators.joining import joint_to_fit
 from mixtura.estimators.predictive import PredictiveMixture
-from mixtura.estimators.rows import rows_to_fit
 from mixtura.fit.select import rules
 from mixtura.mixture import Mixture
 from mixtura.operations.experts import LinearExperts, linear_experts
@@ -140,11 +140,12 @@ class MixtureOfLinearExperts(PredictiveMixture):
 
         Parameters
         ----------
-        X : (n, d) array_like or data frame
+        X : (n, d) array_like, data frame, scan, or Dask or Spark collection
             NaN where unobserved.
-        y : (n,) or (n, m) array_like, series or data frame
-            NaN where unobserved: the rest of the row still counts.
-        sample_weight : (n,) array_like, optional
+        y : (n,) or (n, m) array_like, series or data frame; str or sequence of str
+            NaN where unobserved: the rest of the row still counts. Or names of columns of X.
+        sample_weight : (n,) array_like, or str, optional
+            Or the name of a column.
 
         Returns
         -------
@@ -156,18 +157,16 @@ class MixtureOfLinearExperts(PredictiveMixture):
             Data, weights or parameters that cannot be used; says which and what to do.
         """
         self._point()
-        given = outcomes(y)
-        rows, names = given.beside(rows_to_fit(self, X)[1])
-        d, m = self.n_features_in_, given.rows.shape[1]
-        families = self._families(d, m)
-        given_to_all = mixture_parameters(self) | {"covariance_type": families, "rank": None}
-        model = GaussianMixture(**given_to_all).fit(rows, sample_weight=sample_weight)
-        keep_fit(self, model)
-        self.mixture_ = model.mixture_.changed(feature_names=names)
-        self.experts_ = linear_experts(self.mixture_, d)
+        with as_it_was(self):
+            model = GaussianMixture(**mixture_parameters(self) | {"rank": None})
+            joint = joint_to_fit(self, model, X, y, sample_weight)
+            model.covariance_type = self._families(self.n_features_in_, joint.outputs)
+            keep_fit(self, fit_behind(model, joint.given))
+        self.mixture_ = model.mixture_.changed(feature_names=joint.names)
+        self.experts_ = linear_experts(self.mixture_, self.n_features_in_)
         self.covariance_type_ = self.experts_.gate.structure.name
         self.trace_ = model.trace_
-        self.n_outputs_, self._flat = m, given.flat
+        self.n_outputs_, self._flat = joint.outputs, joint.flat
         return self
 
     def _families(self, inputs: int, outputs: int) -> list[Experts]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -11,20 +13,26 @@ from sklearn.utils import check_random_state
 from mixtura import _checks
 from mixtura._errors import InputError
 from mixtura._types import Array, Mask, Rows
+from mixtura.block import Block
 from mixtura.estimators import attributes
-from mixtura.estimators.behind import mixture_parameters, take_over
-from mixtura.estimators.gaussian_mixture import GaussianMixture
-from mixtura.estimators.rows import rows_like_fitted
-from mixtura.estimators.thresholds import check_line, ordinary_level, percentile
+from mixtura.estimators.behind import behind, fit_behind, take_over
+from mixtura.estimators.partitioned import over_partitions
+from mixtura.estimators.rows import rows_here
+from mixtura.estimators.thresholds import check_line, ordinary_level
 from mixtura.fit.select import threads
 from mixtura.inference.conformal import Conformal, selected
 from mixtura.mixture import Mixture
 from mixtura.operations.completed import completed_log_density
 from mixtura.operations.contributions import Contributions, contributions
-from mixtura.source import MemorySource
+from mixtura.source import MemorySource, Source
+from mixtura.source.ranks import quantile
+from mixtura.source.views import held
 
 _HELD_OUT = 0.3
 """Share of the rows held out where an `alpha` needs some and no share is given."""
+
+_MOST = 100_000
+"""Rows held out at most: p-values are exact with any number, and these are kept."""
 
 
 class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
@@ -58,8 +66,8 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
         Rate of false alarms among new rows that are like those of the fit, in (0, 0.5]: the line is
         where the p-value is `alpha`.
     calibration : float, optional
-        Share of the rows kept from the fit, at random, to calibrate p-values against; 0.3 where
-        `alpha` is given, else none. `calibrate` takes other rows.
+        Share of the rows kept from the fit, at random, to calibrate p-values against, of at most
+        100 000 rows; 0.3 where `alpha` is given, else none. `calibrate` takes other rows.
     prior, reg_covar, tol, max_iter, n_init
         As in `GaussianMixture`.
     random_state : int, RandomState or None, default=None
@@ -157,10 +165,11 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : (n, d) array_like or data frame
+        X : (n, d) array_like, data frame, scan, or Dask or Spark collection
             NaN where unobserved.
         y : ignored
-        sample_weight : (n,) array_like, optional
+        sample_weight : (n,) array_like, or str, optional
+            Or the name of a column.
 
         Returns
         -------
@@ -172,17 +181,14 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
             Data, weights or parameters that cannot be used; says which and what to do.
         """
         check_line(self.contamination, self.alpha, self.calibration, self.smallest)
-        X = _checks.eager(X)
-        rows = _checks.table(X).rows
-        weights = _checks.row_weights(sample_weight, len(rows))
-        held = self._held_out(len(rows))
-        model = GaussianMixture(**mixture_parameters(self))
-        model.fit(X, sample_weight=_but(held, weights))
-        mixture = _large(model.mixture_, float(self.smallest))
-        logs = self._logs(mixture, rows)
-        calibrated = None if held is None else Conformal.of(logs[held], _of(held, weights))
-        offset = self._offset(mixture, rows, weights, logs, calibrated)
-        take_over(self, model, X)
+        model, given = behind(self, X, sample_weight)
+        source, apart = self._split(given.source)
+        fit_behind(model, replace(given, source=source))
+        mixture, calibrated = _large(model.mixture_, float(self.smallest)), None
+        if apart is not None:
+            calibrated = Conformal.of(completed_log_density(mixture, apart), apart.weight())
+        offset = self._offset(mixture, given.source, calibrated)
+        take_over(self, model)
         self.mixture_, self.conformal_, self.offset_ = mixture, calibrated, offset
         return self
 
@@ -202,54 +208,52 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
         self.conformal_ = calibrated
         return self
 
-    def _held_out(self, n: int) -> Mask | None:
-        """Which rows (n,) are kept from the fit; None for none."""
-        share = self.calibration
+    def _split(self, source: Source) -> tuple[Source, Block | None]:
+        """The rows to fit, and those that are kept from the fit, here; None for none."""
+        share, n = self.calibration, source.n
         if share is None and self.alpha is None:
-            return None
-        count = round((_HELD_OUT if share is None else float(share)) * n)
+            return source, None
+        count = min(round((_HELD_OUT if share is None else float(share)) * n), _MOST)
         if not 0 < count < n:
             raise InputError(
                 f"calibration={share!r} of {n} rows leaves none to fit or to calibrate: give more"
             )
-        held = np.zeros(n, dtype=bool)
-        held[check_random_state(self.random_state).permutation(n)[:count]] = True
-        return held
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        view = partial(held, n=n, seed=seed, count=count)
+        apart = source.viewed(partial(view, inside=True))
+        return source.viewed(partial(view, inside=False)), apart.take(slice(None))
 
-    def _offset(
-        self,
-        mixture: Mixture,
-        rows: Rows,
-        weights: Array | None,
-        logs: Array,
-        calibrated: Conformal | None,
-    ) -> float:
+    def _offset(self, mixture: Mixture, source: Source, calibrated: Conformal | None) -> float:
         """Where the line is drawn."""
         if self.alpha is not None and calibrated is not None:
             return calibrated.threshold(float(self.alpha))
         if self.contamination == "auto":
-            return ordinary_level(mixture, rows, weights)
-        return percentile(logs, weights, float(self.contamination))
+            return ordinary_level(mixture, source)
+        return quantile(source, partial(_scored, mixture), float(self.contamination))
 
     # ---- using the fit
 
+    @over_partitions
     def predict(self, X: Any) -> Array:
         """-1 for outliers and 1 for the rest, (n,)."""
         return np.where(self.decision_function(X) < 0.0, -1, 1)
 
+    @over_partitions
     def decision_function(self, X: Any) -> Array:
         """Nats (n,) above the line; negative for outliers."""
         return self.score_samples(X) - self.offset_
 
+    @over_partitions
     def score_samples(self, X: Any) -> Array:
         """Log-density of each row, (n,), what was not observed counted as usual; low is odd.
 
         For rows with gaps ``log p(x_o) - Σ_k r_k (h_k - h_k,o)``, with the entropies h of component
         k over all and over the observed coordinates, so that rows with different gaps compare.
         """
-        rows = rows_like_fitted(self, X)
+        rows = rows_here(self, X)
         return self._logs(self.mixture_, rows)
 
+    @over_partitions
     def p_values(self, X: Any) -> Array:
         """Conformal p-value of each row, (n,), for being like the rows held out.
 
@@ -285,7 +289,7 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
         its standard deviations and R its correlations (Garthwaite & Koch 2016); see
         `mixtura.operations.contributions.contributions`.
         """
-        rows = rows_like_fitted(self, X)
+        rows = rows_here(self, X)
         return contributions(self.mixture_, rows)
 
     def _logs(self, mixture: Mixture, rows: Rows) -> Array:
@@ -311,12 +315,5 @@ def _large(mixture: Mixture, smallest: float) -> Mixture:
     return mixture if large.all() else mixture.take(np.flatnonzero(large))
 
 
-def _but(held: Mask | None, weights: Array | None) -> Array | None:
-    """Weights that are zero for the rows held out, which is as if they were absent."""
-    if held is None:
-        return weights
-    return np.where(held, 0.0, 1.0 if weights is None else weights)
-
-
-def _of(held: Mask, weights: Array | None) -> Array | None:
-    return None if weights is None else weights[held]
+def _scored(mixture: Mixture, block: Block) -> tuple[Array, Array]:
+    return completed_log_density(mixture, block), block.weight()

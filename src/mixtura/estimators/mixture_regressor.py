@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from mixtura.estimators.behind import keep_fit, mixture_parameters
+from mixtura.estimators.behind import fit_behind, keep_fit, mixture_parameters
+from mixtura.estimators.following import as_it_was
 from mixtura.estimators.gaussian_mixture import GaussianMixture
-from mixtura.estimators.outcomes import outcomes
+from mixtura.estimators.joining import joint_to_fit
 from mixtura.estimators.predictive import PredictiveMixture
-from mixtura.estimators.rows import rows_to_fit
 from mixtura.operations.experts import steadied
 
 
@@ -113,11 +113,12 @@ class MixtureRegressor(PredictiveMixture):
 
         Parameters
         ----------
-        X : (n, d) array_like or data frame
+        X : (n, d) array_like, data frame, scan, or Dask or Spark collection
             NaN where unobserved.
-        y : (n,) or (n, m) array_like, series or data frame
-            NaN where unobserved: the rest of the row still counts.
-        sample_weight : (n,) array_like, optional
+        y : (n,) or (n, m) array_like, series or data frame; str or sequence of str
+            NaN where unobserved: the rest of the row still counts. Or names of columns of X.
+        sample_weight : (n,) array_like, or str, optional
+            Or the name of a column.
 
         Returns
         -------
@@ -129,11 +130,11 @@ class MixtureRegressor(PredictiveMixture):
             Data, weights or parameters that cannot be used; says which and what to do.
         """
         self._point()
-        given = outcomes(y)
-        rows, names = given.beside(rows_to_fit(self, X)[1])
-        model = GaussianMixture(**mixture_parameters(self)).fit(rows, sample_weight=sample_weight)
-        keep_fit(self, model)
+        with as_it_was(self):
+            model = GaussianMixture(**mixture_parameters(self))
+            joint = joint_to_fit(self, model, X, y, sample_weight)
+            keep_fit(self, fit_behind(model, joint.given))
         steady = steadied(model.mixture_, self.n_features_in_)
-        self.mixture_ = steady.changed(feature_names=names)
-        self.n_outputs_, self._flat = given.rows.shape[1], given.flat
+        self.mixture_ = steady.changed(feature_names=joint.names)
+        self.n_outputs_, self._flat = joint.outputs, joint.flat
         return self

@@ -8,12 +8,14 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from mixtura import _checks
 from mixtura._errors import InputError
 from mixtura._types import Array, Mask, Rows
-from mixtura.estimators.rows import rows_like_fitted
+from mixtura.estimators.following import as_it_was
+from mixtura.estimators.partitioned import over_partitions
+from mixtura.estimators.rows import rows_at_hand, rows_here
 from mixtura.estimators.targets import coded, known_codes
 from mixtura.fit.class_scatter import Labelled
 from mixtura.inference.conformal import Conformal
@@ -149,10 +151,11 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : (n, d) array_like or data frame
-        y : (n,) array_like
-            Classes.
-        sample_weight : (n,) array_like, optional
+        X : (n, d) array_like, data frame, scan, or Dask or Spark collection
+            Rows of collections are brought here.
+        y : (n,) array_like, or str
+            Classes. Or the name of a column, and so for weights.
+        sample_weight : (n,) array_like, or str, optional
             A weight counts as so many repetitions.
 
         Returns
@@ -165,10 +168,13 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
             Data, classes, weights or parameters that cannot be used; says which and what to do.
         """
         self._check()
-        X = _checks.eager(X)
-        rows = _checks.without_gaps(_checks.table(X).rows, _NO_GAPS)
-        weights = _checks.row_weights(sample_weight, len(rows))
-        classes, codes = coded(y, len(rows), False, weights)
+        with as_it_was(self):
+            return self._fit(rows_at_hand(self, X, sample_weight, y)[1])
+
+    def _fit(self, read: _checks.Table) -> Self:
+        rows = _checks.without_gaps(read.rows, _NO_GAPS)
+        weights = _checks.row_weights(read.weights, len(rows))
+        classes, codes = coded(read.aside, len(rows), False, weights)
         self._check_novel(classes)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         data, held = Labelled.of(rows, codes, weights, len(classes)), None
@@ -178,7 +184,6 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
         calibrated = None
         if held is not None:
             calibrated = Calibrated.of(model, held.rows, held.codes, held.weights, self.sets)
-        validate_data(self, X, skip_check_array=True, reset=True)
         self.classes_, self.model_, self.calibrated_ = classes, model, calibrated
         return self
 
@@ -237,6 +242,7 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
 
     # ---- using the fit
 
+    @over_partitions
     def predict(self, X: Any) -> Any:
         """The most probable class of each row, (n,); `novel_label`, if any, for novel rows.
 
@@ -251,18 +257,22 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
         out[novel] = self.novel_label
         return out
 
+    @over_partitions
     def predict_proba(self, X: Any) -> Array:
         """Probabilities (n, C) of the classes, given that it is one of them."""
         return np.exp(self.predict_log_proba(X))
 
+    @over_partitions
     def predict_log_proba(self, X: Any) -> Array:
         """Logarithms (n, C) of the probabilities, exact where these underflow."""
         return self._judged(X)[0]
 
+    @over_partitions
     def entropy(self, X: Any) -> Array:
         """Entropy (n,) of the probabilities of the classes, in nats: high for ambiguous rows."""
         return entropies(self.predict_log_proba(X))
 
+    @over_partitions
     def novelty(self, X: Any) -> Array:
         """``log p_0(x) - log Σ_c π_c p(x | c)`` of each row, (n,): high for novel rows.
 
@@ -270,6 +280,7 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
         """
         return -self._judged(X)[1]
 
+    @over_partitions
     def p_values(self, X: Any) -> Array:
         """Conformal p-value (n,) for "the row is like those held out": small for novel rows.
 
@@ -283,6 +294,7 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
         """
         return self._calibrated().novelty.p_values(self._judged(X)[1])
 
+    @over_partitions
     def predict_set(self, X: Any, error_rate: float = 0.05) -> Mask:
         """Which classes (n, C) the rows held out do not rule out.
 
@@ -326,7 +338,7 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
         return self.model_.judged(rows)
 
     def _rows(self, X: Any) -> Rows:
-        return _checks.without_gaps(rows_like_fitted(self, X, "model_"), _NO_GAPS)
+        return _checks.without_gaps(rows_here(self, X, "model_"), _NO_GAPS)
 
     def _calibrated(self) -> Calibrated:
         check_is_fitted(self, "model_")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any
 
@@ -13,7 +12,7 @@ from sklearn.utils import check_random_state
 from mixtura._errors import InputError, InputTypeError
 from mixtura.assignment import hard, soft
 from mixtura.fit.candidates import Shortlist
-from mixtura.fit.checkpoint import Checkpoint
+from mixtura.fit.checkpoint import Checkpoint, with_checkpoint
 from mixtura.fit.em import Stop
 from mixtura.fit.fixed import GIVEN, Fixed
 from mixtura.fit.given import Start
@@ -22,7 +21,7 @@ from mixtura.fit.select import criterion
 from mixtura.fit.task import Task
 from mixtura.fit.truncation import Truncation
 from mixtura.mixture import Mixture
-from mixtura.source import MemorySource, Source
+from mixtura.source import Source
 
 _ASSIGN = {"soft": soft, "hard": hard}
 
@@ -51,6 +50,7 @@ def checked(estimator: Any) -> None:
         raise InputError(f"max_ratio={estimator.max_ratio!r}: use None or a number, at least 1")
     outliers(estimator)
     shortlist(estimator)
+    parts(estimator)
     _check_fixed(estimator)
     if estimator.assignment not in _ASSIGN:
         raise InputError(f"assignment={estimator.assignment!r}: use one of {tuple(_ASSIGN)}")
@@ -102,7 +102,7 @@ def task(
     estimator: Any,
     source: Source,
     names: tuple[str, ...] | None = None,
-    labels: Any = None,
+    labelled: bool = False,
     last: Mixture | None = None,
 ) -> Task:
     """What the estimator's parameters ask for, over the rows of a source.
@@ -113,14 +113,14 @@ def task(
         source,
         estimator.criterion,
         int(check_random_state(estimator.random_state).randint(2**31 - 1)),
-        Stop(estimator.tol, estimator.max_iter),
+        Stop(estimator.tol, estimator.max_iter, parts=parts(estimator)),
         estimator.prior,
         None if isinstance(estimator.reg_covar, str) else float(estimator.reg_covar),
         _ASSIGN[estimator.assignment],
         estimator.equal_weights,
         estimator.n_init,
         names,
-        labels,
+        labelled,
         Start(
             estimator.init_params,
             estimator.weights_init,
@@ -141,25 +141,10 @@ def kept(estimator: Any, asked: Task, path: Any, models: int) -> tuple[Task, Che
     Raises
     ------
     InputError, InputTypeError, CheckpointError
-        Several fits; rows on a device; what is no path; a file that cannot be used.
+        As `with_checkpoint` does.
     """
-    if path is None:
-        return asked, None
-    if models > 1:
-        raise InputError(
-            f"checkpoint belongs to one fit, and {models} are compared: give one n_components and "
-            "one covariance_type, with a checkpoint each, or leave checkpoint out"
-        )
-    if not isinstance(asked.source, MemorySource):
-        raise InputError("checkpoint is for rows in memory or in files: pass X.cpu().numpy()")
-    if asked.shortlist is not None:
-        raise InputError(
-            "a checkpoint does not keep the candidates of each row: leave out checkpoint or "
-            "candidates"
-        )
-    saved = Checkpoint(path)
     given = isinstance(estimator.random_state, Integral)
-    return replace(asked, seed=saved.seed(asked.seed, given)), saved
+    return with_checkpoint(asked, path, models, given=given)
 
 
 def truncation(estimator: Any, features: int) -> Truncation | None:
@@ -171,6 +156,24 @@ def shortlist(estimator: Any) -> Shortlist | None:
     """How many components a row counts for; None for all."""
     given = getattr(estimator, "candidates", None)
     return given if given is None or isinstance(given, Shortlist) else Shortlist(given)
+
+
+def parts(estimator: Any) -> int:
+    """M-steps in a pass over the rows: 1, so many as are given, or 0 for the usual number.
+
+    Raises
+    ------
+    InputError
+        Neither a truth value nor a whole number above one.
+    """
+    given = getattr(estimator, "incremental", False)
+    if isinstance(given, (bool, np.bool_)):
+        return 0 if given else 1
+    if not isinstance(given, Integral) or given < 2:
+        raise InputError(
+            f"incremental={given!r}: use True, False or a number of parts of the rows, at least 2"
+        )
+    return int(given)
 
 
 def outliers(estimator: Any) -> Outliers:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
+from dataclasses import dataclass
 from functools import partial, wraps
 from typing import Any
 
 import numpy as np
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from mixtura._errors import InputError, InputTypeError
@@ -17,12 +20,15 @@ from mixtura.source.opening import engine, module
 
 __all__ = ["assign", "assigned_column", "over_partitions"]
 
-_KINDS: dict[str, tuple[str, str, Any]] = {
-    "predict": ("label", "bigint", np.int64),
-    "score_samples": ("log_density", "double", np.float64),
-    "predict_proba": ("probabilities", "array<double>", np.float64),
+TOLD = ("noise_cov", "projection", "lower", "upper")
+"""What may be said of rows besides their numbers."""
+
+_NAMES = {
+    "predict": "label",
+    "score_samples": "log_density",
+    "predict_proba": "probabilities",
 }
-"""Methods, and what a column of their answers is called and holds."""
+"""Methods, and what a column of their answers is called; others have the method's name."""
 
 
 def assign(model: Any, X: Any, **columns: str) -> Any:
@@ -30,7 +36,7 @@ def assign(model: Any, X: Any, **columns: str) -> Any:
 
     Parameters
     ----------
-    model : Mixture or fitted GaussianMixture
+    model : Mixture or fitted estimator
     X : dask.dataframe.DataFrame or pyspark.sql.DataFrame
         With the columns that the model was fitted to, and any others beside them.
     **columns : str
@@ -58,15 +64,16 @@ def assign(model: Any, X: Any, **columns: str) -> Any:
     >>> assign(mixture, frame, cluster="label").compute()["cluster"].tolist()
     [0, 1]
     """
-    light = _light(model)
+    light = lightened(model)
     asked = columns or {"label": "label", "log_density": "log_density"}
-    methods = {name: _method(what) for name, what in asked.items()}
+    answers = {name: Answer.of(light, _method(what)) for name, what in asked.items()}
     kind = engine(X)
     if kind == "pyspark":
-        return _spark(light, X, methods)
+        typed = {name: answer.typed(X.columns) for name, answer in answers.items()}
+        return module("pyspark").with_columns(X, typed)
     if kind is None or not hasattr(X, "columns"):
         raise InputTypeError("assign adds columns to a Dask or Spark data frame; use predict")
-    return X.assign(**{name: _dask(light, X, method) for name, method in methods.items()})
+    return X.assign(**{name: answer.dask(X) for name, answer in answers.items()})
 
 
 def assigned_column(model: Any, *columns: Any, what: str = "label") -> Any:
@@ -74,7 +81,7 @@ def assigned_column(model: Any, *columns: Any, what: str = "label") -> Any:
 
     Parameters
     ----------
-    model : Mixture or fitted GaussianMixture
+    model : Mixture or fitted estimator
     *columns : str or pyspark.sql.Column
         In the order of the model's features.
     what : "label", "log_density" or "probabilities"
@@ -88,66 +95,130 @@ def assigned_column(model: Any, *columns: Any, what: str = "label") -> Any:
     InputError
         An unknown answer, or another number of columns than the model has features.
     """
-    light, method = _light(model), _method(what)
+    light = lightened(model)
+    answer = Answer.of(light, _method(what))
     if len(columns) != light.n_features_in_:
         raise InputError(f"{len(columns)} columns for {light.n_features_in_} features: name each")
-    function = partial(_answer_by_position, light, method)
-    return module("pyspark").as_column(columns, _KINDS[method][1], function)
+    function = partial(_answer_by_position, answer)
+    return module("pyspark").as_column(columns, answer.kind, function)
 
 
 def over_partitions(method: Callable[..., Any]) -> Callable[..., Any]:
-    """The method of an estimator, partition by partition where X is an engine's collection."""
+    """The method of an estimator, partition by partition where X is an engine's collection.
+
+    What it gives of each row, and of what kind, it is asked with a row of zeros.
+    """
 
     @wraps(method)
-    def called(self: Any, X: Any, **told: Any) -> Any:
+    def called(self: Any, X: Any, *given: Any, **told: Any) -> Any:
         kind = engine(X)
         if kind is None:
-            return method(self, X, **told)
-        refuse_told(Told(**told))
-        check_is_fitted(self, "mixture_")
-        light, name = _light(self), method.__name__
-        if kind == "dask":
-            return _dask(light, X, name)
-        return _spark(light, X, {_KINDS[name][0]: name})
+            return method(self, X, *given, **told)
+        refuse_told(Told(**{name: told.get(name) for name in TOLD}))
+        check_is_fitted(self)
+        answer = Answer.of(lightened(self), method.__name__, *given, **told)
+        return answer.dask(X) if kind == "dask" else answer.spark(X)
 
     return called
 
 
-def _light(model: Any) -> Any:
-    """A fitted estimator with nothing but its mixture: what is sent to every partition."""
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What a fitted estimator says of each row.
+
+    Attributes
+    ----------
+    light : the estimator with nothing but what it needs to answer
+    method : its name
+    given, told : what the method is given besides rows
+    like : (1, ...) array
+        What it says of one row.
+    """
+
+    light: Any
+    method: str
+    given: tuple[Any, ...]
+    told: dict[str, Any]
+    like: Any
+
+    @classmethod
+    def of(cls, light: Any, method: str, *given: Any, **told: Any) -> Answer:
+        """Of a method that gives an array."""
+        bare = copy(light)
+        vars(bare).pop("feature_names_in_", None)
+        like = getattr(bare, method)(np.zeros((1, light.n_features_in_)), *given, **told)
+        if not isinstance(like, np.ndarray):
+            raise InputError(
+                f"{method} with these options gives no array, and rows are in partitions: ask for "
+                "one array, or for some of the rows, X.head()"
+            )
+        return cls(light, method, given, told, like)
+
+    def __call__(self, rows: Any) -> Any:
+        return getattr(self.light, self.method)(rows, *self.given, **self.told)
+
+    def dask(self, X: Any) -> Any:
+        """A Dask collection, not computed yet."""
+        columns = getattr(X, "columns", None)
+        if columns is not None:
+            X = X[_wanted(self.light, list(columns))]
+        names = self.light.get_feature_names_out() if self.method == "transform" else None
+        return module("dask").by_rows(X, self, self.like, names)
+
+    def spark(self, X: Any) -> Any:
+        """The Spark data frame with a column more."""
+        return module("pyspark").with_columns(X, {self.column: self.typed(X.columns)})
+
+    def typed(self, columns: Any) -> tuple[str, Any]:
+        """Spark's name of the type, and a function of an Arrow table."""
+        return self.kind, partial(_answer, self, _wanted(self.light, columns))
+
+    @property
+    def __name__(self) -> str:
+        """What Dask calls it."""
+        return self.method
+
+    @property
+    def column(self) -> str:
+        """What a column of such answers is called."""
+        return _NAMES.get(self.method, self.method)
+
+    @property
+    def kind(self) -> str:
+        """Spark's name of the type."""
+        one = {"i": "bigint", "f": "double", "b": "boolean"}.get(self.like.dtype.kind, "string")
+        for _ in range(self.like.ndim - 1):
+            one = f"array<{one}>"
+        return one
+
+
+_HEAVY = ("_fitted_to", "_stream", "selection_")
+"""What they do without."""
+
+
+def lightened(model: Any) -> Any:
+    """A fitted estimator with nothing but what it answers by: what is sent to every partition."""
     from mixtura.estimators.gaussian_mixture import GaussianMixture
 
     if isinstance(model, Mixture):
         return GaussianMixture.from_mixture(model, n_jobs=1)
-    check_is_fitted(model, "mixture_")
-    box = {name: value for name, value in model.get_params().items() if name == "truncation"}
-    light = type(model).from_mixture(model.mixture_, n_jobs=1, **box)
-    light.cut_ = model.cut_
+    check_is_fitted(model)
+    light = copy(model)
+    for name in _HEAVY:
+        vars(light).pop(name, None)
+    for name, value in (("n_jobs", 1), ("callback", None)):
+        if name in vars(light):
+            setattr(light, name, value)
+    if "random_state" in vars(light):  # what is computed again must come out the same
+        light.random_state = int(check_random_state(light.random_state).randint(2**31 - 1))
     return light
 
 
 def _method(what: str) -> str:
-    known = {kind[0]: name for name, kind in _KINDS.items()}
+    known = {name: method for method, name in _NAMES.items()}
     if what not in known:
         raise InputError(f"{what!r} is no answer: use one of {tuple(known)}")
     return known[what]
-
-
-def _dask(light: Any, X: Any, name: str) -> Any:
-    width = light.n_components_ if name == "predict_proba" else None
-    columns = getattr(X, "columns", None)
-    if columns is not None:
-        X = X[_wanted(light, list(columns))]
-    return module("dask").by_rows(X, getattr(light, name), width, _KINDS[name][2])
-
-
-def _spark(light: Any, X: Any, methods: dict[str, str]) -> Any:
-    wanted = _wanted(light, X.columns)
-    added = {
-        name: (_KINDS[method][1], partial(_answer, light, method, wanted))
-        for name, method in methods.items()
-    }
-    return module("pyspark").with_columns(X, added)
 
 
 def _wanted(light: Any, columns: list[Any]) -> list[Any]:
@@ -159,10 +230,10 @@ def _wanted(light: Any, columns: list[Any]) -> list[Any]:
     return names
 
 
-def _answer(light: Any, method: str, wanted: list[str], table: Any) -> Any:
-    return getattr(light, method)(table.select(wanted))
+def _answer(answer: Answer, wanted: list[str], table: Any) -> Any:
+    return answer(table.select(wanted))
 
 
-def _answer_by_position(light: Any, method: str, table: Any) -> Any:
-    names = list(getattr(light, "feature_names_in_", table.column_names))
-    return getattr(light, method)(table.rename_columns(names))
+def _answer_by_position(answer: Answer, table: Any) -> Any:
+    names = list(getattr(answer.light, "feature_names_in_", table.column_names))
+    return answer(table.rename_columns(names))

@@ -13,7 +13,8 @@ from mixtura._errors import InputError
 from mixtura._types import Array
 from mixtura.estimators import attributes
 from mixtura.estimators.outcomes import outcomes
-from mixtura.estimators.rows import rows_like_fitted
+from mixtura.estimators.partitioned import over_partitions
+from mixtura.estimators.rows import rows_here
 from mixtura.mixture import Mixture
 from mixtura.operations.mixtures import Mixtures
 from mixtura.operations.predictions import POINTS, central_intervals, points, quantiles
@@ -33,6 +34,7 @@ class PredictiveMixture(RegressorMixin, BaseEstimator):
     random_state: Any
     _flat: bool
 
+    @over_partitions
     def predict(self, X: Any, return_std: bool = False, return_cov: bool = False) -> Any:
         """Predict the outcomes: the mean, median or highest mode, by the parameter `point`.
 
@@ -61,9 +63,10 @@ class PredictiveMixture(RegressorMixin, BaseEstimator):
 
     def predict_dist(self, X: Any) -> Mixtures:
         """The distribution of the outcomes given each row: n mixtures, `mixtura.Mixtures`."""
-        rows = rows_like_fitted(self, X)
+        rows = rows_here(self, X)
         return self.mixture_.conditionals(rows, range(self.n_features_in_))
 
+    @over_partitions
     def predict_interval(self, X: Any, coverage: float = 0.9) -> Array:
         """Central intervals: as likely to lie below the outcome as above.
 
@@ -86,6 +89,7 @@ class PredictiveMixture(RegressorMixin, BaseEstimator):
         """
         return self.predict_dist(X).regions(coverage)
 
+    @over_partitions
     def predict_quantile(self, X: Any, q: Any = 0.5) -> Array:
         """Quantiles of each outcome, (n,) or (n, m); for (q,) of them with a last axis q."""
         return self._shaped(quantiles(self.predict_dist(X), q))
@@ -110,6 +114,7 @@ class PredictiveMixture(RegressorMixin, BaseEstimator):
         found = self.predict_dist(X)
         return metrics.log_score(rows, found, sample_weight=sample_weight, average=average)
 
+    @over_partitions
     def score_samples(self, X: Any) -> Array:
         """Log-density of the inputs alone, (n,): low where the predictions extrapolate."""
         return self.predict_dist(X).log_evidence

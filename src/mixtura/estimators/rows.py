@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,52 +17,106 @@ from mixtura.fit.apart import refuse_told
 from mixtura.fit.measured import UNABLE
 from mixtura.fit.select import threads
 from mixtura.fit.told import Told, known, seen
+from mixtura.reading.naming import taken
 from mixtura.reading.scan import Scan, opened
 from mixtura.source import DeviceSource, MemorySource, Source
 from mixtura.source.opening import remote
 
 
+@dataclass(frozen=True, eq=False)
+class Given:
+    """What an estimator is fitted to.
+
+    Attributes
+    ----------
+    X : as it is to be used from here on
+    source : the rows with their weights, and labels aside, wherever they are
+    names : of the columns, or None
+    """
+
+    X: Any
+    source: Source
+    names: tuple[str, ...] | None
+
+
 def source_to_fit(
-    estimator: Any, X: Any, sample_weight: Any, said: dict[str, Any]
-) -> tuple[Any, Source, tuple[str, ...] | None]:
-    """X as it is to be used from here on, its rows wherever they are, and their columns' names.
+    estimator: Any,
+    X: Any,
+    sample_weight: Any = None,
+    said: dict[str, Any] | None = None,
+    labels: Any = None,
+) -> Given:
+    """Rows, weights and labels, wherever they are; the estimator notes the columns.
+
+    The one door for all estimators. Weights and labels are arrays beside X, or columns by name.
 
     Raises
     ------
     InputError, InputTypeError
         What cannot be used as rows or weights, or be said of rows in partitions.
     """
-    source: Source
-    apart = remote(X, sample_weight)
+    said = said or {}
+    apart = remote(X, sample_weight, labels)
     if apart is not None:
         refuse_told(Told(**said, box=parameters.truncation(estimator, apart.d)))
-        source, names = apart, apart.names
-    else:
-        X, read = rows_to_fit(estimator, X)
-        told = Told(**said, box=parameters.truncation(estimator, estimator.n_features_in_))
-        block = block_to_fit(estimator, read, sample_weight, told)
-        source = source_of(block, threads(estimator.n_jobs))
-        names = read.names if told.projection is None else None
+        note_columns(estimator, apart.d, apart.names)
+        return Given(X, apart, apart.names)
+    X, read = rows_to_fit(estimator, X, sample_weight, labels)
+    told = Told(**said, box=parameters.truncation(estimator, estimator.n_features_in_))
+    source = source_of(block_to_fit(estimator, read, told), threads(estimator.n_jobs))
+    names = read.names if told.projection is None else None
     note_columns(estimator, source.d, names)
-    return X, source, names
+    return Given(X, source, names)
 
 
-def rows_to_fit(estimator: Any, X: Any) -> tuple[Any, _checks.Table]:
-    """X as it is to be used from here on, and its rows; the estimator notes their columns.
+def rows_at_hand(
+    estimator: Any, X: Any, sample_weight: Any = None, labels: Any = None
+) -> tuple[Any, _checks.Table]:
+    """X as it is to be used from here on, and its rows as an array of this process.
+
+    Rows of partitions are brought here: into memory while they are few, else into a file that is
+    mapped.
+
+    Raises
+    ------
+    InputError, InputTypeError
+        What cannot be used as rows or weights, or has no room here.
+    """
+    apart = remote(X, sample_weight, labels)
+    if apart is None:
+        X, read = rows_to_fit(estimator, X, sample_weight, labels)
+        return X, replace(read, rows=_here(read.rows))
+    note_columns(estimator, apart.d, apart.names)
+    block = apart.brought()
+    return X, _checks.Table(block.rows, apart.names, block.weights, block.aside)
+
+
+def rows_to_fit(
+    estimator: Any, X: Any, sample_weight: Any = None, labels: Any = None
+) -> tuple[Any, _checks.Table]:
+    """X as it is to be used from here on, and its rows, weights and labels as they are given.
 
     Raises
     ------
     InputError, InputTypeError
         What cannot be used as rows.
     """
-    X = opened(X)
+    X, sample_weight, labels = taken(opened(X), sample_weight, labels)
     read = _checks.Table(_tensor(X), None) if kernels.on_device(X) else _checks.table(X)
     validate_data(estimator, _plain(X), skip_check_array=True, reset=True)
     note_columns(estimator, read.rows.shape[1], read.names)
-    return X, read
+    rows = read.rows if labels is None else _here(read.rows)
+    weights = read.weights if sample_weight is None else sample_weight
+    aside = read.aside if labels is None else labels
+    return X, replace(read, rows=rows, weights=weights, aside=aside)
 
 
-def block_to_fit(estimator: Any, read: _checks.Table, sample_weight: Any, told: Told) -> Block:
+def _here(rows: Any) -> Rows:
+    """Rows as an array of this process's memory."""
+    return kernels.of(rows).brought(rows, slice(None)) if kernels.on_device(rows) else rows
+
+
+def block_to_fit(estimator: Any, read: _checks.Table, told: Told) -> Block:
     """The rows to fit with their weights and all that is said of them.
 
     Raises
@@ -70,11 +124,10 @@ def block_to_fit(estimator: Any, read: _checks.Table, sample_weight: Any, told: 
     InputError
         What cannot be used, or not together.
     """
-    weights = read.weights if sample_weight is None else sample_weight
     if not kernels.on_device(read.rows):
-        return known(read.rows, weights, told, parameters.outliers(estimator))
+        return known(read.rows, read.weights, told, parameters.outliers(estimator), read.aside)
     _check_bare(told)
-    return Block.without_gaps(read.rows, _checks.row_weights(weights, len(read.rows)))
+    return Block.without_gaps(read.rows, _checks.row_weights(read.weights, len(read.rows)))
 
 
 def source_of(block: Block, threads: int) -> MemorySource | DeviceSource:
@@ -130,13 +183,18 @@ def rows_like_fitted(estimator: Any, X: Any, attribute: str = "mixture_") -> Row
     check_is_fitted(estimator, attribute)
     X = opened(X)
     if kernels.on_device(X):
-        validate_data(estimator, _tensor(X), skip_check_array=True, reset=False)
-        return X
+        validate_data(estimator, X, skip_check_array=True, reset=False)
+        return _tensor(X)
     if isinstance(X, Scan):
         return _checks.rows_like(_with_columns(estimator, X), estimator.n_features_in_)
     read = _checks.table(X)
     validate_data(estimator, X, skip_check_array=True, reset=False)
     return _checks.rows_like(read.rows, estimator.n_features_in_)
+
+
+def rows_here(estimator: Any, X: Any, attribute: str = "mixture_") -> Rows:
+    """The same as an array of this process's memory, wherever they lie."""
+    return _here(rows_like_fitted(estimator, X, attribute))
 
 
 def _tensor(X: Any) -> Any:
@@ -151,7 +209,11 @@ def _tensor(X: Any) -> Any:
         raise InputError(f"the tensor has shape {tuple(X.shape)}: (n, d) is needed")
     if str(X.dtype).split(".")[-1] not in ("float32", "float64"):
         raise InputTypeError(f"the tensor holds {X.dtype}: convert it, X.float() or X.double()")
-    return X
+    if kernels.of(X).finite(X):
+        return X
+    rows = _here(X)  # gaps are worked out here
+    _checks.refuse_infinite(rows, None)
+    return rows
 
 
 def block_like_fitted(estimator: Any, X: Any, told: Told) -> Block:
@@ -188,6 +250,6 @@ def _plain(X: Any) -> Any:
 def _with_columns(estimator: Any, X: Scan) -> Scan:
     """The scan of the columns by the names that the estimator was fitted to."""
     names = getattr(estimator, "feature_names_in_", None)
-    if names is None or X.table.names in (None, tuple(names)):
+    if names is None or not X.named or X.names() == tuple(names):
         return X
-    return replace(X, columns=tuple(names))
+    return X.taking(tuple(names))

@@ -15,6 +15,8 @@ from mixtura.estimators.rows import rows_to_fit, rows_to_go_on
 from mixtura.fit.select import counts, rules
 from mixtura.fit.stream import Stream
 from mixtura.kernels.layout import FACTOR
+from mixtura.reading.naming import taken
+from mixtura.reading.scan import opened
 from mixtura.source import MemorySource
 
 _KEPT = ("_stream", "stream_scores_", "drifts_", "n_samples_seen_")
@@ -117,6 +119,7 @@ def _learn(estimator: Any, X: Any, sample_weight: Any) -> None:
         What cannot be used as rows or weights; what a stream cannot fit.
     """
     stream: Stream | None = getattr(estimator, "_stream", None)
+    X, sample_weight, _ = taken(opened(X), sample_weight, None)
     read = rows_to_go_on(estimator, X) if stream else rows_to_fit(estimator, X)[1]
     if kernels.on_device(read.rows):
         raise InputError("a stream takes rows in memory: pass X.cpu().numpy()")
@@ -139,7 +142,7 @@ def _begun(estimator: Any, read: _checks.Table) -> Stream:
     if last is not None and last.location.shape != (components[0], read.rows.shape[1]):
         last = None
     nothing = MemorySource(read.rows[:0])
-    task = parameters.task(estimator, nothing, read.names, None, last)
+    task = parameters.task(estimator, nothing, read.names, last=last)
     return Stream(task, families[0], components[0], nothing.whole, last, last)
 
 

@@ -21,18 +21,17 @@ def refuse_apart(task: Task) -> None:
     """
     if not isinstance(task.source, RemoteSource):
         return
-    how, dof = task.start.how, task.outliers.dof
-    for wrong, what, advice in (
-        (task.labels is not None, "labels", "fit a sample with its labels, start from its means"),
-        (task.outliers.trim, "trim", 'use distribution="t" with a number as dof, or noise'),
-        (isinstance(dof, str), f"dof={dof!r}", "give a number, such as that of a sample's fit"),
-        (not isinstance(how, str) or how not in _STARTS, "init_params", f"use one of {_STARTS}"),
-        (task.criterion == "cv", 'criterion="cv"', "use another, or select on a sample"),
-    ):
-        if wrong:
-            raise InputError(
-                f"{what} needs all rows at hand, and these are in partitions: {advice}"
-            )
+    how = task.start.how
+    if not isinstance(how, str) or how not in _STARTS:
+        raise InputError(
+            "init_params needs all rows at hand, and these are in partitions: use one of "
+            f"{_STARTS}, or give means_init of a sample's fit"
+        )
+    if task.stop.parts != 1:
+        raise InputError(
+            "incremental needs all rows at hand, and these are in partitions: leave it out, as "
+            "whole steps are accelerated"
+        )
 
 
 def refuse_told(told: Told) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mixtura import kernels
 from mixtura._types import Array, Indices
 from mixtura.fit import seeds
 from mixtura.fit.sample import Sample, partitioned
@@ -36,8 +35,4 @@ def _places(small: Sample, k: int, space: int, rng: np.random.Generator) -> Arra
     if len(rows) > ROWS * k:
         some = np.sort(rng.choice(len(rows), size=ROWS * k, replace=False))
         rows, weights = np.asfortranarray(rows[some]), weights[some]
-    places = seeds.plus_plus(rows, weights, k, rng)
-    labels = kernels.active().lloyd(rows.T, weights, places, _ROUNDS)
-    mass = np.bincount(labels, weights, k)
-    sums = np.stack([np.bincount(labels, weights * column, k) for column in rows.T], axis=1)
-    return np.where(mass[:, None] > 0, sums / np.maximum(mass, 1e-300)[:, None], places)
+    return seeds.settled(rows, weights, seeds.plus_plus(rows, weights, k, rng), _ROUNDS)

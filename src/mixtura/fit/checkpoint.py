@@ -20,19 +20,23 @@ from mixtura import kernels
 from mixtura._errors import (
     CheckpointError,
     DegenerateWarning,
+    InputError,
     InputTypeError,
     MixturaWarning,
     StartsDisagreeWarning,
 )
 from mixtura.atomic import swept, written_whole
 from mixtura.block import Block
-from mixtura.fit.em import Fit, Follow, State, Stop, climbed, run
+from mixtura.fit.em import Fit, Follow, Keep, State, Stop
 from mixtura.fit.fitting import Note, Outcome
+from mixtura.fit.incremental import Progress, way
 from mixtura.fit.problem import Problem
+from mixtura.fit.task import Task
 from mixtura.fit.values import decoded, encoded
 from mixtura.mixture import Mixture
+from mixtura.source import MemorySource
 
-__all__ = ["Checkpoint"]
+__all__ = ["Checkpoint", "with_checkpoint"]
 
 _NAME = b"mixtura checkpoint "
 _FIRST = _NAME + b"1 "
@@ -59,7 +63,7 @@ class Kept:
         Their roundings differ.
     over : tuple of Fit
         The climbs that are over.
-    state : State or None
+    state : State, Progress or None
         Where the one under way stands.
     outcome : Outcome or None
         Of a fit that is over.
@@ -69,7 +73,7 @@ class Kept:
     belonging: Belonging = field(default_factory=dict)
     kernels: str = ""
     over: tuple[Fit, ...] = ()
-    state: State | None = None
+    state: State | Progress | None = None
     outcome: Outcome | None = None
 
 
@@ -133,17 +137,32 @@ class Checkpoint:
             _use(kept.kernels, self._path)
         return kept.outcome
 
-    def climb(self, problem: Problem, start: Mixture, stop: Stop, follow: Follow | None) -> Fit:
+    def climb(
+        self,
+        problem: Problem,
+        start: Mixture,
+        stop: Stop,
+        follow: Follow | None,
+        *,
+        keep: Keep | None = None,
+    ) -> Fit:
         """`mixtura.fit.em.run`: what is kept of it, and then the rest."""
         kept, number = self._kept, self._climbs
         assert kept is not None
         self._climbs += 1
+        begun, resumed = way(problem, stop)
         if number < len(kept.over):
             return kept.over[number]
+
+        def both(state: State) -> None:
+            self._keep(state)
+            if keep is not None:
+                keep(state)
+
         if kept.state is None or self._stopped:
-            fit = run(problem, start, stop, follow, keep=self._keep)
+            fit = begun(problem, start, stop, follow, keep=both)
         else:
-            fit = climbed(problem, kept.state, stop, follow, keep=self._keep)
+            fit = resumed(problem, kept.state, stop, follow, keep=both)
         if not self._stopped:
             self._write(replace(self._kept or kept, over=(*kept.over, fit), state=None))
         return fit
@@ -154,7 +173,7 @@ class Checkpoint:
             told = replace(outcome, finalists=())
             self._write(replace(self._kept, over=(), state=None, outcome=told))
 
-    def _keep(self, state: State) -> None:
+    def _keep(self, state: State | Progress) -> None:
         """A climb that the user stops stays where it was after its last whole round."""
         self._stopped = self._stopped or state.end == "stopped"
         if not self._stopped and not state.end and self._kept is not None:
@@ -172,6 +191,41 @@ class Checkpoint:
         self._kept = kept
 
 
+def with_checkpoint(
+    asked: Task, path: Any, models: int, *, given: bool = True
+) -> tuple[Task, Checkpoint | None]:
+    """The task with the seed of the fit that a checkpoint keeps, and the checkpoint, if any.
+
+    Parameters
+    ----------
+    asked : Task
+    path : of the file, or None
+    models : how many are to be fitted
+    given : whether the user gave the task's seed
+
+    Raises
+    ------
+    InputError, InputTypeError, CheckpointError
+        Several fits; rows on a device; what is no path; a file that cannot be used.
+    """
+    if path is None:
+        return asked, None
+    if models > 1:
+        raise InputError(
+            f"checkpoint belongs to one fit, and {models} are compared: give one n_components and "
+            "one covariance_type, with a checkpoint each, or leave checkpoint out"
+        )
+    if not isinstance(asked.source, MemorySource):
+        raise InputError("checkpoint is for rows in memory or in files: pass X.cpu().numpy()")
+    if asked.shortlist is not None:
+        raise InputError(
+            "a checkpoint does not keep the candidates of each row: leave out checkpoint or "
+            "candidates"
+        )
+    saved = Checkpoint(path)
+    return replace(asked, seed=saved.seed(asked.seed, given)), saved
+
+
 def _belonging(
     problem: Problem, k: int, start: Mixture | None, stop: Stop, fields: int
 ) -> dict[str, Any]:
@@ -182,6 +236,7 @@ def _belonging(
         "covariance_type": problem.family.name,
         "tol": stop.tol,
         "max_iter": stop.max_iter,
+        "incremental": stop.parts,
         "n_init": fields,
         "assignment": getattr(problem.assign, "__name__", ""),
         "equal_weights": problem.equal_weights,

@@ -77,8 +77,7 @@ class Plan:
 
     def take(self, rows: Indices) -> Plan:
         """The same plan for some of the rows."""
-        whole = self.source.whole.take(rows)
-        source = MemorySource(whole.rows, whole.weights, threads=self.source.threads)
+        source = MemorySource.of(self.source.take(rows), self.source.threads)
         return replace(self, task=replace(self.task, source=source), codes=self.codes[rows])
 
     def alone(self) -> Plan:
@@ -90,6 +89,6 @@ class Plan:
     def of(self, index: int, weights: Array) -> tuple[Task, Indices]:
         """The task of one class, over the rows that may be in it with these weights (n,)."""
         rows = np.flatnonzero(weights > 0)
-        whole = self.source.whole
-        source = MemorySource(whole.rows[rows], weights[rows], threads=self.source.threads)
-        return replace(self.task, source=source, labels=None), rows
+        mine = replace(self.source.take(rows), weights=weights[rows])
+        source = MemorySource.of(mine, self.source.threads)
+        return replace(self.task, source=source), rows

@@ -22,9 +22,10 @@ from mixtura.fit.class_model import ClassModel
 from mixtura.fit.class_plan import Plan
 from mixtura.fit.em import gain_left
 from mixtura.fit.fitting import Note, fitted, renamed
+from mixtura.fit.judgement import n_parameters
 from mixtura.fit.problem import Problem
 from mixtura.fit.sample import from_shares
-from mixtura.fit.select import Candidate, Selection, grid, n_parameters
+from mixtura.fit.select import Candidate, Selection, grid
 from mixtura.fit.task import Task
 from mixtura.maximization import log_prior
 from mixtura.mixture import Mixture
@@ -286,11 +287,9 @@ def climb(
 
 def _stepped(plan: Plan, problems: Sequence[Problem], model: ClassModel, mass: Array) -> ClassModel:
     """One step of each class's EM, with weights (n, C) of the rows in the classes."""
-    rows, mixtures = plan.source.whole.rows, []
+    mixtures = []
     for index, (problem, mixture) in enumerate(zip(problems, model.mixtures, strict=True)):
-        some = np.flatnonzero(mass[:, index] > 0)
-        source = MemorySource(rows[some], mass[some, index], threads=plan.source.threads)
-        now = problem.on(source)
+        now = problem.on(plan.of(index, mass[:, index])[0].source)
         mixtures.append(now.maximized(now.at(mixture).data, mixture))
     counts = mass.sum(axis=0)
     priors = counts / counts.sum() if plan.priors is None else plan.priors

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -16,11 +16,16 @@ from mixtura.kernels.layout import FACTOR
 from mixtura.law import LEAST, MOST, StudentT
 from mixtura.mixture import Mixture
 from mixtura.projected import told_by_factors
-from mixtura.source import Source
+from mixtura.source import RemoteSource, Source
+from mixtura.tree import tree_sum
 from mixtura.trimming import Cut
 
 _ROUNDS, _LONGEST, _NEAR = 60, 2.0, 1e-3
 """Newton's steps at most; the longest, in log ν; and the last, whose square is about the error."""
+
+
+_HERE = 1 << 24
+"""Squared distances that are kept between Newton's steps; of more rows they are made anew."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,29 +70,44 @@ def freed(
     The responsibilities are those of the mixture as it comes, so the log-likelihood cannot fall
     (ECME; Liu & Rubin 1994). Bounded to [1, 500].
     """
-    law, cut = mixture.law, cutting(mixture)
+    law, tell = mixture.law, partial(_told, mixture, assign, cutting(mixture))
     assert isinstance(law, StudentT)
-    found = [one for part in source.map(partial(_told, mixture, assign, cut)) for one in part]
-    squared, features, shares = (np.concatenate([one[i] for one in found]) for i in range(3))
-    if law.tie == "common":
-        spread = np.repeat(features, shares.shape[1])
-        best = solved(Evidence(squared.ravel(), spread, shares.ravel()), law.dof[0])
-        return mixture.changed(law=StudentT(np.full(len(law.dof), best), "common"))
-    dof = [
-        solved(Evidence(squared[:, c], features, shares[:, c]), law.dof[c])
-        for c in range(len(law.dof))
-    ]
-    return mixture.changed(law=StudentT(np.array(dof), "own"))
+    k, common = len(law.dof), law.tie == "common"
+    starts = law.dof[:1] if common else law.dof
+    if isinstance(source, RemoteSource) or source.n * k > _HERE:
+
+        def curves(log_dof: Array) -> Array:
+            return source.sum(partial(_curves_of, tell, common, log_dof))
+
+    else:
+        curves = partial(_curves, _evidence(source.map(tell), common))
+    return mixture.changed(law=StudentT(np.resize(solved(curves, starts), k), law.tie))
 
 
-def solved(evidence: Evidence, start: float) -> float:
-    """The ν in [1, 500] that maximises; never worse than `start`.
+def solved(curves: Callable[[Array], Array], starts: Array) -> Array:
+    """The ν (m,) in [1, 500] that maximise; never worse than the `starts`.
 
-    Newton's method on log ν inside a bracket that every slope narrows.
+    Parameters
+    ----------
+    curves : values and first two derivatives (m, 3) by log ν, at log ν (m,)
     """
+    searches = [_search(float(start)) for start in starts]
+    at, best = np.array([next(one) for one in searches]), np.full(len(starts), np.nan)
+    while np.isnan(best).any():
+        found = curves(at)
+        for i in np.flatnonzero(np.isnan(best)):
+            try:
+                at[i] = searches[i].send(found[i])
+            except StopIteration as end:
+                best[i] = end.value
+    return best
+
+
+def _search(start: float) -> Generator[float, Array, float]:
+    """Newton's method on log ν inside a bracket that every slope narrows."""
     ends, known = [float(np.log(LEAST)), float(np.log(MOST))], [False, False]
     first = at = min(max(float(np.log(start)), ends[0]), ends[1])
-    value, slope, bend = evidence.curve(at)
+    value, slope, bend = yield at
     begun = value
     for _ in range(_ROUNDS):
         side = 0 if slope > 0 else 1
@@ -97,10 +117,36 @@ def solved(evidence: Evidence, start: float) -> float:
         at = min(max(at, ends[0]), ends[1])
         if at != last and at == ends[1 - side] and known[1 - side]:
             at = (ends[0] + ends[1]) / 2
-        value, slope, bend = evidence.curve(at)
+        value, slope, bend = yield at
         if abs(at - last) < _NEAR:
             break
     return float(np.exp(at if value >= begun else first))
+
+
+def _evidence(parts: Sequence[list[tuple[Array, Array, Array]]], common: bool) -> list[Evidence]:
+    """What the rows tell of each ν, or of the one that is common to all components."""
+    found = [one for part in parts for one in part]
+    squared, features, shares = (np.concatenate([one[i] for one in found]) for i in range(3))
+    if common:
+        spread = np.repeat(features, shares.shape[1])
+        return [Evidence(squared.ravel(), spread, shares.ravel())]
+    each = zip(squared.T, shares.T, strict=True)
+    return [Evidence(distances, features, weights) for distances, weights in each]
+
+
+def _curves(evidence: Sequence[Evidence], log_dof: Array) -> Array:
+    return np.array([one.curve(at) for one, at in zip(evidence, log_dof, strict=True)])
+
+
+def _curves_of(
+    tell: Callable[[Block], list[tuple[Array, Array, Array]]],
+    common: bool,
+    log_dof: Array,
+    run: Sequence[Block],
+) -> Array:
+    """The sum over a run of blocks, nothing of whose rows is kept."""
+    total: Array = tree_sum(_curves(_evidence([tell(one)], common), log_dof) for one in run)
+    return total
 
 
 def _told(

@@ -42,12 +42,16 @@ class Stop:
     flat : int or None
         End a climb, too, once a component lies on the floor in more directions than these: its
         likelihood grows without bound and says nothing. None climbs on.
+    parts : int
+        M-steps in a pass over the rows, each after another part of them
+        (`mixtura.fit.incremental`); with one, the steps are accelerated ones of all rows.
     """
 
     tol: float = 1e-6
     max_iter: int = 1000
     accelerate: bool = True
     flat: int | None = None
+    parts: int = 1
 
     def lost(self, problem: Problem, mixture: Mixture) -> bool:
         """Whether a climb is to be given up."""

@@ -17,11 +17,12 @@ from mixtura._errors import (
     StartsDisagreeWarning,
     warn,
 )
-from mixtura._types import Array, Mask
+from mixtura._types import Array, Mask, Rows
 from mixtura.conditioning import log_sums
 from mixtura.fit import brisk
 from mixtura.fit.candidates import audited
-from mixtura.fit.em import Fit, Follow, Stop, run
+from mixtura.fit.em import Fit, Follow, Keep, Stop
+from mixtura.fit.incremental import way
 from mixtura.fit.problem import Problem
 from mixtura.fit.robust import hardened
 from mixtura.fit.sample import SIZE, Sample, from_shares, sample
@@ -40,7 +41,7 @@ LOSS = 0.01
 """Nats a row that a fit with candidates may lose without a warning."""
 
 Climb = Callable[[Problem, Mixture, Stop, Follow | None], Fit]
-"""What climbs from a start: `mixtura.fit.em.run`, or the same with a checkpoint."""
+"""What climbs from a start: `mixtura.fit.em.run`, or step by step, or with a checkpoint."""
 
 RESCUES = 2
 """How often a collapsed component is re-seeded before the fit is kept as it is."""
@@ -91,6 +92,7 @@ def fitted(
     follow: Follow | None = None,
     field: Field | None = None,
     checkpoint: Checkpoint | None = None,
+    keep: Keep | None = None,
 ) -> Outcome:
     """Fit k components, from `start` or from the winner of a tournament on `field`.
 
@@ -106,7 +108,8 @@ def fitted(
     known = checkpoint and checkpoint.begin(problem, k, start, stop, fields)
     if known:
         return known
-    climb: Climb = run if checkpoint is None else checkpoint.climb
+    begin = way(problem, stop)[0] if checkpoint is None else checkpoint.climb
+    climb: Climb = partial(begin, keep=keep)
     with one_blas_thread():
         field = field or Field(sample(problem.ordinary, k, rng))
         small = field.small
@@ -307,12 +310,18 @@ def _notes(fit: Fit, bad: Mask, small: Sample) -> list[Note]:
             "reg_covar or a prior"
         )
     alone = (rows < 1.5) & ~bad & small.problem.estimated(k)
+    if alone.any():  # by weight, and a rare component may be many rows of little weight
+        alone &= fit.mixture.responsibilities(_rows(small)).sum(axis=0) < 1.5
     for index in np.flatnonzero(alone)[:3]:
         texts.append(
             f"component {index} explains a single row, perhaps an outlier: look at it, "
             "or use fewer components"
         )
     return [Note(DegenerateWarning, text) for text in texts]
+
+
+def _rows(small: Sample) -> Rows:
+    return small.problem.source.take(slice(None)).rows
 
 
 def _unseen_notes(problem: Problem, fit: Fit) -> list[Note]:

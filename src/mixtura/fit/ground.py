@@ -59,7 +59,7 @@ class Ground:
 
     def _told(self, k: int) -> int:
         """Labels are spelled out for each k anew."""
-        return 0 if self._task.labels is None else k
+        return 0 if not self._task.labelled else k
 
     def _keep(self, key: Hashable, make: Callable[[], Any]) -> Any:
         with self._lock:

@@ -20,7 +20,7 @@ from mixtura.covariance.guard import FLOOR
 from mixtura.fit.em import Stop
 from mixtura.fit.fitting import fitted
 from mixtura.fit.grouped import CONVERGED, DEGENERATE, NO_FIT, UNCONVERGED, GroupedMixtures
-from mixtura.fit.select import totals
+from mixtura.fit.judgement import totals
 from mixtura.fit.task import Task
 from mixtura.kernels.layout import DIAGONAL, FULL
 from mixtura.source import MemorySource

@@ -16,7 +16,7 @@ from mixtura._types import Array, Indices, Rows
 from mixtura.conditioning import labels, log_sums, shares
 from mixtura.covariance import family
 from mixtura.fit.group_keys import looked_up, split
-from mixtura.fit.select import n_parameters
+from mixtura.fit.judgement import n_parameters
 from mixtura.frame import Frame
 from mixtura.kernels.layout import DIAGONAL, FULL
 from mixtura.mixture import Mixture

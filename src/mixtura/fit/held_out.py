@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mixtura._types import Array
+from mixtura.block import Block
 from mixtura.covariance import Family
 from mixtura.fit.fitting import fitted
 from mixtura.fit.given import given_start
-from mixtura.source import MemorySource
+from mixtura.fit.problem import Problem
+from mixtura.mixture import Mixture
+from mixtura.source import Source
+from mixtura.source.views import fold, numbered
+from mixtura.trimming import Cut
 
 if TYPE_CHECKING:
     from mixtura.fit.second_chance import Cell
@@ -29,12 +35,13 @@ def cross_validated(
 ) -> list[Candidate]:
     """The candidates with what they say of rows held out, and its standard errors."""
     able = [i for i, cell in enumerate(cells) if cell.outcome is not None]
-    values = dict(zip(able, pool.map(lambda i: _pooled_cell(task, cells[i]), able), strict=True))
+    summed = pool.map(lambda i: held_out(task, cells[i].k, cells[i].rule), able)
+    values = dict(zip(able, summed, strict=True))
     sound = [i for i in able if candidates[i].sound] or able
     if not able:
         return list(candidates)
     best = max(sound, key=lambda i: float(values[i].sum()))
-    weights = _grouped(task.source.take(slice(None)).weight())
+    weights = _total(task.source.viewed(numbered), _weights)
     out = list(candidates)
     for i in able:
         n = candidates[i].n_rows
@@ -46,40 +53,39 @@ def cross_validated(
     return out
 
 
-def _pooled_cell(task: Task, cell: Cell) -> Array:
-    return _grouped(held_out(task, cell.k, cell.rule))
-
-
 def held_out(task: Task, k: int, rule: Family) -> Array:
-    """Weight times log-density of each row under the fit to the other folds, (n,).
+    """Weight times log-density of rows under the fit to the other folds, summed in groups (g,).
 
-    Zero for rows that the fit would have trimmed.
+    Zero for rows that the fit would have trimmed. The folds are the same for all candidates.
     """
-    n = task.source.n
-    fold = folded(task)
-    out = np.zeros(n)
-    for part in range(fold.max() + 1):
-        train = task.part(k, np.flatnonzero(fold != part))
-        problem = task.problem(rule, k, train)
+    n, out, told = task.source.n, np.zeros(CELLS), task.told(k)
+    folds = min(task.folds, n)
+    for part in range(folds):
+        view = partial(fold, n=n, seed=task.seed, folds=folds, part=part)
+        problem = task.problem(rule, k, told.viewed(partial(view, inside=False)))
         start = given_start(problem, k, replace(task.start, how=task.start.name()), task.rng(k))
         mixture = fitted(problem, k, task.rng(k), start=start, stop=task.stop).fit.mixture
-        test = np.flatnonzero(fold == part)
-        rows = task.source.take(test)
-        held = problem.on(MemorySource.of(rows))
-        kept = problem.kept(rows, mixture, held.cut(mixture))
-        out[test] = kept * problem.log_density(mixture, rows)
+        test = task.source.viewed(partial(view, inside=True))
+        cut = problem.on(test).cut(mixture)
+        out += _total(test, partial(_densities, problem.travelling, mixture, cut))
     return out
 
 
-def folded(task: Task) -> Array:
-    """The fold of each row, (n,): the same for all candidates."""
-    n = task.source.n
-    return np.random.default_rng(task.seed).permutation(n) % min(task.folds, n)
+def _total(source: Source, function: Callable[[Block], Array]) -> Array:
+    """Sums over `CELLS` groups of rows, by the rows' numbers."""
+    return np.asarray(np.sum(source.map(partial(_grouped, function)), axis=0))
 
 
-def _grouped(values: Array) -> Array:
-    """Sums over at most `CELLS` groups of rows."""
-    return np.bincount(np.arange(len(values)) % CELLS, values)
+def _grouped(function: Callable[[Block], Array], block: Block) -> Array:
+    return np.bincount(block.aside % CELLS, function(block), CELLS)
+
+
+def _weights(block: Block) -> Array:
+    return block.weight()
+
+
+def _densities(problem: Problem, mixture: Mixture, cut: Cut | None, block: Block) -> Array:
+    return problem.kept(block, mixture, cut) * problem.log_density(mixture, block)
 
 
 def total_error(sums: Array, weights: Array, rows: int) -> float:

@@ -29,6 +29,8 @@ from mixtura.maximization import log_prior, maximization
 from mixtura.mixture import Mixture
 from mixtura.prior import Conjugate, Flat, Prior, fraley_raftery
 from mixtura.source import MemorySource, Source
+from mixtura.source.ranks import place
+from mixtura.source.views import without_labels
 from mixtura.statistics import Statistics, packed
 from mixtura.trimming import Cut
 
@@ -102,8 +104,9 @@ class Problem:
         trim = self.outliers.trimmed(self.frame, self.summary.deviation)
         if trim is None:
             return None
-        found = self.source.map(partial(ranked, mixture, assign=self.assign, trim=trim))
-        return trim.cut(*(np.concatenate([one[i] for one in found]) for i in range(2)))
+        keys = partial(ranked, mixture, assign=self.assign, trim=trim)
+        found = place(self.source, keys, trim.below)
+        return trim.cut(found)
 
     def log_density(self, mixture: Mixture, block: Block) -> Array:
         """log P (n,) of a block's rows, by what is known of them, in the units of the data."""
@@ -201,6 +204,11 @@ class Problem:
         if self.outliers.none and self.truncation is None:
             return self
         return replace(self, outliers=NONE, truncation=None)
+
+    @property
+    def travelling(self) -> Problem:
+        """The same problem without its rows, to be asked of blocks wherever they are."""
+        return replace(self, source=MemorySource(np.empty((0, self.source.d))))
 
     def on(self, source: Source) -> Problem:
         """The same problem over other rows, for instance a sample."""
@@ -365,9 +373,7 @@ def _total(problem: Problem) -> tuple[Array, Array]:
     if problem.family.moments.shape == FACTOR:
         return summary.mean, summary.deviation**2 * unbiased
     whole = replace(problem.ordinary, family=FAMILIES["full"], prior=Flat(), assign=soft, held=None)
-    block = problem.source.take(slice(None))
-    if block.plausibility is not None:  # labels name components, and here is one
-        whole = replace(whole, source=MemorySource.of(replace(block, plausibility=None)))
+    whole = replace(whole, source=without_labels(problem.source))  # here is one component
     one = whole.isotropic(np.zeros((1, d)))
     for _ in range(1 if not gappy(problem.source) else 50):
         one = whole.maximized(whole.at(one).data, one)

@@ -339,21 +339,29 @@ def guessed(block: Block, summary: Summary) -> Block:
 
 
 def _whitened(z: Array, weights: Array) -> tuple[Array, float]:
-    """Rows whitened by their covariance, and its smallest eigenvalue.
+    """Rows whitened by their covariance, and its smallest eigenvalue, zero for many columns."""
+    centre, matrix, least = whitening(z, weights)
+    return np.asarray((z - centre) @ matrix), least
 
-    Where there are many columns, in the leading directions, and zero.
+
+def whitening(z: Array, weights: Array) -> tuple[Array, Array, float]:
+    """The rows' mean (d,), the matrix (d, r) that whitens what is about it, and how narrow it is.
+
+    That is the smallest eigenvalue of their covariance. Where there are many columns, r are the
+    leading directions, and it is zero.
     """
-    centred = z - weights @ z / weights.sum()
+    centre = weights @ z / weights.sum()
+    centred = z - centre
     if z.shape[1] > EXACT:
-        return _whitened_leading(centred, weights), 0.0
+        return centre, _leading(centred, weights), 0.0
     covariance = (centred * weights[:, None]).T @ centred / weights.sum()
     values, vectors = np.linalg.eigh(covariance)
     safe = np.where(values > 1e-10 * values[-1], values, np.inf)
-    return centred @ (vectors / np.sqrt(safe)), float(values[0])
+    return centre, vectors / np.sqrt(safe), float(values[0])
 
 
-def _whitened_leading(centred: Array, weights: Array) -> Array:
+def _leading(centred: Array, weights: Array) -> Array:
     shares = np.sqrt(weights / weights.sum())[:, None]
     values, vectors = eigen(centred * shares, min(LEADING, *centred.shape))
     kept = values > 1e-10 * values[0]
-    return centred @ (vectors[:, kept] / np.sqrt(values[kept]))
+    return np.asarray(vectors[:, kept] / np.sqrt(values[kept]))

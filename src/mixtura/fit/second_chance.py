@@ -72,7 +72,7 @@ def nested_apply(task: Task, rule: Family) -> tuple[bool, bool]:
     """
     ridge = isinstance(rule, Experts) and rule.ridge > 0
     families = task.prior is None and not task.fixed.names and not ridge
-    return families, families and task.assign is soft and task.labels is None
+    return families, families and task.assign is soft and not task.labelled
 
 
 def settled(task: Task, cells: Sequence[Cell]) -> list[Cell]:

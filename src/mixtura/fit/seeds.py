@@ -13,6 +13,15 @@ def plus_plus(rows: Array, weights: Array, k: int, rng: np.random.Generator) -> 
     return np.asarray(rows[kernels.active().spread(rows.T, weights, rng.random(k))])
 
 
+def settled(rows: Array, weights: Array, places: Array, rounds: int) -> Array:
+    """Where seeds (k, d) are after so many of Lloyd's steps at most; an empty one stays."""
+    k = len(places)
+    labels = kernels.active().lloyd(rows.T, weights, places, rounds)
+    mass = np.bincount(labels, weights, k)
+    sums = np.stack([np.bincount(labels, weights * column, k) for column in rows.T], axis=1)
+    return np.where(mass[:, None] > 0, sums / np.maximum(mass, 1e-300)[:, None], places)
+
+
 def farthest(rows: Array, weights: Array, k: int, rng: np.random.Generator) -> Array:
     """A random row, then always the row farthest from all chosen (Gonzalez 1985).
 

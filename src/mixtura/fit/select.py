@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -13,30 +12,37 @@ from typing import Any
 import numpy as np
 
 from mixtura import _checks, kernels
-from mixtura._errors import InputError, InputTypeError, MixturaError, MixturaWarning
-from mixtura._types import Array
+from mixtura._errors import (
+    CheckpointError,
+    InputError,
+    InputTypeError,
+    MixturaError,
+    MixturaWarning,
+)
 from mixtura.block import Block
 from mixtura.covariance import FAMILIES, UNIVARIATE, Experts, Factor, Family, named
 from mixtura.covariance.factor_rule import NAMES
 from mixtura.fit import verdict
 from mixtura.fit.apart import refuse_apart, refuse_told
 from mixtura.fit.averaging import FAR
+from mixtura.fit.checkpoint import Checkpoint, with_checkpoint
 from mixtura.fit.criteria import Criterion, Formula, criterion
-from mixtura.fit.em import Fit, Stop
+from mixtura.fit.em import Stop
 from mixtura.fit.exchange import exchanged
 from mixtura.fit.fitting import Note, fitted, renamed, seconds
 from mixtura.fit.given import given_start
 from mixtura.fit.ground import Ground
 from mixtura.fit.held_out import cross_validated
-from mixtura.fit.outliers import NONE, Outliers, asked
-from mixtura.fit.problem import Problem
-from mixtura.fit.second_chance import Cell, nested_apply, settled
+from mixtura.fit.judgement import judged, n_parameters
+from mixtura.fit.outliers import Outliers, asked
+from mixtura.fit.second_chance import Cell, settled
 from mixtura.fit.selection import Candidate, Selection
+from mixtura.fit.summary import weight_of
 from mixtura.fit.task import Task
 from mixtura.fit.told import Told, known
 from mixtura.fit.truncation import Truncation
-from mixtura.held import Held
-from mixtura.mixture import Mixture
+from mixtura.fit.watching import Progress, Watch, Watched
+from mixtura.reading.naming import taken
 from mixtura.reading.scan import opened
 from mixtura.source import MemorySource, Source
 from mixtura.source.memory import one_blas_thread
@@ -68,7 +74,9 @@ def select(
     max_iter: int = 1000,
     random_state: int = 0,
     n_jobs: int | None = None,
-    progress: Callable[[int, int], object] | None = None,
+    progress: Progress | None = None,
+    watch: Watch | None = None,
+    checkpoint: Any = None,
 ) -> Selection:
     """Choose the number of components and the covariance family by a criterion.
 
@@ -87,8 +95,9 @@ def select(
         likelihood grows over at least ten model sizes; or a function of a `Candidate`.
     folds : int, default=5
         For "cv": parts that are held out in turn.
-    sample_weight : (n,) array_like, optional
-    labels : (n,) or (n, k) array_like, optional
+    sample_weight : (n,) array_like, or str, optional
+        As in `GaussianMixture.fit`, and so are labels.
+    labels : (n,) or (n, k) array_like, or str, optional
         Known components, -1 for unknown.
     noise_cov, projection : array_like, optional
         Measurement errors of the rows, as in `GaussianMixture.fit`.
@@ -102,10 +111,22 @@ def select(
         Fits side by side; all cores by default.
     progress : callable, optional
         Called with (done, total) after each fit.
+    watch : callable, optional
+        Called after each round of steps of each fit with its number of components, its family and
+        where it stands (`mixtura.fit.em.State`), and with None for the latter when it is over.
+    checkpoint : path, optional
+        As in `GaussianMixture.fit`; for a single model.
 
     Returns
     -------
     Selection
+
+    Raises
+    ------
+    InputError, InputTypeError
+        Data or parameters that cannot be used.
+    CheckpointError
+        The checkpoint is damaged, or that of a fit of other data or parameters.
 
     Examples
     --------
@@ -118,7 +139,7 @@ def select(
     """
     outliers = asked(distribution, dof, noise, trim)
     said = {"noise_cov": noise_cov, "projection": projection, "lower": lower, "upper": upper}
-    source, names, box = _source(X, sample_weight, said, truncation, outliers)
+    source, names, box = _source(X, sample_weight, said, truncation, outliers, labels)
     task = Task(
         source,
         criterion,
@@ -126,7 +147,7 @@ def select(
         Stop(tol, max_iter),
         prior,
         names=names,
-        labels=labels,
+        labelled=labels is not None,
         outliers=outliers,
         folds=_folds(folds),
         max_ratio=max_ratio,
@@ -134,21 +155,34 @@ def select(
     )
     refuse_apart(task)
     asked_for = rules(families, source.d, rank)
-    return grid(task, counts(components), asked_for, n_jobs, progress)
+    sizes = counts(components)
+    models = len(sizes) * len(asked_for)
+    if models == 1 and isinstance(source, MemorySource):
+        task = replace(task, source=MemorySource.of(source.whole, threads(n_jobs)))
+    task, saved = with_checkpoint(task, checkpoint, models)
+    told = Watched(models, progress, watch)
+    return grid(task, sizes, asked_for, n_jobs, told, saved)
 
 
 def _source(
-    X: Any, sample_weight: Any, said: dict[str, Any], truncation: Any, outliers: Outliers
+    X: Any,
+    sample_weight: Any,
+    said: dict[str, Any],
+    truncation: Any,
+    outliers: Outliers,
+    labels: Any,
 ) -> tuple[Source, tuple[str, ...] | None, Truncation | None]:
     """The rows wherever they are, the names of their columns, and the box they are within."""
-    apart = remote(X, sample_weight)
+    apart = remote(X, sample_weight, labels)
     if apart is not None:
         refuse_told(Told(**said, box=Truncation.of(truncation, apart.d)))
         return apart, apart.names, None
-    read = _checks.table(opened(X))
-    weights = read.weights if sample_weight is None else sample_weight
+    X, weights, labels = taken(opened(X), sample_weight, labels)
+    read = _checks.table(X)
+    weights = read.weights if weights is None else weights
+    labels = read.aside if labels is None else labels
     told = Told(**said, box=Truncation.of(truncation, read.rows.shape[1]))
-    source = MemorySource.of(known(read.rows, weights, told, outliers))
+    source = MemorySource.of(known(read.rows, weights, told, outliers, labels))
     return source, None if told.projection is not None else read.names, told.box
 
 
@@ -157,19 +191,30 @@ def grid(
     components: Sequence[int],
     families: Sequence[Family],
     n_jobs: int | None = None,
-    progress: Callable[[int, int], object] | None = None,
+    told: Watched | None = None,
+    saved: Checkpoint | None = None,
 ) -> Selection:
-    """Fit every cell, side by side, raise those below a nested one, score, and keep the best."""
+    """Fit every cell, side by side, raise those below a nested one, score, and keep the best.
+
+    A single fit may have a checkpoint; then it is not tried from other partitions, as what those
+    lead to would not be in the file.
+    """
     rule = criterion(task.criterion)
     cells = [(k, family) for k in components for family in families]
     _check_sizes(rule, cells, task)
     ground = Ground(task)
     whole = task.problem(families[0], components[0], task.source)
     kernels.prepare(sum(seconds(whole, k) for k, _ in cells))
-    told = _counter(progress, len(cells))
-    with ThreadPoolExecutor(threads(n_jobs)) as pool, one_blas_thread():
-        begun = list(pool.map(lambda cell: told(_cell(task, ground, *cell)), cells))
-        apart = bool(task.fixed.names)  # neighbours' partitions know nothing of what is held
+    told = told or Watched(len(cells))
+
+    def fitted_cell(cell: tuple[int, Family]) -> Cell:
+        return told.over(_cell(task, ground, *cell, told, saved))
+
+    pool = ThreadPoolExecutor(threads(n_jobs))
+    with pool, one_blas_thread(), told.interruptible():
+        begun = list((map if len(cells) == 1 else pool.map)(fitted_cell, cells))
+        # neighbours' partitions know nothing of what is held
+        apart = bool(task.fixed.names) or saved is not None
         found = begun if apart else settled(task, exchanged(begun, task.stop, pool))
         judgements = list(pool.map(partial(_judgement, task), found))
         candidates = cross_validated(task, found, judgements, pool) if rule.held_out else judgements
@@ -204,20 +249,6 @@ def _selection(
     return replace(chosen, notes=said)
 
 
-def _counter(progress: Callable[[int, int], object] | None, total: int) -> Callable[[Cell], Cell]:
-    """Passes cells through, and tells how many have."""
-    done, lock = [0], threading.Lock()
-
-    def told(cell: Cell) -> Cell:
-        with lock:
-            done[0] += 1
-            if progress is not None:
-                progress(done[0], total)
-        return cell
-
-    return told
-
-
 def _check_sizes(rule: Criterion, cells: Sequence[tuple[int, Family]], task: Task) -> None:
     """Refuse a criterion for which there are too few models, before fitting them."""
     d = task.source.d
@@ -231,10 +262,9 @@ def _check_sizes(rule: Criterion, cells: Sequence[tuple[int, Family]], task: Tas
 
 def _weight_notes(task: Task, rule: Criterion) -> list[Note]:
     """Weights that are shares instead of repetitions leave BIC without a penalty."""
-    weights = task.source.whole.weights if isinstance(task.source, MemorySource) else None
-    if weights is None or not rule.by_rows:
+    if not rule.by_rows:
         return []
-    total, rows = float(weights.sum()), int(np.count_nonzero(weights))
+    total, rows = weight_of(task.source), sum(task.source.map(_counting))
     if total >= 0.1 * rows:
         return []
     text = (
@@ -242,6 +272,11 @@ def _weight_notes(task: Task, rule: Criterion) -> list[Note]:
         "as the number of rows; multiply the weights so that they count repetitions"
     )
     return [Note(MixturaWarning, text)]
+
+
+def _counting(block: Block) -> int:
+    """How many rows weigh something."""
+    return int(np.count_nonzero(block.weight()))
 
 
 def _folds(folds: Any) -> int:
@@ -304,15 +339,27 @@ def threads(n_jobs: int | None) -> int:
     return n_jobs if n_jobs > 0 else max(int(cores or 1) + 1 + n_jobs, 1)
 
 
-def _cell(task: Task, ground: Ground, k: int, rule: Family) -> Cell:
+def _cell(
+    task: Task, ground: Ground, k: int, rule: Family, told: Watched, saved: Checkpoint | None
+) -> Cell:
     try:
         problem = ground.problem(rule, k)
         field = ground.field(problem, k)
         start = given_start(problem, k, task.start, task.rng(k))
         stop = replace(task.stop, flat=field.small.flat)
         outcome = fitted(
-            problem, k, task.rng(k), start=start, stop=stop, fields=task.fields, field=field
+            problem,
+            k,
+            task.rng(k),
+            start=start,
+            stop=stop,
+            fields=task.fields,
+            field=field,
+            checkpoint=saved,
+            keep=told.climb(k, rule.name),
         )
+    except CheckpointError:
+        raise
     except MixturaError as error:
         return Cell(k, rule, failure=str(error))
     return Cell(k, rule, problem, field, outcome)
@@ -322,63 +369,3 @@ def _judgement(task: Task, cell: Cell) -> Candidate:
     if cell.problem is None or cell.outcome is None:
         return Candidate(cell.k, cell.rule.name, failure=cell.failure)
     return judged(task, cell.problem, cell.outcome.fit, cell.rule, cell.outcome.degenerate)
-
-
-def judged(task: Task, problem: Problem, fit: Fit, rule: Family, degenerate: bool) -> Candidate:
-    """A fit's likelihood and what criteria are made of."""
-    k, d = fit.mixture.location.shape
-    likelihood, sharpness, n = totals(fit.mixture, problem)
-    p = n_parameters(rule, k, d, task.equally(rule), task.outliers, problem.held)
-    bic = -2.0 * likelihood + p * float(np.log(n))
-    families, components = nested_apply(task, rule)
-    return Candidate(
-        k,
-        rule.name,
-        likelihood,
-        p,
-        bic,
-        -2.0 * likelihood + 2.0 * p,
-        bic - 2.0 * sharpness,
-        converged=fit.converged,
-        degenerate=degenerate,
-        n_iter=fit.n_iter,
-        n_rows=n,
-        remaining=max(fit.remaining, 0.0) * n,
-        nests="both" if components else "families" if families else "",
-    )
-
-
-def n_parameters(
-    rule: Family,
-    k: int,
-    d: int,
-    equal_weights: bool = False,
-    outliers: Outliers = NONE,
-    held: Held | None = None,
-) -> int:
-    """Free parameters: covariances, means, weights unless they are equal, and those of outliers."""
-    weights = 0 if equal_weights else k - 1
-    less = 0 if held is None else held.n_parameters(rule, d)
-    return rule.n_parameters(k, d) + k * d + weights + outliers.n_parameters(k) - less
-
-
-def totals(mixture: Mixture, problem: Problem) -> tuple[float, float, float]:
-    """``Σ w log P(x)``, ``Σ w log max_k r`` and Σ w over the rows kept, in the data's units."""
-    cut = problem.cut(mixture)
-
-    def sums(block: Block) -> Array:
-        out = np.ones((len(block), 3))
-        mixture.fill(block, value_and_sharpness, out[:, :2])
-        return problem.kept(block, mixture, cut) @ out
-
-    value, sharpness, weight = sum(problem.source.map(sums))
-    if problem.truncation is not None:
-        value -= weight * problem.truncation.log_probability(mixture)
-    return float(value), float(sharpness), float(weight)
-
-
-def value_and_sharpness(joint: Array) -> Array:
-    """Log-density and the log of the largest responsibility of each row, (n, 2)."""
-    top = joint.max(axis=1)
-    norm = top + np.log(np.exp(joint - top[:, None]).sum(axis=1))
-    return np.column_stack([norm, top - norm])

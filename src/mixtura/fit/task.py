@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from mixtura import _checks
-from mixtura._errors import InputError
-from mixtura._types import Indices
 from mixtura.assignment import hard, soft
+from mixtura.block import Block
 from mixtura.covariance import Family
 from mixtura.fit.candidates import Shortlist
 from mixtura.fit.criteria import Formula
@@ -30,12 +30,18 @@ from mixtura.fit.problem import (
 from mixtura.fit.robust import distinct
 from mixtura.fit.truncation import Truncation, check
 from mixtura.held import Held
-from mixtura.source import MemorySource, Source
+from mixtura.source import Source
+
+
+def _spelled(k: int, block: Block, first: int) -> Block:
+    """A view of rows with their labels spelled out for k components."""
+    told = _checks.plausibility(block.aside, len(block), k, first)
+    return replace(block, plausibility=told, aside=None)
 
 
 @dataclass(frozen=True)
 class Task:
-    """What all cells of a grid share."""
+    """What all cells of a grid share; `labelled` where labels lie aside in the source."""
 
     source: Source
     criterion: str | Formula
@@ -47,7 +53,7 @@ class Task:
     equal_weights: Any = False
     fields: int = 1
     names: tuple[str, ...] | None = None
-    labels: Any = None
+    labelled: bool = False
     start: Start = Start()
     outliers: Outliers = NONE
     folds: int = 5
@@ -89,26 +95,14 @@ class Task:
         return bool(self.equal_weights)
 
     def told(self, k: int) -> Source:
-        """The rows with their labels spelled out for k components."""
-        return self.source if self.labels is None else self.part(k, slice(None))
-
-    def part(self, k: int, rows: Indices | slice) -> MemorySource:
-        """Some of the rows, in memory, with their labels spelled out for k components.
+        """The rows with their labels spelled out for k components.
 
         Raises
         ------
         InputError
-            The rows lie elsewhere.
+            Labels that cannot be used.
         """
-        if not isinstance(self.source, MemorySource):
-            raise InputError(
-                "labels and cross-validation need rows in memory or in files: fit an array, a "
-                "data frame or mixtura.scan(...)"
-            )
-        whole = self.source.whole
-        plausibility = _checks.plausibility(self.labels, len(whole), k)
-        block = replace(whole, plausibility=plausibility).take(rows)
-        return MemorySource.of(block, self.source.threads)
+        return self.source.viewed(partial(_spelled, k)) if self.labelled else self.source
 
     def rng(self, k: int) -> np.random.Generator:
         """The same starts for every family of k components."""

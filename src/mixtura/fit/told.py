@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from mixtura import _checks, _limits
 from mixtura._errors import InputError
@@ -42,18 +44,40 @@ class Told:
         return self.lower is not None or self.upper is not None or self.box is not None
 
 
-def known(rows: Rows, sample_weight: Any, told: Told, outliers: Outliers = NONE) -> Block:
-    """Rows to fit, with their weights and all that is said of them.
+def known(
+    rows: Rows, sample_weight: Any, told: Told, outliers: Outliers = NONE, labels: Any = None
+) -> Block:
+    """Rows to fit, with their weights, their labels aside, and all that is said of them.
 
     Raises
     ------
     InputError
         Weights, errors or limits that do not fit the rows, or do not go together.
     """
-    if told.blurred:
+    aside = None if labels is None else labels_beside(labels, len(rows))
+    if not told.blurred:
+        block = bounded(*_checks.weighted(rows, sample_weight), told)
+    else:
         _check_alone(told)
-        return with_errors(rows, sample_weight, told.noise_cov, told.projection, outliers)
-    return bounded(*_checks.weighted(rows, sample_weight), told)
+        block = with_errors(rows, sample_weight, told.noise_cov, told.projection, outliers)
+    return block if aside is None else replace(block, aside=aside)
+
+
+def labels_beside(labels: Any, n: int) -> Any:
+    """Labels (n,) or (n, k) as an array.
+
+    Raises
+    ------
+    InputError
+        Another number of them than of rows.
+    """
+    given = np.asarray(labels.to_numpy() if hasattr(labels, "to_numpy") else labels)
+    if given.shape[:1] != (n,):
+        raise InputError(
+            f"labels have shape {given.shape}: ({n},) with -1 for unknown, or ({n}, k) for k "
+            "components"
+        )
+    return given
 
 
 def seen(rows: Rows, told: Told) -> Block:

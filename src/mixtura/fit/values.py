@@ -19,6 +19,7 @@ from mixtura.covariance.diagonal import DiagonalCovariances
 from mixtura.covariance.spherical import SphericalCovariances
 from mixtura.fit.accelerate import Stride
 from mixtura.fit.em import Fit, State
+from mixtura.fit.incremental import Progress
 from mixtura.fit.outliers import Outliers
 from mixtura.frame import Frame
 from mixtura.held import Held
@@ -26,6 +27,7 @@ from mixtura.law import Gaussian, StudentT
 from mixtura.mixture import Mixture
 from mixtura.noise import Noise
 from mixtura.prior import Conjugate, Flat
+from mixtura.statistics import Moments, Statistics
 
 __all__ = ["decoded", "encoded"]
 
@@ -44,9 +46,12 @@ _KINDS: dict[str, Callable[..., Any]] = {
         Gaussian,
         Guard,
         Held,
+        Moments,
         Noise,
         Outliers,
+        Progress,
         State,
+        Statistics,
         Stride,
         StudentT,
     )

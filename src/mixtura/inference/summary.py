@@ -13,7 +13,8 @@ import numpy as np
 from mixtura._errors import InputTypeError
 from mixtura._types import Array
 from mixtura.covariance import ALIASES
-from mixtura.fit.select import Selection, n_parameters, totals
+from mixtura.fit.judgement import n_parameters, totals
+from mixtura.fit.select import Selection
 from mixtura.inference.bootstrap import Bootstrap
 from mixtura.inference.standard_errors import StandardErrors, standard_errors
 from mixtura.inference.subject import Subject, family_name, fitted_mixture, subject, traits

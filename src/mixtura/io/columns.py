@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -12,9 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 
+from mixtura import _checks
 from mixtura._errors import InputError
 from mixtura._types import Array, Rows
-from mixtura.io.text import MISSING, NUMBER_PATTERN
+from mixtura.io.text import NUMBER_PATTERN
+from mixtura.reading.dialect import MISSING
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +46,7 @@ class Skipped:
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class Table(_checks.Elsewhere):
     """Numeric columns of a table.
 
     Attributes
@@ -68,6 +70,25 @@ class Table:
     weights: Array | None = None
     notes: tuple[str, ...] = ()
 
+    @property
+    def table(self) -> _checks.Table:
+        """The rows to be fitted."""
+        return _checks.Table(self.rows, self.columns, self.weights)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Which columns of a table are taken as numbers.
+
+    Attributes
+    ----------
+    columns : their names, in the order asked
+    skipped : what was left out
+    """
+
+    columns: tuple[str, ...]
+    skipped: tuple[Skipped, ...]
+
 
 def choose(
     raw: RawTable,
@@ -78,71 +99,95 @@ def choose(
 ) -> Table:
     """The chosen columns as numbers; all numeric ones when none are named."""
     arrow = raw.arrow
+    chosen = choose_names(raw, columns=columns, identifier=identifier, weights=weights)
+    values = {name: as_numbers(arrow[name]) for name in chosen.columns}
+    refuse_infinite(values, raw.source)
+    missing = _count_missing(values)
+    refuse_empty(chosen.columns, missing, arrow.num_rows, raw.source)
+    return Table(
+        rows=_stacked(list(values.values())),
+        columns=chosen.columns,
+        skipped=chosen.skipped,
+        missing=missing,
+        source=raw.source,
+        ids=None if identifier is None else arrow[identifier],
+        weights=None if weights is None else _weights(raw, weights),
+        notes=raw.notes + counting_columns(arrow, values),
+    )
+
+
+def choose_names(
+    raw: RawTable,
+    *,
+    columns: Iterable[str] = (),
+    identifier: str | None = None,
+    weights: str | None = None,
+) -> Chosen:
+    """Which columns are taken as numbers, by the patterns, or all numeric ones.
+
+    Raises
+    ------
+    InputError
+        Names that are not there; columns asked for that are no numbers; none that is.
+    """
     aside = [_named(raw, name) for name in (identifier, weights) if name is not None]
     asked = select_names(raw, columns)
-    named = bool(asked)
-    values: dict[str, Rows] = {}
+    chosen: list[str] = []
     skipped: list[Skipped] = []
-    for name in asked or [name for name in arrow.column_names if name not in aside]:
-        reason = _unusable(arrow, name)
+    for name in asked or [name for name in raw.arrow.column_names if name not in aside]:
+        reason = _unusable(raw.arrow, name)
         if reason is None:
-            values[name] = as_numbers(arrow[name])
-        elif named:
+            chosen.append(name)
+        elif asked:
             raise InputError(
                 f'{raw.source}: column "{name}" is not numeric ({reason}): mend it or leave it out'
             )
         else:
             skipped.append(Skipped(name or "(no name)", reason))
-    if not values:
+    if not chosen:
         reasons = "; ".join(f'"{s.column}" is {s.reason}' for s in skipped[:3])
         raise InputError(f"{raw.source} has no numeric column{': ' * bool(reasons)}{reasons}")
-    _refuse_unusable_values(values, raw.source)
-    return Table(
-        rows=_stacked(list(values.values())),
-        columns=tuple(values),
-        skipped=tuple(skipped),
-        missing=_count_missing(values),
-        source=raw.source,
-        ids=None if identifier is None else arrow[identifier],
-        weights=None if weights is None else _weights(raw, weights),
-        notes=raw.notes + _counting_columns(arrow, values),
-    )
+    return Chosen(tuple(chosen), tuple(skipped))
 
 
-def match(raw: RawTable, names: Sequence[str], *, allow_missing: bool = False) -> Table:
-    """The columns with these names, in this order, wherever they stand in the table.
+def match(raw: RawTable, names: Sequence[str], *, allow_missing: bool = False) -> tuple[str, ...]:
+    """Those of the names that the table has as numeric columns, wherever they stand in it.
 
     Raises
     ------
     InputError
-        When a column is absent (unless `allow_missing`: then all its cells are missing), is not
-        numeric or holds infinite values.
+        When a column is absent (unless `allow_missing`, and others are there) or not numeric.
     """
-    arrow = raw.arrow
-    absent = [name for name in names if name not in arrow.column_names]
+    absent = [name for name in names if name not in raw.arrow.column_names]
     if absent and (not allow_missing or len(absent) == len(names)):
         raise _no_column(raw, absent[0], "the model needs ")
-    values: dict[str, Rows] = {}
-    for name in names:
-        if name in absent:
-            values[name] = np.full(arrow.num_rows, np.nan)
-            continue
-        reason = _unusable(arrow, name)
+    found = tuple(name for name in names if name not in absent)
+    for name in found:
+        reason = _unusable(raw.arrow, name)
         if reason is not None:
             raise InputError(f'{raw.source}: column "{name}" is not numeric ({reason}): mend it')
-        values[name] = as_numbers(arrow[name])
-    _refuse_infinite(values, raw.source)
-    missing = _count_missing(values)
-    empty = [name for name, count in zip(names, missing, strict=True) if count == arrow.num_rows]
-    note = f"no values in {_listed(empty)}: treated as missing"
-    return Table(
-        rows=_stacked(list(values.values())),
-        columns=tuple(names),
-        skipped=(),
-        missing=missing,
-        source=raw.source,
-        notes=raw.notes + ((note,) if empty else ()),
-    )
+    return found
+
+
+def numbers_of(arrow: pa.Table, names: Sequence[str], source: str, start: int = 0) -> Rows:
+    """Columns (n, d) by name, NaN where a cell is missing and in columns that are not there.
+
+    Parameters
+    ----------
+    start : number of the table's first row, for messages
+
+    Raises
+    ------
+    InputError
+        Infinite values.
+    """
+    there = set(arrow.column_names)
+    values = {
+        name: as_numbers(arrow[name]) if name in there else np.full(arrow.num_rows, np.nan)
+        for name in names
+    }
+    refuse_infinite(values, source, start)
+    return _stacked(list(values.values()))
 
 
 def select_names(raw: RawTable, patterns: Iterable[str]) -> list[str]:
@@ -198,7 +243,7 @@ def _no_column(raw: RawTable, name: str, need: str = "") -> InputError:
     if near:
         remedy = f"did you mean {' or '.join(_quoted(n) for n in near)}?"
     else:
-        remedy = f"it has {_listed(names)}"
+        remedy = f"it has {listed(names)}"
     what = "nothing matches" if any(sign in name for sign in "*?[") else "there is no column"
     if need:
         return InputError(f'{raw.source}: {need}a column "{name}", which is not there: {remedy}')
@@ -256,19 +301,20 @@ def _weights(raw: RawTable, name: str) -> Array:
     return weights
 
 
-def _refuse_unusable_values(values: dict[str, Rows], source: str) -> None:
-    _refuse_infinite(values, source)
-    for name, column in values.items():
-        if np.isnan(column).all():
+def refuse_empty(names: Sequence[str], missing: Sequence[int], rows: int, source: str) -> None:
+    """Refuse columns all of whose cells are missing."""
+    for name, count in zip(names, missing, strict=True):
+        if count == rows:
             raise InputError(
                 f'{source}: column "{name}" has no values at all: '
                 f'leave it out, by naming the others or by "^{name}"'
             )
 
 
-def _refuse_infinite(values: dict[str, Rows], source: str) -> None:
+def refuse_infinite(values: Mapping[str, Rows], source: str, start: int = 0) -> None:
+    """Refuse infinite values; the first row has the number `start`."""
     for name, column in values.items():
-        infinite = np.flatnonzero(np.isinf(column))
+        infinite = np.flatnonzero(np.isinf(column)) + start
         if infinite.size:
             raise InputError(
                 f'{source}: column "{name}" holds infinite values in {_rows(infinite)}: '
@@ -276,7 +322,7 @@ def _refuse_infinite(values: dict[str, Rows], source: str) -> None:
             )
 
 
-def _counting_columns(arrow: pa.Table, names: Iterable[str]) -> tuple[str, ...]:
+def counting_columns(arrow: pa.Table, names: Iterable[str]) -> tuple[str, ...]:
     """A note on each column that only counts the rows: it is hardly a measurement."""
     notes = []
     for name in names:
@@ -313,6 +359,6 @@ def _quoted(name: str) -> str:
     return f'"{name}"'
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
     shown = ", ".join(_quoted(name) for name in names[:6])
     return shown + (f" and {len(names) - 6} more" if len(names) > 6 else "")

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import IO, Any
 
 try:
     import pyarrow as pa
-    import pyarrow.compute
-    import pyarrow.csv
     import pyarrow.feather
     import pyarrow.parquet
 except ImportError as missing:
@@ -21,20 +18,10 @@ except ImportError as missing:
     raise MissingDependency.of("pyarrow", extra="io") from missing
 
 from mixtura._errors import InputError
-from mixtura.atomic import written_whole
 from mixtura.io.columns import RawTable, Table, choose
+from mixtura.io.table_writing import FORMATS
 from mixtura.io.text import read_text
 
-FORMATS = {
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".tab": "tsv",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".arrow": "arrow",
-    ".feather": "arrow",
-    ".ipc": "arrow",
-}
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd"}
 _BINARY_SUFFIXES = (".parquet", ".pq", ".arrow", ".feather", ".ipc")
 
@@ -84,11 +71,11 @@ def read_raw(path: str | os.PathLike[str]) -> RawTable:
     start = data.slice(0, min(8, data.size)).to_pybytes()
     try:
         if start.startswith(b"PAR1"):
-            return _checked(RawTable(pa.parquet.read_table(data), source, "parquet"))
+            return checked(RawTable(pa.parquet.read_table(data), source, "parquet"))
         if start.startswith((b"ARROW1", b"FEA1")):
-            return _checked(RawTable(pa.feather.read_table(data), source, "arrow"))
+            return checked(RawTable(pa.feather.read_table(data), source, "arrow"))
         if start.startswith(b"\xff\xff\xff\xff"):
-            return _checked(RawTable(pa.ipc.open_stream(data).read_all(), source, "arrow"))
+            return checked(RawTable(pa.ipc.open_stream(data).read_all(), source, "arrow"))
     except (pa.ArrowException, OSError) as error:
         said = str(error).splitlines()[0][:160]
         raise InputError(f"{source} is damaged or cut short, write it again: {said}") from None
@@ -96,54 +83,7 @@ def read_raw(path: str | os.PathLike[str]) -> RawTable:
     table, dialect = read_text(data, source)
     names = ", ".join(dialect.names[:3]) + (", …" if len(dialect.names) > 3 else "")
     notes = () if dialect.header else (f"the first row holds numbers: columns named {names}",)
-    return _checked(RawTable(table, source, "text", notes))
-
-
-def write_table(
-    columns: Mapping[str, Any] | pa.Table, path: str | os.PathLike[str], *, form: str | None = None
-) -> None:
-    """Write columns of equal length to a file, whole or not at all; "-" is standard output.
-
-    Parameters
-    ----------
-    columns : name -> array; NaN is written as a missing cell
-    path : its suffix says the format, unless `form` does: .csv .tsv .parquet .arrow .feather
-    form : "csv", "tsv", "parquet" or "arrow"
-
-    Examples
-    --------
-    >>> write_table({"row": [0, 1], "label": [1, 0]}, "-")
-    row,label
-    0,1
-    1,0
-    """
-    if isinstance(columns, pa.Table):
-        table = columns
-    else:
-        table = pa.table({name: _arrow(values) for name, values in columns.items()})
-    if os.fspath(path) == "-":
-        _write_out(table, form or "csv")
-        return
-    form = form or format_of(path)
-    with written_whole(path) as stream:
-        _write(table, stream, form)
-
-
-def format_of(path: str | os.PathLike[str]) -> str:
-    """The format that a file's suffix asks for.
-
-    Examples
-    --------
-    >>> format_of("labels.parquet")
-    'parquet'
-    """
-    suffix = Path(path).suffix.lower()
-    if suffix not in FORMATS:
-        raise InputError(
-            f"{os.fspath(path)}: no format is known by the suffix {suffix or '(none)'!r}: "
-            f"use one of {' '.join(FORMATS)}"
-        )
-    return FORMATS[suffix]
+    return checked(RawTable(table, source, "text", notes))
 
 
 def _content(path: str | os.PathLike[str], source: str) -> pa.Buffer:
@@ -194,7 +134,8 @@ def _refuse_binary(data: pa.Buffer, source: str) -> None:
         raise InputError(f"{source} is not text, Parquet or Arrow: save the table as one of them")
 
 
-def _checked(raw: RawTable) -> RawTable:
+def checked(raw: RawTable) -> RawTable:
+    """The table, if its columns have names of their own and it has rows."""
     names = raw.arrow.column_names
     for name in names:
         if name and names.count(name) > 1:
@@ -202,52 +143,3 @@ def _checked(raw: RawTable) -> RawTable:
     if raw.arrow.num_rows == 0:
         raise InputError(f"{raw.source} has column names but no rows: give a table with data")
     return raw
-
-
-def _arrow(values: Any) -> pa.Array | pa.ChunkedArray:
-    if isinstance(values, pa.ChunkedArray):
-        return values
-    return pa.array(values, from_pandas=True)
-
-
-def _write_out(table: pa.Table, form: str) -> None:
-    if getattr(sys.stdout, "buffer", None) is None:  # a captured stream takes text only
-        sink = pa.BufferOutputStream()
-        _write(table, sink, form)
-        sys.stdout.write(sink.getvalue().to_pybytes().decode())
-        return
-    sys.stdout.flush()
-    _write(table, sys.stdout.buffer, form)
-    sys.stdout.buffer.flush()
-
-
-def _write(table: pa.Table, stream: IO[bytes] | pa.NativeFile, form: str) -> None:
-    if form == "parquet":
-        pa.parquet.write_table(table, stream)
-    elif form == "arrow":
-        pa.feather.write_feather(table, stream)
-    else:
-        delimiter = "\t" if form == "tsv" else ","
-        header = delimiter.join(_quoted(name, delimiter) for name in table.column_names)
-        stream.write(header.encode() + b"\n")
-        options = pa.csv.WriteOptions(
-            include_header=False,
-            delimiter=delimiter,
-            quoting_style="needed" if _has_special_text(table, delimiter) else "none",
-        )
-        pa.csv.write_csv(table, stream, options)
-
-
-def _has_special_text(table: pa.Table, delimiter: str) -> bool:
-    """Whether a text cell must be quoted; if none must, none is."""
-    return any(
-        pa.compute.any(pa.compute.match_substring_regex(column, f'["\r\n{delimiter}]')).as_py()
-        for column in table.columns
-        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
-    )
-
-
-def _quoted(name: str, delimiter: str) -> str:
-    if any(sign in name for sign in (delimiter, '"', "\n", "\r")):
-        return '"' + name.replace('"', '""') + '"'
-    return name

@@ -21,6 +21,27 @@ if TYPE_CHECKING:
 LIMIT = 10_000  # points drawn: more only blacken the paper
 
 
+@dataclass(frozen=True, eq=False)
+class Drawn(_checks.Elsewhere):
+    """Rows that were drawn at random from more, to be plotted for all of them.
+
+    Attributes
+    ----------
+    rows : (m, d)
+    names : tuple of str
+    total : how many there are
+    """
+
+    rows: Rows
+    names: tuple[str, ...]
+    total: int
+
+    @property
+    def table(self) -> _checks.Table:
+        """The rows drawn."""
+        return _checks.Table(self.rows, self.names)
+
+
 @dataclass(frozen=True)
 class Shown:
     """Rows to draw.
@@ -49,7 +70,8 @@ class Shown:
             read = _checks.table(X)
             rows, names = _checks.rows_like(read.rows, d), read.names
         trimmed = None if cut is None else cut.trims(mixture.logpdf(rows), rows)
-        return cls(rows, names or tuple(f"feature {j}" for j in range(d)), len(rows), trimmed)
+        total = X.total if isinstance(X, Drawn) else len(rows)
+        return cls(rows, names or tuple(f"feature {j}" for j in range(d)), total, trimmed)
 
     def thin(self, limit: int = LIMIT) -> Shown:
         """At most `limit` rows, drawn at random but always the same."""

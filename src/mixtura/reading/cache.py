@@ -55,13 +55,13 @@ def _on_disk(blocks: Iterator[Rows], folder: str | Path | None, expected: int) -
     free = shutil.disk_usage(place).free
     if expected > free:
         raise _full(place, f"{expected / 1e9:.2f} GB are needed and {free / 1e9:.2f} GB free")
-    with tempfile.TemporaryFile(dir=place) as file:
-        try:
+    try:
+        with tempfile.TemporaryFile(dir=place) as file:
             return _written(blocks, file)
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            raise _full(place, str(error)) from None
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise _full(place, str(error)) from None
 
 
 def _written(blocks: Iterator[Rows], file: IO[bytes]) -> Rows:
@@ -110,13 +110,27 @@ def released(rows: Rows) -> None:
 
 
 def gathered(rows: Rows, indices: Indices) -> Rows:
-    """Some of the mapped rows, of whose pages only a few are held at a time."""
-    out = np.empty((len(indices), rows.shape[1]), rows.dtype)
-    for at in range(0, len(indices), _FEW):
-        out[at : at + _FEW] = rows[indices[at : at + _FEW]]
+    """Some of the mapped rows, of whose pages only a few are held at a time; many are mapped, too.
+
+    Raises
+    ------
+    InputError
+        There is no room for them in the folder of temporary files.
+    """
+    size = len(indices) * rows.shape[1] * rows.itemsize
+    return kept(_gathered(rows, indices), None, size if size > IN_MEMORY else 0)
+
+
+def _gathered(rows: Rows, indices: Indices) -> Iterator[Rows]:
+    spread = (int(indices[-1]) - int(indices[0])) // len(indices) if len(indices) else 0
+    few = _MANY if 0 <= spread <= _NEAR else _FEW
+    yield rows[:0]
+    for at in range(0, len(indices), few):
+        out = rows[indices[at : at + few]]
         released(rows)
-    return out
+        yield out
 
 
-_FEW = 128
-"""Rows whose pages, and those the system brings along, are held together."""
+_FEW, _MANY, _NEAR = 128, 1 << 14, 8
+"""Rows whose pages, and those the system brings along, are held together; more where they are near
+one another, at most so many rows apart."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,7 +17,10 @@ from mixtura._errors import InputError, InputTypeError, MissingDependency
 from mixtura._types import Rows
 from mixtura.reading.cache import kept, released
 
-__all__ = ["Scan", "opened", "scan"]
+if TYPE_CHECKING:
+    from mixtura.reading.stored import Stored
+
+__all__ = ["Scan", "is_array_file", "is_query", "opened", "scan", "stored"]
 
 _QUERY = re.compile(r"\s*(select|with|from|values)\s", re.IGNORECASE)
 
@@ -97,6 +100,8 @@ class Scan(_checks.Elsewhere):
     ----------
     source, columns, where, weights_column, dtype, cache
         As given to `scan`.
+    aside_column : str or None
+        A column of anything that is kept beside the rows: labels.
     """
 
     source: Any
@@ -105,6 +110,50 @@ class Scan(_checks.Elsewhere):
     weights_column: str | None = None
     dtype: np.dtype[Any] | None = None
     cache: Path | None = None
+    aside_column: str | None = None
+
+    def taking(
+        self,
+        columns: Sequence[str] | None = None,
+        weights: str | None = None,
+        aside: str | None = None,
+    ) -> Scan:
+        """The same source, of which these columns are rows, weights, or kept aside.
+
+        Raises
+        ------
+        InputError
+            The columns of the source have no names.
+        """
+        weights, aside = weights or self.weights_column, aside or self.aside_column
+        if not self.named:
+            raise InputError(f"the columns of {self.called} have no names: pass arrays beside it")
+        chosen = self.columns if columns is None else tuple(columns)
+        if chosen is not None and columns is None:
+            chosen = tuple(name for name in chosen if name not in (weights, aside))
+        asked = chosen, weights, aside
+        if asked == (self.columns, self.weights_column, self.aside_column):
+            return self
+        known: dict[Any, Scan] = self.__dict__.setdefault("_taken", {})
+        if asked not in known:
+            known[asked] = replace(self, columns=chosen, weights_column=weights, aside_column=aside)
+        return known[asked]
+
+    @property
+    def named(self) -> bool:
+        """Whether the columns of the source have names to choose them by."""
+        if _is_path(self.source):
+            return not os.fspath(self.source).endswith(".npy")
+        return _streams(self.source)
+
+    def names(self) -> tuple[str, ...]:
+        """The chosen columns, or all but those of weights and kept aside; nothing is decoded."""
+        if self.columns is not None:
+            return self.columns
+        apart = (self.weights_column, self.aside_column)
+        return tuple(
+            name for name in stored(self.source, self.where).schema.names if name not in apart
+        )
 
     @property
     def table(self) -> _checks.Table:
@@ -119,6 +168,32 @@ class Scan(_checks.Elsewhere):
     def __len__(self) -> int:
         return len(self.table.rows)
 
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write the rows to a ``.parquet``, ``.arrow``, ``.csv`` or ``.npy`` file, block by block.
+
+        Rows that a transformation makes of others are worked out meanwhile and not kept.
+
+        Raises
+        ------
+        InputError
+            No format has this suffix, or the rows cannot be read.
+        """
+        from mixtura.reading.writing import write_array, write_blocks
+
+        if os.fspath(path).endswith(".npy"):
+            write_array((part.rows for part in self._parts()), self.table.rows, path)
+        elif "_decoded" in vars(self) or not isinstance(self.source, Iterable) or self.named:
+            write_blocks(self._parts(), path)
+        else:
+            write_blocks((_checks.table(block) for block in self.source), path)
+
+    def _parts(self) -> Iterator[_checks.Table]:
+        """The decoded rows in pieces."""
+        rows, names = self.table.rows, self.table.names
+        for at in range(0, len(rows), _ROWS):
+            yield _checks.Table(rows[at : at + _ROWS], names)
+            released(rows[at : at + _ROWS])
+
     @property
     def called(self) -> str:
         """What to call it in messages."""
@@ -128,7 +203,7 @@ class Scan(_checks.Elsewhere):
 
     @cached_property
     def _decoded(self) -> _checks.Table:
-        if _is_path(self.source) and os.fspath(self.source).endswith(".npy"):
+        if is_array_file(self.source):
             return _checks.Table(_array_file(self), None)
         if _is_path(self.source) or _streams(self.source):
             return _from_arrow(self)
@@ -147,43 +222,67 @@ def opened(X: Any) -> Any:
     return X if isinstance(X, Scan) else _checks.eager(X)
 
 
-def _is_query(source: Any) -> bool:
+def is_array_file(source: Any) -> bool:
+    """Whether it is the path of a ``.npy`` file."""
+    return _is_path(source) and os.fspath(source).endswith(".npy")
+
+
+def is_query(source: Any) -> bool:
     return isinstance(source, str) and _QUERY.match(source) is not None
 
 
 def _is_path(source: Any) -> bool:
-    return isinstance(source, str | os.PathLike) and not _is_query(source)
+    return isinstance(source, str | os.PathLike) and not is_query(source)
 
 
 def _streams(source: Any) -> bool:
-    return _is_query(source) or any(hasattr(source, name) for name in _STREAMING)
+    return is_query(source) or any(hasattr(source, name) for name in _STREAMING)
 
 
 _STREAMING = ("__arrow_c_stream__", "collect_batches")
 """What tables, relations and readers have, and what lazy frames of polars have."""
 
 
-def _from_arrow(asked: Scan) -> _checks.Table:
+def stored(source: Any, where: Any = None) -> Stored:
+    """The table in files, an array's file, or behind a query or what else streams batches.
+
+    Raises
+    ------
+    InputError
+        What cannot be read.
+    MissingDependency
+    """
     try:
-        from mixtura.reading import arrow
+        from mixtura.reading import stored as tables
+        from mixtura.reading.files import in_files
     except ImportError as error:
         raise MissingDependency.of("pyarrow", extra="io") from error
-    columns, weights = asked.columns, asked.weights_column
-    if _is_path(asked.source):
-        path = os.fspath(asked.source)
-        found = arrow.from_files(path, columns, weights, asked.where)
-    elif asked.where is not None:
-        raise InputError("where= is for files: say it in the query instead")
-    else:
-        source = _queried(asked.source) if isinstance(asked.source, str) else asked.source
-        found = arrow.from_stream(source, columns, weights, asked.called)
+    if _is_path(source) and not is_array_file(source):
+        return in_files(os.fspath(source), where)
+    if where is not None:
+        raise InputError("where= is for files with named columns: say it in the query instead")
+    if _is_path(source):
+        return tables.of_array(_mapped(os.fspath(source)), os.fspath(source))
+    called = source if isinstance(source, str) else f"the {type(source).__name__}"
+    return tables.of_stream(_queried(source) if isinstance(source, str) else source, called)
+
+
+def _from_arrow(asked: Scan) -> _checks.Table:
+    """The chosen columns of a stored table, decoded."""
+    found = stored(asked.source, asked.where)
+    from mixtura.reading import arrow
+
+    weights = asked.weights_column
+    chosen = arrow.numeric(found, asked.columns, weights, asked.aside_column)
     kind = np.dtype(asked.dtype or np.float64)
-    width = len(found.names) + (weights is not None)
-    size = (found.rows or 0) * width * kind.itemsize
-    table = kept(arrow.blocks(found, kind, weights is not None), asked.cache, size)
+    width = len(chosen.names) + (weights is not None)
+    size = (chosen.rows or 0) * width * kind.itemsize
+    told: list[Any] = []
+    table = kept(arrow.blocks(chosen, kind, told), asked.cache, size)
+    beside = np.concatenate(told) if told else None
     if weights is None:
-        return _checks.Table(table, found.names)
-    return _checks.Table(table[:, :-1], found.names, table[:, -1])
+        return _checks.Table(table, chosen.names, None, beside)
+    return _checks.Table(table[:, :-1], chosen.names, table[:, -1], beside)
 
 
 def _queried(query: str) -> Any:
@@ -232,15 +331,7 @@ def _array_file(asked: Scan) -> Rows:
             f"{asked.called}: the columns of a .npy file have no names, so columns=, where= and "
             "weights= say nothing; slice the array, or write a Parquet file"
         )
-    try:
-        mapped = np.load(os.fspath(asked.source), mmap_mode="r")
-    except (OSError, ValueError) as error:
-        raise InputError(f"{asked.called} cannot be read as an array: {error}") from None
-    if mapped.ndim != 2 or mapped.dtype.kind not in "fiub" or 0 in mapped.shape:
-        raise InputError(
-            f"{asked.called} holds {mapped.dtype} of shape {mapped.shape}: numbers of shape (n, d) "
-            "are needed"
-        )
+    mapped = _mapped(asked.called)
     usual = mapped.dtype.newbyteorder("=") in (np.float32, np.float64)
     kind = np.dtype(asked.dtype or (mapped.dtype if usual else np.float64))
     ready = kind == mapped.dtype and mapped.flags.c_contiguous
@@ -252,6 +343,20 @@ def _array_file(asked: Scan) -> Rows:
         return np.asarray(mapped)
     converted = (np.asarray(part, kind, order="C") for part in checked)
     return kept(converted, asked.cache, mapped.size * kind.itemsize)
+
+
+def _mapped(path: str) -> Rows:
+    """The numbers of a ``.npy`` file, as they lie on the disk."""
+    try:
+        mapped = np.load(path, mmap_mode="r")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as an array: {error}") from None
+    if mapped.ndim != 2 or mapped.dtype.kind not in "fiub" or 0 in mapped.shape:
+        raise InputError(
+            f"{path} holds {mapped.dtype} of shape {mapped.shape}: numbers of shape (n, d) are "
+            "needed"
+        )
+    return mapped
 
 
 def _finite(rows: Rows, start: int) -> Rows:

@@ -33,13 +33,18 @@ class DaskPartitions:
     ----------
     X : dask.array.Array or dask.dataframe.DataFrame
     weights : dask array or series of one number a row, or the name of a column of X
+    aside : dask array, series or frame, or the name of a column of X
+        What else is told of the rows.
     """
 
-    def __init__(self, X: Any, weights: Any = None) -> None:
-        if isinstance(weights, str):
-            if not _framed(X) or weights not in X.columns:
-                raise InputError(f"sample_weight={weights!r} is no column of X")
-            X, weights = X.drop(columns=weights), X[weights]
+    def __init__(self, X: Any, weights: Any = None, aside: Any = None) -> None:
+        for what, name in (("sample_weight", weights), ("the labels", aside)):
+            if isinstance(name, str) and (not _framed(X) or name not in X.columns):
+                raise InputError(f"{what}: {name!r} is no column of X")
+        named = [name for name in (weights, aside) if isinstance(name, str)]
+        weights = X[weights] if isinstance(weights, str) else weights
+        aside = X[aside] if isinstance(aside, str) else aside
+        X = X.drop(columns=named) if named else X
         if _framed(X):
             self.names = _names(X.columns)
         elif isinstance(X, da.Array):
@@ -51,7 +56,8 @@ class DaskPartitions:
             )
         self.d = X.shape[1] if self.names is None else len(X.columns)
         self._chunks = np.ravel(X.to_delayed()).tolist()
-        self._weights = _aligned(X, weights, len(self._chunks))
+        self._weights = _aligned(X, weights, len(self._chunks), "sample_weight")
+        self._aside = _aligned(X, aside, len(self._chunks), "the labels")
 
     def each(self, visit: Visit, told: Sequence[Any] | None = None) -> list[Any]:
         """The results, as small as what a visit gives, in one computation."""
@@ -78,10 +84,10 @@ class DaskPartitions:
         packed, joining = cloudpickle.dumps(visit), cloudpickle.dumps(join)
         graph: dict[Any, Any] = {}
         for number, (index, told) in enumerate(asked):
-            weights = self._weights[index]
-            given = [TaskRef(one.key) for one in (self._chunks[index], weights) if one is not None]
+            given = self._chunks[index], self._weights[index], self._aside[index]
             key = name, 0, number
-            graph[key] = Task(key, _visited, packed, told, *given)
+            refs = [None if one is None else TaskRef(one.key) for one in given]
+            graph[key] = Task(key, _visited, packed, told, *refs)
         level, width = 0, len(asked)
         while level == 0 or width > 1:
             below = [TaskRef((name, level, i)) for i in range(width)]
@@ -89,41 +95,66 @@ class DaskPartitions:
             for i in range(width):
                 key = name, level, i
                 graph[key] = Task(key, _joined, joining, *below[i * fan : (i + 1) * fan])
-        known = [one for one in (self._chunks[0], self._weights[0]) if one is not None]
+        first = self._chunks[0], self._weights[0], self._aside[0]
+        known = [one for one in first if one is not None]
         whole = HighLevelGraph.from_collections(name, graph, dependencies=known)
         return Delayed((name, level, 0), whole, layer=name).compute()
 
 
-def by_rows(X: Any, function: Callable[[Any], Any], width: int | None, kind: Any) -> Any:
+def by_rows(X: Any, function: Callable[[Any], Any], like: Any, names: Any = None) -> Any:
     """``function(rows)`` of every partition, not computed yet: an array, or columns with an index.
 
     Parameters
     ----------
-    function : gives (m,), or (m, width) where there is a width
+    function : gives (m,) or (m, ...)
+    like : what it gives of one row
+    names : of the columns of a frame
     """
     if not _framed(X):
         X = _rows_whole(X)
-        if width is None:
-            return X.map_blocks(function, dtype=kind, drop_axis=1)
-        return X.map_blocks(function, dtype=kind, chunks=(X.chunks[0], (width,)))
-    like = X._meta.iloc[:0].index
-    meta = _labelled(np.empty((0,) if width is None else (0, width), kind), like)
-    return X.map_partitions(_of_partition, function, width, kind, meta=meta)
+        tail = like.shape[1:]
+        return X.map_blocks(
+            function,
+            dtype=like.dtype,
+            chunks=(X.chunks[0], *((size,) for size in tail)),
+            drop_axis=1,
+            new_axis=list(range(1, like.ndim)) or None,
+        )
+    if like.ndim > 2:
+        raise InputError("what has several axes a row is no column: pass X.to_dask_array()")
+    meta = _labelled(like[:0], X._meta.iloc[:0].index, names)
+    return X.map_partitions(_of_partition, function, like[:0], names, meta=meta)
 
 
-def _of_partition(part: Any, function: Callable[[Any], Any], width: int | None, kind: Any) -> Any:
-    tail = () if width is None else (width,)
-    return _labelled(function(part) if len(part) else np.empty((0, *tail), kind), part.index)
+def _of_partition(part: Any, function: Callable[[Any], Any], empty: Any, names: Any) -> Any:
+    return _labelled(function(part) if len(part) else empty, part.index, names)
 
 
-def _labelled(values: Any, index: Any) -> Any:
+def _labelled(values: Any, index: Any, names: Any) -> Any:
     import pandas as pd
 
-    return pd.Series(values, index) if values.ndim == 1 else pd.DataFrame(values, index)
+    return pd.Series(values, index) if values.ndim == 1 else pd.DataFrame(values, index, names)
 
 
-def _visited(packed: bytes, told: Any, chunk: Any, weights: Any = None) -> Any:
-    batches = [partition(chunk, weights)] if len(chunk) else []
+def beside(X: Any, y: Any) -> tuple[Any, Any]:
+    """X with the columns of y as its last ones, and their names, if it has any."""
+    if not dask.is_dask_collection(y):
+        raise InputTypeError("y must be a Dask array, series or frame beside a Dask collection")
+    if _framed(X):
+        columns = {name: y[name] for name in y.columns} if _framed(y) else {y.name or "y": y}
+        twice = sorted(set(columns) & set(X.columns))
+        if twice:
+            raise InputError(f"columns {twice} are in X and in y: take them out of one of the two")
+        return X.assign(**columns), list(columns)
+    y = (y if isinstance(y, da.Array) else y.to_dask_array(lengths=True)).astype(float)
+    if len(y) != len(X):
+        raise InputError(f"X has {len(X)} rows and y {len(y)}: y needs one row for each of X")
+    wide = y[:, None] if y.ndim == 1 else y
+    return _rows_whole(da.concatenate([X, wide.rechunk((X.chunks[0], -1))], axis=1)), None
+
+
+def _visited(packed: bytes, told: Any, chunk: Any, weights: Any, aside: Any) -> Any:
+    batches = [partition(chunk, weights, aside)] if len(chunk) else []
     return pickle.loads(packed)(batches, told)
 
 
@@ -151,28 +182,28 @@ def _rows_whole(X: Any) -> Any:
     return X.rechunk({1: -1}) if X.numblocks[1] > 1 else X
 
 
-def _aligned(X: Any, weights: Any, n: int) -> list[Any]:
-    """The weights of each partition."""
-    if weights is None:
+def _aligned(X: Any, beside: Any, n: int, what: str) -> list[Any]:
+    """What is told of the rows of each partition."""
+    if beside is None:
         return [None] * n
-    if not dask.is_dask_collection(weights):
+    if not dask.is_dask_collection(beside):
         raise InputTypeError(
-            "sample_weight must be a Dask array or series beside a Dask collection, or the name "
-            "of a column: dask.array.from_array(sample_weight, chunks=X.chunks[0])"
+            f"{what} must be a Dask array or series beside a Dask collection, or the name of a "
+            "column: dask.array.from_array(values, chunks=X.chunks[0])"
         )
-    if isinstance(weights, da.Array) and isinstance(X, da.Array) and _known(weights, X):
-        weights = weights.rechunk((X.chunks[0],))
-    parts = np.ravel(weights.to_delayed()).tolist()
+    if isinstance(beside, da.Array):
+        if isinstance(X, da.Array) and _known(beside, X, what):
+            beside = beside.rechunk((X.chunks[0], *beside.chunks[1:]))
+        beside = beside.rechunk({1: -1}) if beside.ndim == 2 else beside
+    parts = np.ravel(beside.to_delayed()).tolist()
     if len(parts) != n:
-        raise InputError(
-            f"sample_weight has {len(parts)} partitions and X has {n}: make them the same"
-        )
+        raise InputError(f"{what} has {len(parts)} partitions and X has {n}: make them the same")
     return parts
 
 
-def _known(weights: Any, X: Any) -> bool:
-    if weights.shape[:1] == X.shape[:1] and not np.isnan(weights.shape[0]):
+def _known(beside: Any, X: Any, what: str) -> bool:
+    if beside.shape[:1] == X.shape[:1] and not np.isnan(beside.shape[0]):
         return True
-    if np.isnan(X.shape[0]) or np.isnan(weights.shape[0]):
+    if np.isnan(X.shape[0]) or np.isnan(beside.shape[0]):
         return False
-    raise InputError(f"sample_weight has shape {weights.shape}: one a row is needed, ({len(X)},)")
+    raise InputError(f"{what} has shape {beside.shape}: one a row is needed, ({len(X)},)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import numpy as np
@@ -11,6 +12,8 @@ from mixtura import kernels
 from mixtura._errors import InputError
 from mixtura._types import Array, Indices
 from mixtura.block import Block, cuts
+from mixtura.source.memory import MemorySource
+from mixtura.source.protocol import View
 from mixtura.tree import tree_sum
 
 T = TypeVar("T")
@@ -69,6 +72,24 @@ class DeviceSource:
     def map(self, function: Callable[[Block], Any]) -> list[Any]:
         """``function(block)`` of every block, in order, each brought here in its turn."""
         return [function(self.take(part)) for part in cuts(self.n, self.d)]
+
+    def placed(self, function: Callable[[Block, slice], Any]) -> list[Any]:
+        """``function(block, place)`` of every block, in order, each brought here in its turn."""
+        return [function(self.take(part), part) for part in cuts(self.n, self.d)]
+
+    def parts(self, count: int) -> list[DeviceSource]:
+        """The rows one after the other as so many sources."""
+        edges = [self.n * index // count for index in range(count + 1)]
+        return [
+            DeviceSource(
+                self.rows[start:stop, :], None if self.weights is None else self.weights[start:stop]
+            )
+            for start, stop in pairwise(edges)
+        ]
+
+    def viewed(self, view: View) -> MemorySource:
+        """The same rows under other weights and labels, here."""
+        return MemorySource.of(self.take(slice(None))).viewed(view)
 
     def single(self) -> Block | None:
         return None

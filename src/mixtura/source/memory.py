@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache, cached_property
-from itertools import count
+from itertools import count, pairwise
 from threading import Lock
 from typing import Any, TypeVar
 
@@ -17,6 +17,7 @@ import threadpoolctl
 from mixtura._types import Array, Indices, Rows
 from mixtura.block import Block, cuts
 from mixtura.reading.cache import IN_MEMORY, backing, gathered, released
+from mixtura.source.protocol import View
 from mixtura.tree import joined, runs, tree_sum
 
 T = TypeVar("T")
@@ -102,15 +103,37 @@ class MemorySource:
 
         return self._mapped(visited, range(len(self.blocks)))
 
-    def each(self, function: Callable[[Block, slice], object]) -> None:
-        """``function(block, place)`` of every block and where its rows stand."""
+    def placed(self, function: Callable[[Block, slice], Any]) -> list[Any]:
+        """``function(block, place)`` of every block and where its rows stand, in order."""
         places = cuts(self.n, self.d)
 
-        def visited(index: int) -> None:
+        def visited(index: int) -> Any:
             with self._visit(slice(index, index + 1)) as (block,):
-                function(block, places[index])
+                return function(block, places[index])
 
-        self._mapped(visited, range(len(self.blocks)))
+        return self._mapped(visited, range(len(self.blocks)))
+
+    def each(self, function: Callable[[Block, slice], object]) -> None:
+        """The same for what the function does alone."""
+        self.placed(function)
+
+    def viewed(self, view: View) -> MemorySource:
+        """The same rows under other weights and labels; those of weight zero are left out."""
+        places = cuts(self.n, self.d)
+        parts: list[Any] = [None] * len(places)
+
+        def look(index: int) -> None:
+            with self._visit(slice(index, index + 1)) as (block,):
+                seen = view(block, places[index].start)
+                parts[index] = seen.weights, seen.plausibility, seen.aside
+
+        self._mapped(look, range(len(places)))
+        weights, plausibility, aside = (joint([part[i] for part in parts]) for i in range(3))
+        whole = replace(self.whole, weights=weights, plausibility=plausibility, aside=aside)
+        source = MemorySource.of(whole, self.threads)
+        if weights is None or weights.all():
+            return source
+        return MemorySource.of(source.take(np.flatnonzero(weights)), self.threads)
 
     @contextmanager
     def _visit(self, run: slice) -> Iterator[Sequence[Block]]:
@@ -162,6 +185,16 @@ class MemorySource:
         """The other threads, which end with the source."""
         return ThreadPoolExecutor(self.threads - 1)
 
+    def parts(self, count: int) -> list[MemorySource]:
+        """The rows one after the other as so many sources, which share the threads."""
+        edges = [self.n * index // count for index in range(count + 1)]
+        found = [MemorySource.of(self.whole.take(slice(*e)), self.threads) for e in pairwise(edges)]
+        for one in found:
+            one._elsewhere = self._elsewhere
+            if self.threads > 1:
+                one._pool = self._pool
+        return found
+
     def single(self) -> Block | None:
         """All rows where they are a single block, else None."""
         return self.whole if len(self.blocks) == 1 else None
@@ -172,6 +205,11 @@ class MemorySource:
             return self.whole.take(rows)
         known = replace(self.whole, rows=np.empty((self.n, 0))).take(rows)
         return replace(known, rows=gathered(self.whole.rows, rows))
+
+
+def joint(parts: Sequence[Any]) -> Any:
+    """What is told of the rows of blocks, of all of them; None where it is None."""
+    return None if parts[0] is None else np.concatenate(parts)
 
 
 LONGEST = 16

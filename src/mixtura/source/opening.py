@@ -17,8 +17,8 @@ def engine(X: Any) -> str | None:
     return name if name in _ENGINES else None
 
 
-def remote(X: Any, sample_weight: Any = None) -> RemoteSource | None:
-    """The source of rows in partitions; None where the rows are at hand.
+def remote(X: Any, sample_weight: Any = None, aside: Any = None) -> RemoteSource | None:
+    """The source of rows in partitions, with what else is told of them; None for rows at hand.
 
     Raises
     ------
@@ -29,7 +29,7 @@ def remote(X: Any, sample_weight: Any = None) -> RemoteSource | None:
     if name is None:
         return None
     home = module(name)
-    return RemoteSource(getattr(home, _ENGINES[name])(X, sample_weight))
+    return RemoteSource(getattr(home, _ENGINES[name])(X, sample_weight, aside))
 
 
 def module(name: str) -> Any:

@@ -12,6 +12,10 @@ from mixtura.block import Block
 
 T = TypeVar("T")
 
+View = Callable[[Block, int], Block]
+"""Another sight of a block, whose first row has this number: the same rows, weighted or labelled
+anew. A pure function that can be pickled."""
+
 
 class Source(Protocol):
     """Rows cut into blocks by row number.
@@ -44,8 +48,17 @@ class Source(Protocol):
     def map(self, function: Callable[[Block], Any]) -> list[Any]:
         """``function(block)`` of every block, in order."""
 
+    def placed(self, function: Callable[[Block, slice], Any]) -> list[Any]:
+        """``function(block, place)`` of every block and where its rows stand, in order."""
+
     def each(self, function: Callable[[Block, slice], object]) -> None:
         """``function(block, place)`` of every block and where its rows stand."""
+
+    def parts(self, count: int) -> Sequence[Source]:
+        """The rows one after the other as so many sources, of nearly the same size."""
+
+    def viewed(self, view: View) -> Source:
+        """The same rows under other weights and labels; those of weight zero are left out."""
 
     def single(self) -> Block | None:
         """All rows where they are a single block in memory, else None."""

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from mixtura import _checks, kernels
 from mixtura._errors import InputError, MixturaError
-from mixtura._types import Array, Indices
+from mixtura._types import Array, Indices, Rows
 from mixtura.block import Block, cuts
-from mixtura.source.memory import LONGEST, one_blas_thread
+from mixtura.reading.cache import IN_MEMORY, kept
+from mixtura.source.memory import LONGEST, joint, one_blas_thread
+from mixtura.source.protocol import Source, View
 from mixtura.tree import nodes, tree_sum, united
 
 T = TypeVar("T")
@@ -49,12 +51,14 @@ class Place:
     Attributes
     ----------
     index : the partition's number
+    start : the number of its first row
     rows : how many it has
     first : the number of its first block
     cuts : its blocks, in its own row numbers
     """
 
     index: int
+    start: int
     rows: int
     first: int
     cuts: tuple[slice, ...]
@@ -125,7 +129,14 @@ class RemoteSource:
 
     def map(self, function: Callable[[Block], Any]) -> list[Any]:
         """``function(block)`` of every block, in order."""
-        visit = partial(_mapped, function, kernels.active().__name__)
+        return self._visited(partial(_mapped, function, kernels.active().__name__))
+
+    def placed(self, function: Callable[[Block, slice], Any]) -> list[Any]:
+        """``function(block, place)`` of every block and where its rows stand, in order."""
+        return self._visited(partial(_placed, function, kernels.active().__name__))
+
+    def _visited(self, visit: Visit) -> list[Any]:
+        """What visits say of each block, in order."""
         found = self._partitions.each(visit, self._places)
         values = [value for one in found if one is not None for value in one]
         if len(values) != self._blocks:
@@ -140,6 +151,32 @@ class RemoteSource:
         InputError
         """
         raise InputError("rows in partitions are answered for there: predict, or mixtura.assign")
+
+    def viewed(self, view: View) -> RemoteSource:
+        """The same rows under other weights and labels; those of weight zero are left out."""
+        return RemoteSource(_Viewed(self._partitions, view, self.edges[:-1].tolist()))
+
+    def brought(self, folder: str | None = None) -> Block:
+        """All rows and what is told of them, here: in memory while they are few, else in a file.
+
+        Few partitions are in memory at a time.
+
+        Raises
+        ------
+        InputError
+            The folder for temporary files has no room for them.
+        """
+        told: list[tuple[Any, Any]] = []
+
+        def pieces() -> Iterator[Rows]:
+            for piece in _groups(self.edges, IN_MEMORY // (self.d * self.dtype.itemsize)):
+                block = self.take(piece)
+                told.append((block.weights, block.aside))
+                yield np.asarray(block.rows, self.dtype)
+
+        rows = kept(pieces(), folder, self.n * self.d * self.dtype.itemsize)
+        weights, aside = (joint([one[i] for one in told]) for i in range(2))
+        return Block(rows, weights, aside=aside)
 
     def single(self) -> None:
         """None: nothing is in memory here."""
@@ -156,6 +193,18 @@ class RemoteSource:
             "candidates out, or fit mixtura.scan(...)"
         )
 
+    def parts(self, count: int) -> Sequence[Source]:
+        """Refused: after each part would come a wait for all workers.
+
+        Raises
+        ------
+        InputError
+        """
+        raise InputError(
+            "incremental steps need the rows in memory or in files, and these are in partitions: "
+            "leave incremental out, or fit mixtura.scan(...)"
+        )
+
     def take(self, rows: Indices | slice) -> Block:
         """Some of the rows, by their numbers among all, as one block in memory."""
         wanted = np.arange(*rows.indices(self.n)) if isinstance(rows, slice) else rows
@@ -168,6 +217,56 @@ class RemoteSource:
         if sum(len(one) for one in found) != len(wanted):
             raise MixturaError(f"{len(wanted)} rows were asked for and fewer came: fit again")
         return _together(found).take(np.argsort(order, kind="stable"))
+
+
+def _groups(edges: Array, most: int) -> Iterator[slice]:
+    """Runs of whole partitions of at most so many rows, or of one."""
+    start = 0
+    for stop, after in pairwise([*edges[1:].tolist(), np.inf]):
+        if stop > start and after - start > most:
+            yield slice(start, stop)
+            start = stop
+
+
+class _Viewed:
+    """Partitions seen otherwise, each from the number of its first row on."""
+
+    def __init__(self, partitions: Partitions, view: View, first: Sequence[int]) -> None:
+        self._partitions, self._view, self._first = partitions, view, first
+        self.d, self.names = partitions.d, partitions.names
+
+    def each(self, visit: Visit, told: Sequence[Any] | None = None) -> list[Any]:
+        """``visit(batches, told[i])`` of every partition in order; None where None is told."""
+        return self._partitions.each(partial(_seen, self._view, visit), self._numbered(told))
+
+    def merged(self, visit: Visit, told: Sequence[Any], merge: Callable[[list[Any]], Any]) -> Any:
+        """`merge` of all visits, of merges of some, and so on, in any order."""
+        seen = partial(_seen, self._view, visit)
+        return self._partitions.merged(seen, self._numbered(told), merge)
+
+    def _numbered(self, told: Sequence[Any] | None) -> list[Any]:
+        if told is None:
+            return [(first, None) for first in self._first]
+        pairs = zip(self._first, told, strict=True)
+        return [None if one is None else (first, one) for first, one in pairs]
+
+
+def _seen(view: View, visit: Visit, batches: Batches, told: tuple[int, Any]) -> Any:
+    first, mine = told
+    return visit(_views(view, batches, first), mine)
+
+
+def _views(view: View, batches: Batches, first: int) -> Iterator[Block]:
+    for block in batches:
+        yield _counting(view(block, first))
+        first += len(block)
+
+
+def _counting(block: Block) -> Block:
+    """The rows that weigh something."""
+    if block.weights is None or block.weights.all():
+        return block
+    return block.take(np.flatnonzero(block.weights))
 
 
 _SAME = 1e-9
@@ -198,24 +297,23 @@ def places(edges: Array, d: int) -> list[Place | None]:
             while at < len(whole) and whole[at].stop <= stop:
                 at += 1
             mine = [slice(cut.start - start, cut.stop - start) for cut in whole[begun:at]]
-        found.append(Place(index, stop - start, first, tuple(mine)))
+        found.append(Place(index, start, stop - start, first, tuple(mine)))
         first += len(mine)
     return found
 
 
-def partition(given: Any, weights: Any = None) -> Block:
-    """A partition as a block; rows of weight zero are left out."""
+def partition(given: Any, weights: Any = None, aside: Any = None) -> Block:
+    """A partition as a block, with what else is told of its rows; none of them weighs nothing."""
     rows = _checks.table(given, finite=False).rows
-    if weights is None:
-        return Block(rows)
-    told = np.asarray(weights, dtype=np.float64)
-    if told.shape != (len(rows),):
+    told = None if weights is None else np.asarray(weights, dtype=np.float64)
+    aside = None if aside is None else np.asarray(aside)
+    if told is not None and told.shape != (len(rows),):
         raise InputError(
             f"{len(rows)} rows have weights of shape {told.shape}: one a row is needed"
         )
-    return (
-        Block(rows, told).take(np.flatnonzero(told != 0)) if not told.all() else Block(rows, told)
-    )
+    if aside is not None and len(aside) != len(rows):
+        raise InputError(f"{len(rows)} rows have {len(aside)} labels: one a row is needed")
+    return _counting(Block(rows, told, aside=aside))
 
 
 def _survey(batches: Batches, told: None) -> tuple[int, float, bool] | str:
@@ -256,6 +354,17 @@ def _mapped(
         return [function(one) for one in _recut(batches, place)]
 
 
+def _placed(
+    function: Callable[[Block, slice], Any], kernel: str, batches: Batches, place: Place
+) -> list[Any]:
+    with one_blas_thread():
+        _use(kernel)
+        return [
+            function(one, slice(place.start + cut.start, place.start + cut.stop))
+            for one, cut in zip(_recut(batches, place), place.cuts, strict=True)
+        ]
+
+
 def _taken(batches: Batches, told: tuple[Place, Indices]) -> Block:
     """Some of the rows, by their numbers in the partition."""
     place, wanted = told
@@ -287,12 +396,14 @@ def _recut(batches: Batches, place: Place) -> Iterator[Block]:
 
 
 def _together(blocks: Sequence[Block]) -> Block:
-    """Rows one after the other, with their weights."""
+    """Rows one after the other, with what is told of them."""
     if len(blocks) == 1:
         return blocks[0]
-    weights = [one.weights for one in blocks if one.weights is not None]
     return Block(
-        np.concatenate([one.rows for one in blocks]), np.concatenate(weights) if weights else None
+        np.concatenate([one.rows for one in blocks]),
+        joint([one.weights for one in blocks]),
+        joint([one.plausibility for one in blocks]),
+        aside=joint([one.aside for one in blocks]),
     )
 
 

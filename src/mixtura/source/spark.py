@@ -29,24 +29,26 @@ class SparkPartitions:
     Parameters
     ----------
     X : pyspark.sql.DataFrame
-    weights : str, optional
-        The name of the column that holds the rows' weights.
+    weights, aside : str, optional
+        The names of the columns that hold the rows' weights, and what else is told of them.
     """
 
-    def __init__(self, X: Any, weights: Any = None) -> None:
-        if weights is not None and weights not in X.columns:
-            raise InputError(
-                f"sample_weight={weights!r}: beside a Spark data frame it is the name of one of "
-                f"its columns, {X.columns}"
-            )
-        kept = [name for name in X.columns if name != weights]
-        wrong = [field.name for field in X.schema.fields if not _is_number(field)]
+    def __init__(self, X: Any, weights: Any = None, aside: Any = None) -> None:
+        for what, name in (("sample_weight", weights), ("the labels", aside)):
+            if name is not None and not (isinstance(name, str) and name in X.columns):
+                raise InputError(
+                    f"{what}: {name!r}, but beside a Spark data frame it is the name of one of "
+                    f"its columns, {X.columns}"
+                )
+        kept = [name for name in X.columns if name not in (weights, aside)]
+        fields = [field for field in X.schema.fields if field.name != aside]
+        wrong = [field.name for field in fields if not _is_number(field)]
         if wrong:
             rest = [name for name in kept if name not in wrong]
             raise InputTypeError(f"columns {wrong} do not hold numbers: X.select({rest})")
         self.names: tuple[str, ...] | None = tuple(kept)
         self.d = len(kept)
-        self._frame, self._weights = X, weights
+        self._frame, self._weights, self._aside = X, weights, aside
 
     def each(self, visit: Visit, told: Sequence[Any] | None = None) -> list[Any]:
         """The results of the partitions that were told something, or of all."""
@@ -69,7 +71,7 @@ class SparkPartitions:
         return merge([value for _, value in _rows(visits)])
 
     def _visits(self, visit: Visit, told: Sequence[Any] | None) -> Any:
-        names, weights = list(self.names or ()), self._weights
+        names, weights, aside = list(self.names or ()), self._weights, self._aside
 
         def run(batches: Iterator[Any]) -> Iterator[Any]:
             from pyspark import TaskContext
@@ -78,7 +80,7 @@ class SparkPartitions:
             index = 0 if context is None else context.partitionId()
             mine = None if told is None else told[index] if index < len(told) else None
             if told is None or mine is not None:
-                yield _row(index, visit(_blocks(batches, names, weights), mine))
+                yield _row(index, visit(_blocks(batches, names, weights, aside), mine))
             for _ in batches:  # a worker that leaves rows unread is not used again
                 pass
 
@@ -129,13 +131,15 @@ def _column(values: Any) -> Any:
     return pa.array(list(values) if np.ndim(values) == 2 else values)
 
 
-def _blocks(batches: Iterator[Any], names: list[str], weights: str | None) -> Iterator[Block]:
+def _blocks(
+    batches: Iterator[Any], names: list[str], weights: str | None, aside: str | None
+) -> Iterator[Block]:
     """The batches of a partition one by one, however large it is."""
     for batch in batches:
         if batch.num_rows:
             table = pa.Table.from_batches([batch])
-            told = None if weights is None else table.column(weights).to_numpy()
-            yield partition(table.select(names), told)
+            told = (None if n is None else table.column(n).to_numpy() for n in (weights, aside))
+            yield partition(table.select(names), *told)
 
 
 def _row(part: int, found: Any) -> Any:

@@ -1,0 +1,172 @@
+"""Tables in files, wherever they lie, as batches."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute
+import pyarrow.dataset as ds
+import pyarrow.fs
+import pyarrow.parquet
+
+from mixtura._errors import InputError
+from mixtura.reading.delimited import delimited
+from mixtura.reading.stored import BATCH, Stored, damage
+
+__all__ = ["in_files"]
+
+_BUFFER = 1 << 16
+"""Bytes of a column read together."""
+
+_FORMATS = {
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".arrow": "ipc",
+    ".ipc": "ipc",
+    ".feather": "ipc",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".tab": "csv",
+    ".txt": "csv",
+}
+
+_COMPRESSED = (".gz", ".bz2", ".zst")
+"""What may follow the suffix of text."""
+
+
+def in_files(path: str, where: Any = None) -> Stored:
+    """The table in a file, or in all files of a folder or that match a pattern.
+
+    Memory stays bounded: one batch is read ahead, and no row group is held as a whole.
+
+    Parameters
+    ----------
+    path : of a file or folder, a pattern, or a URI
+    where : rows to read, as (column, operator, value) triples or a pyarrow expression
+
+    Raises
+    ------
+    InputError
+        No such files, files of several formats or of none that is known, damaged files.
+    """
+    files, system = _files(path)
+    form, rule = _format(files), _expression(where)
+    if form == "csv":
+        return delimited(files, system, rule, path)
+    with damage(path):
+        data = ds.dataset(files, format=form, filesystem=system)
+        rows = data.count_rows() if rule is None else None
+    batches = _row_groups if form == "parquet" else _scanned
+
+    def read(columns: Sequence[str], numbers: Sequence[str] = ()) -> Iterator[Any]:
+        for fragment in data.get_fragments(filter=rule):
+            with damage(fragment.path):
+                _check_columns(fragment, columns, files[0])
+                yield from batches(fragment, list(columns), rule)
+
+    written = "parquet" if form == "parquet" else "arrow"
+    return Stored(data.schema, read, rows, path, form=written)
+
+
+def _scanned(fragment: Any, columns: list[str], rule: Any) -> Iterator[Any]:
+    """Batches one by one; what a scanner reads ahead by itself is not bounded."""
+    yield from fragment.scanner(
+        columns=columns,
+        filter=rule,
+        batch_size=BATCH,
+        batch_readahead=1,
+        fragment_readahead=1,
+        use_threads=False,
+    ).to_batches()
+
+
+def _row_groups(fragment: Any, columns: list[str], rule: Any) -> Iterator[Any]:
+    """Batches of a Parquet file, page by page: a scanner decodes whole row groups at a time.
+
+    Row groups whose statistics say that no row is wanted are not read.
+    """
+    chosen = fragment if rule is None else fragment.subset(filter=rule)
+    groups = [group.id for group in chosen.row_groups]
+    with fragment.open() as stream:
+        file = pa.parquet.ParquetFile(stream, pre_buffer=False, buffer_size=_BUFFER)
+        read = columns if rule is None else None
+        for batch in file.iter_batches(BATCH, groups, read, use_threads=False):
+            kept = batch if rule is None else batch.filter(rule)
+            yield kept.select(columns)
+
+
+def _check_columns(fragment: Any, columns: Sequence[str], first: str) -> None:
+    absent = [name for name in columns if name not in fragment.physical_schema.names]
+    if absent:
+        raise InputError(
+            f"{fragment.path} lacks the columns {absent} that {first} has: leave the file out, or "
+            "choose other columns"
+        )
+
+
+def _files(path: str) -> tuple[list[str], Any]:
+    """The files in a stable order, and where they are."""
+    if "://" in path:
+        with damage(path):
+            system, inner = pa.fs.FileSystem.from_uri(path)
+            return _remote_files(system, inner) or [inner], system
+    if os.path.isdir(path):
+        named = [str(one) for one in Path(path).rglob("*") if one.is_file()]
+        files = sorted(one for one in named if _suffix(one) in _FORMATS)
+    else:
+        files = sorted(glob.glob(path, recursive=True)) if glob.has_magic(path) else [path]
+    if not files or not os.path.exists(files[0]):
+        raise InputError(
+            f"{path}: there is no such file, folder with tables or pattern that matches"
+        )
+    return files, pa.fs.LocalFileSystem()
+
+
+def _remote_files(system: Any, inner: str) -> list[str]:
+    """The files of a folder that is not on this machine."""
+    if system.get_file_info(inner).type != pa.fs.FileType.Directory:
+        return []
+    found = system.get_file_info(pa.fs.FileSelector(inner, recursive=True))
+    return sorted(one.path for one in found if one.is_file and _suffix(one.path) in _FORMATS)
+
+
+def _format(files: Sequence[str]) -> str:
+    """The one format of all files."""
+    suffixes = dict.fromkeys(_suffix(file) for file in files)
+    unknown = [suffix for suffix in suffixes if suffix not in _FORMATS]
+    if unknown:
+        raise InputError(
+            f"{files[0]}: no format is known by the suffix {unknown[0] or '(none)'!r}: use one of "
+            f"{' '.join(_FORMATS)} or .npy"
+        )
+    forms = {_FORMATS[suffix] for suffix in suffixes}
+    if len(forms) > 1:
+        raise InputError(
+            f"{os.path.commonpath(files)} holds {' and '.join(suffixes)} files: say which by a "
+            "pattern, for instance 'folder/*.parquet'"
+        )
+    return forms.pop()
+
+
+def _suffix(file: str) -> str:
+    """The last suffix, before that of a compression."""
+    path = Path(file.lower())
+    return Path(path.stem).suffix if path.suffix in _COMPRESSED else path.suffix
+
+
+def _expression(where: Any) -> Any:
+    """A pyarrow expression from one, or from (column, operator, value) triples."""
+    if where is None or isinstance(where, pa.compute.Expression):
+        return where
+    try:
+        return pa.parquet.filters_to_expression([tuple(one) for one in where])
+    except (TypeError, ValueError, AttributeError):
+        raise InputError(
+            f"where={where!r}: give (column, operator, value) triples, for instance "
+            '[("year", ">=", 2020)], or a pyarrow expression'
+        ) from None
