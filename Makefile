@@ -14,7 +14,7 @@ test: .venv/test
 # make test-all ONLY=engines: what needs torch, Spark or processes of its own, without the sweeps
 test-all: .venv/test-all
 	$(BIN)/python -m mixtura.kernels
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(if $(ONLY),-m $(ONLY))
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(if $(ONLY),-m $(ONLY))
 
 check: .venv/check
 	$(BIN)/ruff check .

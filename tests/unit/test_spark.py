@@ -13,11 +13,7 @@ from mixtura.block import cuts
 from mixtura.source import RemoteSource
 from mixtura.tree import tree_sum
 
-pytestmark = [
-    pytest.mark.engines,
-    pytest.mark.xdist_group("spark"),  # a session is slow to start: one process has them all
-    pytest.mark.filterwarnings("ignore"),
-]
+pytestmark = [pytest.mark.engines, pytest.mark.filterwarnings("ignore")]
 
 COLUMNS = ["a", "b", "c"]
 N = 60_000
