@@ -1,13 +1,17 @@
 """Spark data frames, classic or by Spark Connect; the one file that asks for pyspark.
 
-Every pass is one ``mapInArrow`` with the parameters closed over: no RDD and no broadcast. A
-partition gives one row, its sums as bytes.
+Rows are decoded once, into blocks of bytes that Spark keeps: to hand over each number of a row
+costs far more than to work with it, and a fit asks tens of times. Every pass is one ``mapInArrow``
+with the parameters closed over: no RDD and no broadcast. A partition gives one row, its sums as
+bytes.
 """
 
 from __future__ import annotations
 
 import pickle
+import weakref
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -24,7 +28,7 @@ _ROW = "part int, found binary"
 
 
 class SparkPartitions:
-    """The partitions of a Spark data frame of numbers.
+    """The partitions of a Spark data frame of numbers, kept as blocks while this object lives.
 
     Parameters
     ----------
@@ -48,7 +52,8 @@ class SparkPartitions:
             raise InputTypeError(f"columns {wrong} do not hold numbers: X.select({rest})")
         self.names: tuple[str, ...] | None = tuple(kept)
         self.d = len(kept)
-        self._frame, self._weights, self._aside = X, weights, aside
+        self._blocks = _packed(X, kept, weights, aside).persist()
+        weakref.finalize(self, _let_go, self._blocks)
 
     def each(self, visit: Visit, told: Sequence[Any] | None = None) -> list[Any]:
         """The results of the partitions that were told something, or of all."""
@@ -71,8 +76,6 @@ class SparkPartitions:
         return merge([value for _, value in _rows(visits)])
 
     def _visits(self, visit: Visit, told: Sequence[Any] | None) -> Any:
-        names, weights, aside = list(self.names or ()), self._weights, self._aside
-
         def run(batches: Iterator[Any]) -> Iterator[Any]:
             from pyspark import TaskContext
 
@@ -80,11 +83,11 @@ class SparkPartitions:
             index = 0 if context is None else context.partitionId()
             mine = None if told is None else told[index] if index < len(told) else None
             if told is None or mine is not None:
-                yield _row(index, visit(_blocks(batches, names, weights, aside), mine))
+                yield _row(index, visit(_blocks(batches), mine))
             for _ in batches:  # a worker that leaves rows unread is not used again
                 pass
 
-        return self._frame.mapInArrow(run, _ROW)
+        return self._blocks.mapInArrow(run, _ROW)
 
 
 def with_columns(X: Any, columns: dict[str, tuple[str, Callable[[Any], Any]]]) -> Any:
@@ -131,15 +134,31 @@ def _column(values: Any) -> Any:
     return pa.array(list(values) if np.ndim(values) == 2 else values)
 
 
-def _blocks(
-    batches: Iterator[Any], names: list[str], weights: str | None, aside: str | None
-) -> Iterator[Block]:
-    """The batches of a partition one by one, however large it is."""
+def _packed(X: Any, names: list[str], weights: str | None, aside: str | None) -> Any:
+    """The batches of each partition as blocks of bytes, one a row."""
+
+    def run(batches: Iterator[Any]) -> Iterator[Any]:
+        for batch in batches:
+            if batch.num_rows:
+                table = pa.Table.from_batches([batch])
+                told = (None if n is None else table.column(n).to_numpy() for n in (weights, aside))
+                block = pickle.dumps(partition(table.select(names), *told), protocol=5)
+                yield pa.RecordBatch.from_arrays([pa.array([block], pa.binary())], ["block"])
+
+    return X.mapInArrow(run, "block binary")
+
+
+def _blocks(batches: Iterator[Any]) -> Iterator[Block]:
+    """The blocks of a partition one by one, however large it is."""
     for batch in batches:
-        if batch.num_rows:
-            table = pa.Table.from_batches([batch])
-            told = (None if n is None else table.column(n).to_numpy() for n in (weights, aside))
-            yield partition(table.select(names), *told)
+        for packed in batch.column(0):
+            yield pickle.loads(packed.as_buffer())
+
+
+def _let_go(frame: Any) -> None:
+    """Tell Spark that it need not keep these; its session may be over by then."""
+    with suppress(Exception):
+        frame.unpersist()
 
 
 def _row(part: int, found: Any) -> Any:
