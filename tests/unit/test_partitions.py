@@ -17,7 +17,7 @@ from mixtura import (
 )
 from mixtura.block import Block, cuts
 from mixtura.source import MemorySource, RemoteSource
-from mixtura.source.remote import places
+from mixtura.source.partition import places
 from mixtura.tree import joined, nodes, tree_sum, united
 
 COLUMNS = ["a", "b", "c"]

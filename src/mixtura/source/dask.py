@@ -20,7 +20,7 @@ from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph
 
 from mixtura._errors import InputError, InputTypeError
-from mixtura.source.remote import Visit, partition
+from mixtura.source.partition import Visit, block_of
 
 FAN = 16
 """Sums that one task adds up."""
@@ -154,7 +154,7 @@ def beside(X: Any, y: Any) -> tuple[Any, Any]:
 
 
 def _visited(packed: bytes, told: Any, chunk: Any, weights: Any, aside: Any) -> Any:
-    batches = [partition(chunk, weights, aside)] if len(chunk) else []
+    batches = [block_of(chunk, weights, aside)] if len(chunk) else []
     return pickle.loads(packed)(batches, told)
 
 

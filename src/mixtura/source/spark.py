@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from mixtura._errors import InputError, InputTypeError
 from mixtura.block import Block
-from mixtura.source.remote import Visit, partition
+from mixtura.source.partition import Visit, block_of
 
 FAN = 32
 """Sums that one task adds up; where partitions are more, executors add them up first."""
@@ -142,7 +142,7 @@ def _packed(X: Any, names: list[str], weights: str | None, aside: str | None) ->
             if batch.num_rows:
                 table = pa.Table.from_batches([batch])
                 told = (None if n is None else table.column(n).to_numpy() for n in (weights, aside))
-                block = pickle.dumps(partition(table.select(names), *told), protocol=5)
+                block = pickle.dumps(block_of(table.select(names), *told), protocol=5)
                 yield pa.RecordBatch.from_arrays([pa.array([block], pa.binary())], ["block"])
 
     return X.mapInArrow(run, "block binary")
