@@ -184,7 +184,7 @@ def _onward(
     """
     if not whole:
         return climb(problem, begun.mixture, stop, follow)
-    same = problem.outliers.none and problem.shortlist is None
+    same = problem.ordinary is problem and problem.shortlist is None
     if same and follow is None and begun.converged and begun.remaining < stop.tol:
         return begun
     rest = replace(stop, max_iter=max(stop.max_iter - begun.n_iter, 0))
