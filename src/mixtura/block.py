@@ -76,9 +76,13 @@ class Block:
     @classmethod
     def without_gaps(cls, rows: Any, weights: Any = None) -> Block:
         """Rows, perhaps on a device, in which nothing is missing."""
-        block, d = cls(rows, weights), rows.shape[1]
-        block.__dict__["patterns"] = (Pattern(np.ones(d, dtype=bool), slice(None)),)
-        return block
+        return cls(rows, weights).gapless()
+
+    def gapless(self) -> Block:
+        """The same block, of whose rows it is known that nothing is missing."""
+        whole = np.ones(self.rows.shape[1], dtype=bool)
+        self.__dict__["patterns"] = (Pattern(whole, slice(None)),)
+        return self
 
     def __len__(self) -> int:
         return len(self.rows)

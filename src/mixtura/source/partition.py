@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -40,6 +40,7 @@ class Place:
     rows : how many it has
     first : the number of its first block
     cuts : its blocks, in its own row numbers
+    complete : whether none of its rows has a gap, so that no pass need look again
     """
 
     index: int
@@ -47,6 +48,7 @@ class Place:
     rows: int
     first: int
     cuts: tuple[slice, ...]
+    complete: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +63,7 @@ class Counted:
         return Counted(self.rows + other.rows, self.weight + other.weight, self.total + other.total)
 
 
-def places(edges: Array, d: int) -> list[Place | None]:
+def places(edges: Array, d: int, complete: bool = False) -> list[Place | None]:
     """The blocks of each partition, from where partitions begin and end; None for empty ones."""
     whole = cuts(int(edges[-1]), d)
     known = {cut.start for cut in whole} | {int(edges[-1])}
@@ -80,7 +82,7 @@ def places(edges: Array, d: int) -> list[Place | None]:
             while at < len(whole) and whole[at].stop <= stop:
                 at += 1
             mine = [slice(cut.start - start, cut.stop - start) for cut in whole[begun:at]]
-        found.append(Place(index, start, stop - start, first, tuple(mine)))
+        found.append(Place(index, start, stop - start, first, tuple(mine), complete))
         first += len(mine)
     return found
 
@@ -99,9 +101,18 @@ def block_of(given: Any, weights: Any = None, aside: Any = None) -> Block:
     return _counting(Block(rows, told, aside=aside))
 
 
-def survey(batches: Batches, told: None) -> tuple[int, float, bool] | str:
-    """Rows, weight, and whether numbers are float32; or what is wrong with them."""
-    rows, weight, single = 0, 0.0, False
+class Survey(NamedTuple):
+    """What is found in a partition: rows, their weight, whether in float32, whether with gaps."""
+
+    rows: int = 0
+    weight: float = 0.0
+    single: bool = False
+    gaps: bool = False
+
+
+def survey(batches: Batches, told: None) -> Survey | str:
+    """What is in a partition; or what is wrong with it."""
+    rows, weight, single, gaps = Survey()
     for block in batches:
         try:
             _checks.refuse_infinite(block.rows, None, rows)
@@ -111,7 +122,8 @@ def survey(batches: Batches, told: None) -> tuple[int, float, bool] | str:
             return str(error)
         rows, weight = rows + len(block), weight + float(block.weight().sum())
         single = single or block.rows.dtype == np.float32
-    return rows, weight, single
+        gaps = gaps or not block.complete
+    return Survey(rows, weight, single, gaps)
 
 
 def summed(
@@ -174,7 +186,8 @@ def _recut(batches: Batches, place: Place) -> Iterator[Block]:
         if ready < size or cut.stop == place.rows:
             _check_length(seen + sum(map(len, coming)), place)
         whole = together(held)
-        yield whole.take(slice(0, size))
+        block = whole.take(slice(0, size))
+        yield block.gapless() if place.complete else block
         held, ready = [whole.take(slice(size, None))], ready - size
 
 

@@ -16,7 +16,7 @@ from mixtura.block import Block
 from mixtura.reading.cache import IN_MEMORY, kept
 from mixtura.source import partition
 from mixtura.source.memory import joint
-from mixtura.source.partition import Counted, Visit
+from mixtura.source.partition import Counted, Survey, Visit
 from mixtura.source.protocol import Source, View
 from mixtura.tree import united
 
@@ -62,15 +62,16 @@ class RemoteSource:
         for index, one in enumerate(found):
             if isinstance(one, str):
                 raise InputError(f"partition {index}: {one}")
-        lengths = np.array([0 if one is None else one[0] for one in found], dtype=np.int64)
-        self.edges = np.concatenate([[0], np.cumsum(lengths)])
+        seen = [Survey() if one is None else one for one in found]
+        self.edges = np.concatenate([[0], np.cumsum([one.rows for one in seen], dtype=np.int64)])
         self.n = int(self.edges[-1])
         if not self.n:
             raise InputError("the partitions hold no rows that count: nothing is left to fit")
-        self.weight = float(sum(one[1] for one in found if one is not None))
-        single = any(one is not None and one[2] for one in found)
+        self.weight = float(sum(one.weight for one in seen))
+        single = any(one.single for one in seen)
         self.dtype: np.dtype[Any] = np.dtype(np.float32 if single else np.float64)
-        self._places = partition.places(self.edges, self.d)
+        complete = not any(one.gaps for one in seen)
+        self._places = partition.places(self.edges, self.d, complete)
         self._blocks = sum(len(place.cuts) for place in self._places if place is not None)
 
     def sum(self, function: Callable[[Sequence[Block]], T]) -> T:
