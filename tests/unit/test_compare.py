@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.stats import norm
@@ -93,6 +93,7 @@ def test_stacking_against_a_general_optimizer(seed):
 
 
 @settings(max_examples=10)
+@example(seed=627, n=14, m=5, spread=0.015625)  # models so alike that plain steps crawl
 @given(seed=seeds(), n=st.integers(2, 200), m=st.integers(2, 6), spread=st.floats(1e-6, 200.0))
 def test_stacking_meets_the_conditions_of_a_maximum(seed, n, m, spread):
     """``(1/n) Σ_i p_m / Σ w p <= 1`` for every model: a concave function, so no other is better."""
