@@ -23,8 +23,8 @@ from mixtura.io import model_file
 from mixtura.io.columns import Table
 from mixtura.io.inputs import Input, drawn, opened
 from mixtura.io.plain_json import json_text
-from mixtura.io.table_writing import table_written
 from mixtura.mixture import Mixture
+from mixtura.reading.writing import table_written
 
 if TYPE_CHECKING:
     from mixtura.fit.select import Selection

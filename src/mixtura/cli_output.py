@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from mixtura.cli_facts import Facts
 from mixtura.io.plain_json import json_text
-from mixtura.io.table_writing import table_written
+from mixtura.reading.writing import table_written
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ parquet = pytest.importorskip("pyarrow.parquet")
 
 from mixtura._errors import InputError  # noqa: E402
 from mixtura.io.columns import match, numbers_of  # noqa: E402
-from mixtura.io.table_writing import format_of, write_table  # noqa: E402
 from mixtura.io.tables import read_raw, read_table  # noqa: E402
+from mixtura.reading.writing import format_of, write_table  # noqa: E402
 
 NAN = np.nan
 

@@ -19,8 +19,8 @@ except ImportError as missing:
 
 from mixtura._errors import InputError
 from mixtura.io.columns import RawTable, Table, choose
-from mixtura.io.table_writing import FORMATS
 from mixtura.io.text import read_text
+from mixtura.reading.writing import FORMATS
 
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd"}
 _BINARY_SUFFIXES = (".parquet", ".pq", ".arrow", ".feather", ".ipc")

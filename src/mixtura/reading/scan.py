@@ -178,14 +178,17 @@ class Scan(_checks.Elsewhere):
         InputError
             No format has this suffix, or the rows cannot be read.
         """
-        from mixtura.reading.writing import write_array, write_blocks
+        from mixtura.reading.writing import table_written, write_array
 
         if os.fspath(path).endswith(".npy"):
             write_array((part.rows for part in self._parts()), self.table.rows, path)
-        elif "_decoded" in vars(self) or not isinstance(self.source, Iterable) or self.named:
-            write_blocks(self._parts(), path)
-        else:
-            write_blocks((_checks.table(block) for block in self.source), path)
+            return
+        known = "_decoded" in vars(self) or not isinstance(self.source, Iterable) or self.named
+        parts = self._parts() if known else (_checks.table(block) for block in self.source)
+        with table_written(path) as write:
+            for part in parts:
+                names = part.names or [f"x{index}" for index in range(part.rows.shape[1])]
+                write(dict(zip(names, part.rows.T, strict=True)))
 
     def _parts(self) -> Iterator[_checks.Table]:
         """The decoded rows in pieces."""
