@@ -228,3 +228,27 @@ def test_the_default_choice_avoids_a_spike():
         warnings.simplefilter("ignore", MixturaWarning)
         model = GaussianMixture(2, random_state=0).fit(X)
     assert np.linalg.eigvalsh(model.mixture_.structure.dense()).min() > 1e-6
+
+
+# ---- samples
+
+
+def test_a_rare_component_far_away_is_found_among_many_rows():
+    """Of its 60 rows two are among as many rows drawn alike as a sample has."""
+    rng = np.random.default_rng(5)
+    X = rng.normal(size=(60_000, 2)) + np.repeat([[0, 0], [6, 0], [0, 6]], 20_000, axis=0)
+    X[::1000] = [25.0, 25.0] + rng.normal(size=(60, 2))
+    for seed in range(4):
+        model = GaussianMixture(4, random_state=seed).fit(X)
+        assert model.weights_.min() == pytest.approx(1e-3, rel=0.01)
+
+
+@pytest.mark.parametrize("family", ["full", "spherical"])
+def test_few_labels_among_many_rows_name_the_components(family):
+    rng = np.random.default_rng(6)
+    means = np.array([[0.0, 0.0], [6.0, 0.0], [0.0, 6.0]])
+    X = rng.normal(size=(60_000, 2)) + np.repeat(means, 20_000, axis=0)
+    labels = np.full(60_000, -1)
+    labels[[5, 6, 20_007, 40_008]] = [2, 2, 0, 1]
+    model = GaussianMixture(3, covariance_type=family, random_state=0).fit(X, labels=labels)
+    np.testing.assert_allclose(model.means_, means[[1, 2, 0]], atol=0.1)

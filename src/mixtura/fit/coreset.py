@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from numbers import Integral
 from typing import Any
 
@@ -13,18 +11,15 @@ import numpy as np
 from mixtura import _checks, kernels
 from mixtura._errors import InputError
 from mixtura._types import Array, Indices, Rows
-from mixtura.block import Block
 from mixtura.covariance import FAMILIES
-from mixtura.fit import seeds
+from mixtura.fit.importance import Clusters, clustered, drawn
 from mixtura.fit.problem import state
-from mixtura.fit.sample import LLOYD, draw, whitening
+from mixtura.fit.sample import draw
 from mixtura.fit.select import threads
-from mixtura.frame import Frame
 from mixtura.reading.scan import opened
 from mixtura.source import MemorySource, Source
 from mixtura.source.memory import one_blas_thread
 from mixtura.source.opening import remote
-from mixtura.tree import tree_sum
 
 __all__ = ["Coreset", "coreset"]
 
@@ -133,95 +128,8 @@ def coreset(
     rng = np.random.default_rng(random_state)
     with one_blas_thread():
         clusters = _clusters(source, int(n_components), rng, names)
-        sums = source.sum(partial(_sums, clusters))
-        race = Race(clusters, *sensitivities(*sums[:2]), int(rng.integers(1 << 62)))
-        found, limit = _first(source, race, sums, int(size))
-    weights = found.weights * np.maximum(limit / found.sensitivities, 1.0)
-    return Coreset(found.rows, weights, found.numbers, names)
-
-
-@dataclass(frozen=True, eq=False)
-class Clusters:
-    """A rough clustering of rows in whitened columns.
-
-    Attributes
-    ----------
-    frame : Frame
-    centre : (d,), matrix : (d, r)
-        Rows z of the frame are at ``(z - centre) @ matrix``.
-    places : (k, r)
-    """
-
-    frame: Frame
-    centre: Array
-    matrix: Array
-    places: Array
-
-    def nearest(self, rows: Rows) -> tuple[Indices, Array]:
-        """The nearest place of each row (n,), and the squared distance from it (n,)."""
-        z = np.nan_to_num(self.frame.read(rows), nan=0.0)
-        at = (z - self.centre) @ self.matrix
-        labels = ((self.places**2).sum(axis=1) - 2.0 * at @ self.places.T).argmin(axis=1)
-        return labels, ((at - self.places[labels]) ** 2).sum(axis=1)
-
-
-@dataclass(frozen=True, eq=False)
-class Entered:
-    """Rows (m, d) that may be among those drawn, with what decides."""
-
-    priorities: Array
-    sensitivities: Array
-    weights: Array
-    numbers: Indices
-    rows: Rows
-
-    def take(self, some: Indices) -> Entered:
-        """Some of them."""
-        return Entered(*(values[some] for values in vars(self).values()))
-
-    @classmethod
-    def joined(cls, parts: Sequence[Entered]) -> Entered:
-        """All of several parts."""
-        each = zip(*(vars(part).values() for part in parts), strict=True)
-        return cls(*map(np.concatenate, each))
-
-
-@dataclass(frozen=True, eq=False)
-class Race:
-    """What decides which rows are drawn: ``s_i = w_i (slope d²_i + offset_c)``, and a seed.
-
-    The uniform number of a row depends on its number among all, so not on how rows are cut.
-    """
-
-    clusters: Clusters
-    slope: float
-    offset: Array
-    seed: int
-
-    def entered(self, least: float, block: Block, place: slice) -> Entered:
-        """The rows of a block with a priority of at `least` so much."""
-        labels, distances = self.clusters.nearest(block.rows)
-        weights = block.weight()
-        bound = weights * (self.slope * distances + self.offset[labels])
-        draws = np.random.PCG64(self.seed).advance(place.start)
-        priorities = bound / (1.0 - np.random.Generator(draws).random(len(block)))
-        some = np.flatnonzero((priorities >= least) & (weights > 0))
-        numbers = place.start + some
-        return Entered(priorities[some], bound[some], weights[some], numbers, block.rows[some])
-
-
-def sensitivities(weights: Array, spreads: Array) -> tuple[float, Array]:
-    """Slope and offset (k,) of a row's sensitivity in its squared distance from its place.
-
-    Parameters
-    ----------
-    weights, spreads : (k,)
-        ``W_c = Σ w`` and ``Σ w d²`` over the rows of each cluster.
-    """
-    alpha, total, spread = 16.0 * (np.log(len(weights)) + 2.0), weights.sum(), spreads.sum()
-    slope = float(alpha * total / spread) if spread > 0 else 0.0
-    safe = np.where(weights > 0, weights, np.inf)
-    return slope, 2.0 * slope * spreads / safe + 4.0 * total / safe
+        found = drawn(source, clusters, int(size), int(rng.integers(1 << 62)))
+    return Coreset(found.rows, found.weights, found.numbers, names)
 
 
 def _source(
@@ -242,37 +150,4 @@ def _clusters(
 ) -> Clusters:
     """Seeds and Lloyd's steps on a sample."""
     problem = state(source, FAMILIES["full"], names=names)
-    small = draw(problem, k, rng)
-    weights, (z, rows) = small.block.weight(), small.spaces
-    places = seeds.settled(rows, weights, seeds.plus_plus(rows, weights, k, rng), LLOYD)
-    return Clusters(problem.frame, *whitening(z, weights)[:2], places)
-
-
-def _sums(clusters: Clusters, blocks: Sequence[Block]) -> Array:
-    """Of each cluster the weight, ``Σ w d²``, and the number of rows that have a weight: (3, k)."""
-    return np.asarray(tree_sum([_sums_of(clusters, block) for block in blocks]))
-
-
-def _sums_of(clusters: Clusters, block: Block) -> Array:
-    k, weights = len(clusters.places), block.weight()
-    labels, distances = clusters.nearest(block.rows)
-    each = (weights, weights * distances, weights > 0)
-    return np.stack([np.bincount(labels, values, k) for values in each])
-
-
-def _first(source: Source, race: Race, sums: Array, size: int) -> tuple[Entered, float]:
-    """The rows of the largest priorities, in their order, and the largest one of the others.
-
-    Few enter a pass that have no chance; if too few do, another pass lets in more.
-    """
-    few = int(sums[2].sum()) <= size
-    total = float(race.offset @ sums[0] + race.slope * sums[1].sum())
-    least = 0.0 if few else total / (size + 8.0 * np.sqrt(size) + 32.0)
-    while True:
-        found = Entered.joined(source.placed(partial(race.entered, least)))
-        if few or len(found.rows) > size:
-            break
-        least /= 4.0
-    order = np.argsort(-found.priorities, kind="stable")
-    limit = 0.0 if few else float(found.priorities[order[size]])
-    return found.take(np.sort(order[:size])), limit
+    return clustered(draw(problem, k, rng).block, problem.frame, k, rng)

@@ -43,6 +43,9 @@ LOSS = 0.01
 Climb = Callable[[Problem, Mixture, Stop, Follow | None], Fit]
 """What climbs from a start: `mixtura.fit.em.run`, or step by step, or with a checkpoint."""
 
+_FREE, _MOST = 50, 4
+"""A field more for every so many times the rows of the sample, and no more than so many."""
+
 RESCUES = 2
 """How often a collapsed component is re-seeded before the fit is kept as it is."""
 
@@ -117,7 +120,7 @@ def fitted(
         if start is None:
             shared = partial(tournament, given=field.entrants)
             enter = shared if problem.outliers.none else partial(hardened, problem)
-            finalists = enter(small, k, rng, stop, fields)
+            finalists = enter(small, k, rng, stop, max(fields, _fields(problem, field)))
             fit = _onward(problem, finalists[0].fit, small.whole, stop, follow, climb)
         else:
             fit = climb(problem, problem.outliers.fitted_out(start), stop, follow)
@@ -128,6 +131,14 @@ def fitted(
     if checkpoint is not None:
         checkpoint.end(outcome)
     return outcome
+
+
+def _fields(problem: Problem, field: Field) -> int:
+    """How many fields of starts cost little beside a climb over all rows, which they shorten."""
+    if field.entrants is not None:
+        return 1
+    times = problem.source.n // field.small.problem.source.n
+    return int(np.clip(1 + times // _FREE, 1, _MOST))
 
 
 def finished(

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 EXACT = 200
 """Rows or columns up to which the principal components are exact."""
 
+LEADING = 50
+"""Directions in which rows of many columns are whitened."""
+
 _PASSES = 4
 """Of the subspace iteration beyond; the climb refines what it finds."""
 
@@ -180,3 +183,26 @@ def _structure(
     if rule.one_scale:
         rest = np.repeat(rest.mean(axis=1, keepdims=True), rest.shape[1], axis=1)
     return rule.made(loadings, guard.variances(rest, mass[: len(rest)]), len(mass))
+
+
+def whitening(z: Array, weights: Array) -> tuple[Array, Array, float]:
+    """The rows' mean (d,), the matrix (d, r) that whitens what is about it, and how narrow it is.
+
+    That is the smallest eigenvalue of their covariance. Where there are many columns, r are the
+    leading directions, and it is zero.
+    """
+    centre = weights @ z / weights.sum()
+    centred = z - centre
+    if z.shape[1] > EXACT:
+        return centre, _leading(centred, weights), 0.0
+    covariance = (centred * weights[:, None]).T @ centred / weights.sum()
+    values, vectors = np.linalg.eigh(covariance)
+    safe = np.where(values > 1e-10 * values[-1], values, np.inf)
+    return centre, vectors / np.sqrt(safe), float(values[0])
+
+
+def _leading(centred: Array, weights: Array) -> Array:
+    shares = np.sqrt(weights / weights.sum())[:, None]
+    values, vectors = eigen(centred * shares, min(LEADING, *centred.shape))
+    kept = values > 1e-10 * values[0]
+    return np.asarray(vectors[:, kept] / np.sqrt(values[kept]))

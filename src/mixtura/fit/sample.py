@@ -17,8 +17,10 @@ from mixtura.covariance import (
     TiedCovariances,
 )
 from mixtura.covariance.guard import EXACT_FEATURES, Guard
-from mixtura.fit.principal import EXACT, eigen, principal_start
+from mixtura.fit import importance
+from mixtura.fit.principal import EXACT, principal_start, whitening
 from mixtura.fit.problem import Problem
+from mixtura.fit.seeds import LLOYD
 from mixtura.fit.summary import Summary
 from mixtura.integrals.interval import within
 from mixtura.kernels.layout import FACTOR, FULL
@@ -29,8 +31,8 @@ from mixtura.statistics import Statistics
 SIZE = 2000
 """Rows in a sample, or more where the family has many parameters."""
 
-LEADING = 50
-"""Directions in which rows of many columns are whitened."""
+POOL = 16 * SIZE
+"""Rows among which those of a sample are sought."""
 
 _TABLE = 1 << 21
 """Numbers in a table of responsibilities from which sums are made cluster by cluster."""
@@ -40,9 +42,6 @@ _GOLDEN = 0.6180339887498949
 
 _CLEAR = 100.0
 """So many times the floor is well above it."""
-
-LLOYD = 8
-"""Lloyd's steps of a start."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,10 +104,7 @@ def sample_size(problem: Problem, k: int) -> int:
 def draw(problem: Problem, k: int, rng: np.random.Generator) -> Draw:
     """The rows, in the coordinates of a problem."""
     n, size = problem.source.n, sample_size(problem, k)
-    if n > size:
-        block = problem.source.take(np.sort(rng.choice(n, size=size, replace=False)))
-    else:
-        block = problem.source.take(slice(None))
+    block = _drawn(problem, size, k, rng) if n > size else problem.source.take(slice(None))
     whole = n <= size and block.limits is None and problem.truncation is None
     block = merged(guessed(block, problem.summary))
     z = np.nan_to_num(problem.frame.read(block.rows), nan=0.0)
@@ -116,6 +112,26 @@ def draw(problem: Problem, k: int, rng: np.random.Generator) -> Draw:
     white, least = _whitened(z, block.weight())
     spaces = np.asfortranarray(z), np.asfortranarray(white)
     return Draw(block, spaces, told, whole, least if block.complete else 0.0)
+
+
+def _drawn(problem: Problem, size: int, k: int, rng: np.random.Generator) -> Block:
+    """Some of the rows, by how much they can matter: few from far away, or with rare labels, too.
+
+    Without labels only a pool of rows is looked at. Where it is hardly larger than the sample, all
+    are as good.
+    """
+    source, n = problem.source, problem.source.n
+    some = source.take(np.sort(rng.choice(n, size=min(n, max(size, POOL)), replace=False)))
+    labelled = some.plausibility is not None
+    if not labelled:
+        if size > POOL // 2:
+            return some.take(np.sort(rng.choice(len(some), size=size, replace=False)))
+        source = MemorySource.of(some)
+    first = some.take(np.sort(rng.choice(len(some), size=min(len(some), SIZE), replace=False)))
+    clusters = importance.clustered(first, problem.frame, k, rng)
+    found = importance.drawn(source, clusters, size, int(rng.integers(1 << 62)))
+    block = source.take(found.numbers)
+    return replace(block, weights=found.weights)
 
 
 def viewed(problem: Problem, drawn: Draw, flat: int | None = None) -> Sample:
@@ -342,26 +358,3 @@ def _whitened(z: Array, weights: Array) -> tuple[Array, float]:
     """Rows whitened by their covariance, and its smallest eigenvalue, zero for many columns."""
     centre, matrix, least = whitening(z, weights)
     return np.asarray((z - centre) @ matrix), least
-
-
-def whitening(z: Array, weights: Array) -> tuple[Array, Array, float]:
-    """The rows' mean (d,), the matrix (d, r) that whitens what is about it, and how narrow it is.
-
-    That is the smallest eigenvalue of their covariance. Where there are many columns, r are the
-    leading directions, and it is zero.
-    """
-    centre = weights @ z / weights.sum()
-    centred = z - centre
-    if z.shape[1] > EXACT:
-        return centre, _leading(centred, weights), 0.0
-    covariance = (centred * weights[:, None]).T @ centred / weights.sum()
-    values, vectors = np.linalg.eigh(covariance)
-    safe = np.where(values > 1e-10 * values[-1], values, np.inf)
-    return centre, vectors / np.sqrt(safe), float(values[0])
-
-
-def _leading(centred: Array, weights: Array) -> Array:
-    shares = np.sqrt(weights / weights.sum())[:, None]
-    values, vectors = eigen(centred * shares, min(LEADING, *centred.shape))
-    kept = values > 1e-10 * values[0]
-    return np.asarray(vectors[:, kept] / np.sqrt(values[kept]))

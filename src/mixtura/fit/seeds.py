@@ -7,6 +7,9 @@ import numpy as np
 from mixtura import kernels
 from mixtura._types import Array
 
+LLOYD = 8
+"""Lloyd's steps of a start."""
+
 
 def plus_plus(rows: Array, weights: Array, k: int, rng: np.random.Generator) -> Array:
     """k-means++: each next seed drawn by weighted squared distance from the nearest so far."""
