@@ -8,7 +8,7 @@ import pytest
 from mixtura import GaussianMixture, InputError, Shortlist
 from mixtura._errors import DegenerateWarning
 from mixtura.covariance import family
-from mixtura.fit.candidates import audited, neighbours
+from mixtura.fit.candidates import audited, neighbours, searched
 from mixtura.fit.em import Stop, run
 from mixtura.fit.problem import shortlisted, state
 from mixtura.kernels import plain, plain_truncated
@@ -150,8 +150,19 @@ def test_neighbours_are_those_of_least_divergence(name):
             away[i, j] = 0.5 * (trace + dets) - (logs[j] - logs[i])
     apart = np.minimum(away, away.T)
     np.fill_diagonal(apart, -np.inf)
-    near = neighbours(mixture, 4, np.random.default_rng(0))
-    np.testing.assert_array_equal(np.sort(near[:, :4]), np.sort(np.argsort(apart)[:, :4]))
+    near = neighbours(mixture, 4)
+    np.testing.assert_array_equal(np.sort(near), np.sort(np.argsort(apart)[:, :4]))
+
+
+def test_every_pair_of_components_meets_within_some_steps():
+    X, _ = blobs(k=40, n=2000)
+    mixture = begun(problem(X), X, 40)
+    met = np.eye(40, dtype=bool)
+    for turn in range(1, 33):
+        near = searched(mixture, 3, turn)
+        assert near.shape == (40, 5)
+        np.put_along_axis(met, near, True, axis=1)
+    assert met.all()
 
 
 def test_separated_components_are_found():

@@ -4,7 +4,7 @@ The responsibilities of row i are those of the posterior over a set ``K_i`` of C
 any such sets the free energy ``F = Σ_i w_i log Σ_{c in K_i} π_c N(z_i | c)`` is a lower bound of
 the log-likelihood that the M-step raises; the E-step raises it by better sets (Hirschberger,
 Forster & Lücke 2022, eqs. 6 and 12). They are searched among the neighbours of each row's best
-component, all that it held, and one component at random.
+component, all that it held, and a few of all components in turn.
 """
 
 from __future__ import annotations
@@ -34,6 +34,9 @@ _PER_COMPONENT, _LEAST, _MOST = 32, 1 << 13, 1 << 17
 _CHUNK = 1 << 22
 """Pairs of components that are compared at once."""
 
+_TURNS = 32
+"""Steps in which rows of one best component are compared with all others."""
+
 AUDITED = 2000
 """Rows of which the exact log-likelihood is computed in the end."""
 
@@ -47,8 +50,9 @@ class Shortlist:
     size : int, default=5
         Components that each row keeps, C'. With C' = k the fit is exact EM.
     search : int, default=10
-        Neighbours of its best component among which better ones are searched in each step. One at
-        random is added, and all that rows of the same best component have kept.
+        Neighbours of its best component among which better ones are searched in each step. Added
+        are a thirty-second of all components in turn, and all that rows of the same best component
+        have kept.
 
     Raises
     ------
@@ -164,7 +168,7 @@ def among(
     size = min(shortlist.size, k)
     near: Array = np.empty((k, 0), np.int32)
     if before is not None and size < k:
-        near = neighbours(mixture, min(shortlist.search, k), np.random.default_rng([k, turn]))
+        near = searched(mixture, min(shortlist.search, k), turn)
     kept: Array = np.full((source.n, size), -1, np.int32)
     held = kept if before is None else before.held
     step = _Step(mixture, moments, is_hard, near, held, kept)
@@ -178,8 +182,16 @@ def _places(n: int, k: int) -> list[slice]:
     return [slice(n * i // count, n * (i + 1) // count) for i in range(count)]
 
 
-def neighbours(mixture: Mixture, size: int, rng: np.random.Generator) -> Array:
-    """The components nearest to each, itself among them, and a last one at random: (k, size + 1).
+def searched(mixture: Mixture, size: int, turn: int) -> Array:
+    """Among which components rows of a best one search: the nearest, and a few of all in turn."""
+    k = mixture.n_components
+    few = -(-k // _TURNS)
+    others = np.arange(k)[:, None] + few * turn + np.arange(few)
+    return np.hstack([neighbours(mixture, size), (others % k).astype(np.int32)])
+
+
+def neighbours(mixture: Mixture, size: int) -> Array:
+    """The components nearest to each, itself among them: (k, size).
 
     Components i and j are as near as the less divergent way between them,
     ``max(E_i[l_j - l_i], E_j[l_i - l_j])`` with ``l_c = log π_c N(z | c)``: a narrow one within a
@@ -191,7 +203,7 @@ def neighbours(mixture: Mixture, size: int, rng: np.random.Generator) -> Array:
     theta, expected = coefficients(mixture), _expected_features(mixture)
     with np.errstate(invalid="ignore"):
         own = np.einsum("kp,kp->k", theta, expected)
-    near: Array = np.empty((k, size + 1), np.int32)
+    near: Array = np.empty((k, size), np.int32)
     rows = max(_CHUNK // k, 1)
     for start in range(0, k, rows):
         some = slice(start, min(start + rows, k))
@@ -202,8 +214,7 @@ def neighbours(mixture: Mixture, size: int, rng: np.random.Generator) -> Array:
         closeness[np.isnan(closeness)] = -np.inf
         index = np.arange(some.stop - some.start)
         closeness[index, index + start] = np.inf
-        near[some, :size] = np.argpartition(-closeness, size - 1, axis=1)[:, :size]
-    near[:, size] = rng.integers(k, size=k)
+        near[some] = np.argpartition(-closeness, size - 1, axis=1)[:, :size]
     return near
 
 
