@@ -9,6 +9,9 @@ from typing import Any
 
 __all__ = ["Sums", "joined", "nodes", "runs", "tree_sum", "united"]
 
+_FEW, _FAIR = 8, 1.25
+"""Leaves of a worker that are worth no second run, and how uneven the runs may be then."""
+
 
 def tree_sum(values: Iterable[Any]) -> Any:
     """Sum neighbours, then sums of neighbours, and so on; no more are held than the tree is high.
@@ -84,16 +87,21 @@ def _parent(level: Sequence[Any], index: int) -> Any:
 def runs(n: int, workers: int, longest: int | None = None) -> list[slice]:
     """Cut n leaves into runs that are nodes of their tree, the later the shorter.
 
-    One worker takes all at once. With more, a run is about the share of a worker in two thirds of
-    what is left, so that few are handed out and all workers end together. None is longer than the
-    `longest`.
+    One worker takes all at once, and each of more one run where leaves are few and nearly evenly
+    parted by that. Else a run is about the share of a worker in two thirds of what is left, so that
+    few are handed out and all workers end together. None is longer than the `longest`.
 
     >>> [run.stop for run in runs(13, 2)]
-    [4, 6, 8, 9, 10, 11, 12, 13]
+    [8, 13]
+    >>> [run.stop for run in runs(11, 2)]
+    [2, 4, 6, 7, 8, 9, 10, 11]
     """
     most = n if longest is None else longest
     if workers == 1 and n <= most:
         return [slice(0, n)]
+    even = 1 << max(-(-n // workers) - 1, 0).bit_length()
+    if n <= _FEW * workers and even <= most and even * workers <= _FAIR * n:
+        return [slice(start, min(start + even, n)) for start in range(0, n, even)]
     edges = [0]
     while (start := edges[-1]) < n:
         share = max(min(2 * (n - start) // (3 * workers), most), 1)
