@@ -339,3 +339,23 @@ def test_seeds_are_the_same_compiled(compiled: ModuleType) -> None:
         seeds = columns.T[chosen]
         expected = plain.lloyd(columns, weights, seeds, 8)
         np.testing.assert_array_equal(compiled.lloyd(columns, weights, seeds, 8), expected)
+
+
+def test_code_of_another_signature_in_the_cache_is_not_run(tmp_path, monkeypatch):
+    """As two processes leave it that compile at once for float32 and for float64."""
+    numba = pytest.importorskip("numba")
+    from mixtura.kernels.calling import _compile
+
+    path = tmp_path / "doubled.py"
+    path.write_text("def doubled(x):\n    return x + x\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    from doubled import doubled  # type: ignore[import-not-found]
+
+    single, double = (numba.types.float32,), (numba.types.float64,)
+    for signature in (single, double):
+        _compile(doubled, signature)
+    first, second = sorted(tmp_path.rglob("*.nbc"))
+    second.write_bytes(first.read_bytes())
+    found = _compile(doubled, double)
+    assert found(0.1) == 0.2 and found.signatures == [double]
+    assert _compile(doubled, double).stats.cache_hits

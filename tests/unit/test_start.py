@@ -237,7 +237,7 @@ def test_a_rare_component_far_away_is_found_among_many_rows():
     """Of its 60 rows two are among as many rows drawn alike as a sample has."""
     rng = np.random.default_rng(5)
     X = rng.normal(size=(60_000, 2)) + np.repeat([[0, 0], [6, 0], [0, 6]], 20_000, axis=0)
-    X[::1000] = [25.0, 25.0] + rng.normal(size=(60, 2))
+    X[::1000] = 25.0 + rng.normal(size=(60, 2))
     for seed in range(4):
         model = GaussianMixture(4, random_state=seed).fit(X)
         assert model.weights_.min() == pytest.approx(1e-3, rel=0.01)

@@ -75,8 +75,17 @@ def compiled(function: Any, rows: Array) -> Any:
 
 
 def _compile(function: Any, signature: tuple[Any, ...]) -> Any:
+    """The function for one signature, from the cache if it is there.
+
+    Processes that compile for two signatures at once may write both into the same file of the
+    cache, of which one signature then gets the other's code: such a cache is emptied.
+    """
     try:
-        return njit(signature, cache=True, **OPTIONS)(function)
+        found = njit(signature, cache=True, **OPTIONS)(function)
+        if signature not in found.signatures:
+            found._cache.flush()
+            found = njit(signature, cache=True, **OPTIONS)(function)
+        return found
     except RuntimeError:  # no folder may be written to: compile in every process
         return njit(signature, **OPTIONS)(function)
 

@@ -207,6 +207,7 @@ def accumulate_observed(
         (frozen(log_weights), frozen(means), frozen(covariances.reshape(k, -1, d))),
         int(shape),
         bool(hard),
+        exp_constants(np.dtype(np.float64)),
         sums,
     )
     return log_likelihood, sums
