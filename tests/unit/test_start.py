@@ -252,3 +252,15 @@ def test_few_labels_among_many_rows_name_the_components(family):
     labels[[5, 6, 20_007, 40_008]] = [2, 2, 0, 1]
     model = GaussianMixture(3, covariance_type=family, random_state=0).fit(X, labels=labels)
     np.testing.assert_allclose(model.means_, means[[1, 2, 0]], atol=0.1)
+
+
+def test_few_rows_that_weigh_most_are_looked_at():
+    """Forty rows of half the weight: of as many rows drawn alike as a pool has, twenty or fewer."""
+    rng = np.random.default_rng(8)
+    X, weights = rng.normal(size=(70_000, 2)), np.ones(70_000)
+    X[:40] += 9.0
+    weights[:40] = 70_000 / 40
+    model = GaussianMixture(2, random_state=0).fit(X, sample_weight=weights)
+    np.testing.assert_allclose(model.weights_, 0.5, atol=0.01)
+    few = sample(state(MemorySource(X, weights), RULES["full"]), 2, np.random.default_rng(0))
+    assert (few.problem.source.whole.rows[:, 0] > 4.0).sum() == 40

@@ -117,21 +117,29 @@ def draw(problem: Problem, k: int, rng: np.random.Generator) -> Draw:
 def _drawn(problem: Problem, size: int, k: int, rng: np.random.Generator) -> Block:
     """Some of the rows, by how much they can matter: few from far away, or with rare labels, too.
 
-    Without labels only a pool of rows is looked at. Where it is hardly larger than the sample, all
-    are as good.
+    Where a pool of rows stands for all, no others are looked at, and where it is hardly larger than
+    the sample, all of it are as good.
     """
     source, n = problem.source, problem.source.n
-    some = source.take(np.sort(rng.choice(n, size=min(n, max(size, POOL)), replace=False)))
-    labelled = some.plausibility is not None
-    if not labelled:
+    pool = source.take(np.sort(rng.choice(n, size=min(n, max(size, POOL)), replace=False)))
+    if _stands_for_all(pool, problem):
         if size > POOL // 2:
-            return some.take(np.sort(rng.choice(len(some), size=size, replace=False)))
-        source = MemorySource.of(some)
-    first = some.take(np.sort(rng.choice(len(some), size=min(len(some), SIZE), replace=False)))
-    clusters = importance.clustered(first, problem.frame, k, rng)
+            return pool.take(np.sort(rng.choice(len(pool), size=size, replace=False)))
+        source = MemorySource.of(pool)
+    some = np.sort(rng.choice(len(pool), size=min(len(pool), SIZE), replace=False))
+    clusters = importance.clustered(pool.take(some), problem.frame, k, rng)
     found = importance.drawn(source, clusters, size, int(rng.integers(1 << 62)))
-    block = source.take(found.numbers)
-    return replace(block, weights=found.weights)
+    return replace(source.take(found.numbers), weights=found.weights)
+
+
+def _stands_for_all(pool: Block, problem: Problem) -> bool:
+    """Whether rows drawn alike tell enough: there are no labels, and no few rows weigh most."""
+    if pool.plausibility is not None or pool.weights is None:
+        return pool.plausibility is None
+    weights = pool.weights
+    even = weights.sum() ** 2 > len(weights) * (weights**2).sum() / 2.0
+    share = problem.source.n * weights.mean() / problem.summary.weight
+    return bool(even and abs(share - 1.0) < 0.1)
 
 
 def viewed(problem: Problem, drawn: Draw, flat: int | None = None) -> Sample:
