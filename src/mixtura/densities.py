@@ -18,7 +18,7 @@ from mixtura.covariance import Covariances
 from mixtura.deconvolution import joint as blurred_joint
 from mixtura.frame import Frame
 from mixtura.kernels.layout import FACTOR
-from mixtura.law import Gaussian, Law
+from mixtura.law import Gaussian, Law, log_norms
 from mixtura.noise import Noise
 from mixtura.scoring import (
     distances_with_gaps,
@@ -28,8 +28,8 @@ from mixtura.scoring import (
     squared_distances,
 )
 
-_FEW = 8
-"""Patterns of gaps that low-rank covariances take one by one."""
+_FEW, _KEPT = 8, 256
+"""Patterns of gaps that are taken one by one, and of which what they show of a mixture is kept."""
 
 
 class Densities(ABC):
@@ -132,14 +132,13 @@ class Densities(ABC):
         With noise, ``log (1 - share)`` is added and a last column holds the noise's.
         """
         if block.errors is not None:
-            found = blurred_joint(self, block)
-            yield from ((pattern, found[pattern.rows]) for pattern in block.patterns)
+            blurred = blurred_joint(self, block)
+            yield from ((pattern, blurred[pattern.rows]) for pattern in block.patterns)
             return
-        many = len(block.patterns) > _FEW and block.limits is None
-        if self.structure.shape == FACTOR and many:
-            squared, log_det = distances_with_gaps(self, block)
+        found = distances_with_gaps(self, block) if many_gaps(block) else None
+        if found is not None:
             for pattern in block.patterns:
-                at = squared[pattern.rows], log_det[pattern.rows]
+                at = found[0][pattern.rows], found[1][pattern.rows]
                 yield pattern, joint_with(self, *at, pattern.observed)
             return
         for pattern in block.patterns:
@@ -154,9 +153,10 @@ class Densities(ABC):
         if self.structure.shape == FACTOR:  # cheap, and as large as the loadings
             return seen_through(self.structure, observed)
         key = np.packbits(observed).tobytes()
-        if key not in self._seen:
-            self._seen[key] = seen_through(self.structure, observed)
-        return self._seen[key]
+        known = self._seen.get(key) or seen_through(self.structure, observed)
+        if len(self._seen) < _KEPT:
+            self._seen[key] = known
+        return known
 
     def kept(self, name: str, make: Any) -> Any:
         """``make(mixture)``, made once: what every block of rows needs of the mixture."""
@@ -209,6 +209,23 @@ class Densities(ABC):
     def fill(self, block: Block, finish: Any, out: Array) -> None:
         """Write ``finish(log joint)`` of a block's rows into `out`."""
         block = block if self.plain and self.structure.shape != FACTOR else block.here
+        if self.plain and block.errors is None and many_gaps(block):
+            found = distances_with_gaps(self, block)
+            if found is not None:
+                out[:] = finish(self._joint_with_gaps(block, *found))
+                return
         for pattern, joint in self.log_joint(block):
             volume = self.frame.take(pattern.observed).log_volume
             out[pattern.rows] = finish(joint + volume)
+
+    def _joint_with_gaps(self, block: Block, squared: Array, log_det: Array) -> Array:
+        """Log joint (n, k), in the data's units, of rows with many patterns."""
+        seen, which = block.masks
+        features, volumes = seen.sum(axis=1), seen @ np.log(self.frame.scale)
+        norms = log_norms(log_det, features[which, None]) + volumes[which, None]
+        return np.asarray(self.log_weights + norms - 0.5 * squared)
+
+
+def many_gaps(block: Block) -> bool:
+    """Whether a block has so many patterns of gaps that they are better taken at once."""
+    return len(block.patterns) > _FEW and block.limits is None

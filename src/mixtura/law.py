@@ -30,7 +30,7 @@ _THIN = -650.0
 """Log-probability below which a tail is summed as a series."""
 
 
-def log_norms(log_det: Array, features: int) -> Array:
+def log_norms(log_det: Array, features: int | Array) -> Array:
     """The Gaussian's log normaliser: ``log N = log_norm - δ²/2`` for squared distance δ².
 
     ``log_norm_k = -½ (d log 2π + log |Σ_k|)``.

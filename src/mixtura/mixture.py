@@ -15,13 +15,14 @@ from mixtura._types import Array
 from mixtura.block import Block, cuts
 from mixtura.borrowed import Borrowed
 from mixtura.censoring import filled_within
+from mixtura.conditioning import shares
 from mixtura.covariance import Covariances, structure
-from mixtura.densities import Densities
+from mixtura.densities import Densities, many_gaps
 from mixtura.drawing import centre, drawn, total_covariance
 from mixtura.frame import Frame
 from mixtura.law import GAUSSIAN, Law
 from mixtura.noise import Noise
-from mixtura.scoring import conditioned, filled
+from mixtura.scoring import conditioned, filled, filled_with_gaps
 from mixtura.wording import described
 
 _COMPARED = ("feature_names", "frame", "law", "noise")
@@ -294,16 +295,25 @@ class Mixture(Densities):
 
     def completed(self, block: Block) -> Array:
         """Rows (n, d) of a block with each NaN replaced by its mean given all that is known."""
+        rows = np.empty((len(block), self.n_features))
+        for part in cuts(len(block), self.n_features):
+            rows[part] = self._filled(block.take(part))
+        return rows
+
+    def _filled(self, block: Block) -> Array:
+        if self.noise is None and many_gaps(block):
+            share = np.empty((len(block), self.n_components))
+            self.fill(block, shares, share)
+            found = filled_with_gaps(self, block, share)
+            if found is not None:
+                return found
         rows = np.array(block.rows, dtype=np.float64)
-        for part in cuts(*rows.shape):
-            whole = block.take(part)
-            for pattern, joint in self.log_joint(whole):
-                some = whole.take(pattern.rows)
-                if pattern.bounded is not None:
-                    rows[part][pattern.rows] = filled_within(self, some, pattern, joint)
-                elif not pattern.complete:
-                    found = filled(self, some.rows, pattern.observed, joint)
-                    rows[part][pattern.rows] = found
+        for pattern, joint in self.log_joint(block):
+            some = block.take(pattern.rows)
+            if pattern.bounded is not None:
+                rows[pattern.rows] = filled_within(self, some, pattern, joint)
+            elif not pattern.complete:
+                rows[pattern.rows] = filled(self, some.rows, pattern.observed, joint)
         return rows
 
     def _names(self, some: Any) -> list[str] | None:

@@ -13,6 +13,7 @@ from mixtura.block import Block
 from mixtura.conditioning import shares
 from mixtura.covariance import FactorCovariances
 from mixtura.frame import Frame
+from mixtura.kernels.layout import FULL
 from mixtura.kernels.low_rank import tiled
 from mixtura.kernels.low_rank_gaps import Gaps
 from mixtura.parts import Parts
@@ -100,19 +101,39 @@ def _measured(
     return measured
 
 
-def distances_with_gaps(mixture: Parts, block: Block) -> tuple[Array, Array]:
+def distances_with_gaps(mixture: Parts, block: Block) -> tuple[Array, Array] | None:
     """Squared distances (n, k) and log-determinants (n, k) of rows with many patterns, at once.
 
-    For low-rank covariances, whose rows of loadings make a pattern cheap.
+    For low-rank covariances, whose rows of loadings make a pattern cheap, and by compiled kernels;
+    else None.
     """
     structure = mixture.structure
-    assert isinstance(structure, FactorCovariances)
-    gaps = Gaps(mixture.frame.read(block.rows), *block.masks, structure.terms(mixture.location))
     with np.errstate(over="ignore", invalid="ignore"):
-        squared, log_det, _ = gaps.distances()
+        if isinstance(structure, FactorCovariances):
+            z, terms = mixture.frame.read(block.rows), structure.terms(mixture.location)
+            squared, log_det, _ = Gaps(z, *block.masks, terms).distances()
+        elif (kernel := getattr(kernels.active(), "distances_observed", None)) is not None:
+            squared, log_det = kernel(*_seen_by_kernel(mixture, block))
+        else:
+            return None
     for row in np.flatnonzero(~np.isfinite(squared.min(axis=1))):
         squared[row] = squared_distances(mixture, block.rows[[row]], ~np.isnan(block.rows[row]))[0]
     return squared, log_det
+
+
+def _seen_by_kernel(mixture: Parts, block: Block) -> tuple[Any, ...]:
+    structure, frame = mixture.structure, mixture.frame
+    spread = structure.dense() if structure.shape == FULL else structure.variances_by_column
+    return block.rows, frame.pivot, frame.scale, block.groups, mixture.location, spread
+
+
+def filled_with_gaps(mixture: Parts, block: Block, share: Array) -> Array | None:
+    """Rows (n, d) with gaps filled by responsibilities (n, k), at once; None without a kernel."""
+    kernel = getattr(kernels.active(), "means_observed", None)
+    if kernel is None or isinstance(mixture.structure, FactorCovariances):
+        return None
+    guess = mixture.frame.unread(kernel(*_seen_by_kernel(mixture, block), share))
+    return np.where(np.isnan(block.rows), guess, block.rows)
 
 
 def conditioned(mixture: Parts, row: Rows) -> dict[str, Any]:

@@ -119,6 +119,38 @@ def test_repr():
 # ---- densities
 
 
+@pytest.mark.parametrize("family", ["full", "tied", "diag", "spherical"])
+@pytest.mark.parametrize("k", [3, 9])
+def test_rows_with_many_patterns_of_gaps_are_as_row_by_row(kernel, family, k):
+    """By SciPy on the observed coordinates; 40 rows of 32 patterns, one of them far away."""
+    mixture = some(family, k, 5)
+    rng = np.random.default_rng(1)
+    X = mixture.sample(40, 0)
+    X[rng.random(X.shape) < 0.4] = np.nan
+    X[0, 0], X[1], X[2, 1:] = 1e160, np.nan, 1e6
+    logs, shares, filled = mixture.logpdf(X), mixture.responsibilities(X), mixture.impute(X)
+    assert logs[0] < -1e270 and np.isfinite(filled[0]).all()
+    np.testing.assert_allclose(shares.sum(axis=1), 1.0)
+    covariances = mixture.covariances
+    joint = log_joint(X[1:], mixture.weights, mixture.means, covariances)
+    norm_ = logsumexp(joint, axis=1)
+    expected = np.exp(joint - norm_[:, None])
+    np.testing.assert_allclose(logs[1:], norm_, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(shares[1:], expected, rtol=1e-8, atol=1e-12)
+    for row, share, whole in zip(X[1:], expected, filled[1:], strict=True):
+        parts = zip(mixture.means, covariances, strict=True)
+        guesses = [conditional(row, ~np.isnan(row), mean, cov)[0] for mean, cov in parts]
+        np.testing.assert_allclose(whole, share @ np.array(guesses), rtol=1e-9, atol=1e-9)
+
+
+def test_what_patterns_show_is_kept_for_a_few_alone():
+    mixture, rng = some(d=12), np.random.default_rng(0)
+    X = np.where(rng.random((400, 12)) < 0.5, np.nan, rng.normal(size=(400, 12)))
+    for row in X:
+        mixture.logpdf([row])
+    assert len(mixture._seen) == 256
+
+
 @given(family=families, seed=seeds(), gaps=st.booleans())
 def test_densities_are_the_oracle(family, seed, gaps):
     case = make(family, "gaps" if gaps else "complete", seed, n=12)

@@ -53,6 +53,8 @@ def sums(dtype: Any) -> None:
     compiled.accumulate_observed(
         rows, zero, one, none, None, groups, logs, means, roots, FULL, False
     )
+    compiled.distances_observed(rows, zero, one, groups, means, roots)
+    compiled.means_observed(rows, zero, one, groups, means, roots, np.zeros((_N, _K)))
     d = 64
     theta = np.zeros((1, d * (d + 1) // 2 + d + 1))
     compiled.accumulate(_rows(dtype, d), np.zeros(d), np.ones(d), none, theta, FULL, False)
@@ -117,20 +119,22 @@ def groups() -> None:
     groups(*given, floor=1e-12, loss=1e-8, **steps)
 
 
-JOBS: tuple[tuple[Callable[..., None], tuple[Any, ...]], ...] = (
-    (race, (np.float64,)),
-    (replicates, ()),
-    (race, (np.float32,)),
-    (sums, (np.float64,)),
-    (sums, (np.float32,)),
-    (blurred, ()),
-    (shortlisted, (np.float64,)),
-    (shortlisted, (np.float32,)),
-    (starts, ()),
-)
-"""What is compiled, the longest first: each in a process of its own."""
+SINGLE, DOUBLE = (np.float32,), (np.float64,)
 
-AFTER: tuple[tuple[Callable[..., None], tuple[Any, ...]], ...] = ((groups, ()),)
+JOBS: tuple[tuple[Callable[..., None], tuple[Any, ...]], ...] = (
+    (race, (DOUBLE, SINGLE)),
+    (replicates, ((),)),
+    (sums, (DOUBLE, SINGLE)),
+    (blurred, ((),)),
+    (shortlisted, (DOUBLE, SINGLE)),
+    (starts, ((),)),
+)
+"""What is compiled, the longest first, for some arguments in turn: each in a process of its own.
+
+Two processes that compile one function at once may write into the same file of the cache.
+"""
+
+AFTER: tuple[tuple[Callable[..., None], tuple[Any, ...]], ...] = ((groups, ((),)),)
 """What uses some of these as they then are."""
 
 
@@ -139,6 +143,11 @@ def compile_all() -> None:
     began = time.perf_counter()
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
         for stage in (JOBS, AFTER):
-            for done in as_completed([pool.submit(job, *given) for job, given in stage]):
+            for done in as_completed([pool.submit(_in_turn, *job) for job in stage]):
                 done.result()
     sys.stderr.write(f"the kernels are compiled ({time.perf_counter() - began:.0f} s)\n")
+
+
+def _in_turn(job: Callable[..., None], each: tuple[Any, ...]) -> None:
+    for given in each:
+        job(*given)

@@ -14,6 +14,11 @@ from numpy.typing import NDArray
 
 from mixtura.kernels.calling import call, frozen
 from mixtura.kernels.calling_blurred import accumulate_blurred, joint_blurred, posterior_blurred
+from mixtura.kernels.calling_observed import (
+    accumulate_observed,
+    distances_observed,
+    means_observed,
+)
 from mixtura.kernels.compiled_climb import CARE, CONVERGED, EXHAUSTED
 from mixtura.kernels.compiled_forms import constrain
 from mixtura.kernels.compiled_hierarchy import agglomerate as _agglomerate
@@ -24,7 +29,6 @@ from mixtura.kernels.compiled_seeds import spread as _spread
 from mixtura.kernels.compiled_sums import (
     accumulate,
     accumulate_centred,
-    accumulate_observed,
     accumulate_run,
     is_wide,
     log_joint,
@@ -45,10 +49,12 @@ __all__ = [
     "agglomerate",
     "coefficients",
     "constrain",
+    "distances_observed",
     "is_wide",
     "joint_blurred",
     "lloyd",
     "log_joint",
+    "means_observed",
     "posterior_blurred",
     "race",
     "spread",

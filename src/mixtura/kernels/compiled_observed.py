@@ -17,7 +17,7 @@ from mixtura.kernels.compiled_sweep import OPTIONS
 from mixtura.kernels.compiled_vectors import keep_apart
 from mixtura.kernels.layout import DIAGONAL, FULL
 
-__all__ = ["assign_row", "observed_sums"]
+__all__ = ["assign_row", "observed_distances", "observed_means", "observed_sums"]
 
 _LOG_2PI = 1.8378770664093453
 _FULL, _DIAGONAL = FULL, DIAGONAL
@@ -57,6 +57,65 @@ def observed_sums(  # type: ignore[no-untyped-def]
     for c in range(k):
         sums[c] += totals[c // _LANES, :, c % _LANES]
     return log_likelihood
+
+
+@njit(**OPTIONS)
+def observed_distances(rows, pivot, scale, groups, component, squared, log_det):  # type: ignore[no-untyped-def]
+    """Write squared Mahalanobis distances (n, k) and log-determinants (n, k) of what was observed.
+
+    `groups` and `component` are those of `observed_sums`; log-weights do not matter.
+    """
+    order, ends, masks = groups
+    k, d = component[1].shape
+    dense = component[2].shape[1] > 1 or d == 1
+    means, covariances, _ = _side_by_side(component)
+    factor, level = np.empty((len(means), d * d, _LANES)), np.empty((len(means), _LANES))
+    z, work, off, shares = _room(len(means), d)[:4]
+    start = 0
+    for p in range(len(ends)):
+        o = np.flatnonzero(masks[p])
+        turn, seen = np.concatenate((o, np.flatnonzero(~masks[p]))), len(o)
+        level[:] = 0.0
+        for g in range(len(means)):
+            _factorize(covariances[g], turn, seen, dense, work, factor[g], level[g])
+        for i in order[start : ends[p]]:
+            for j in o:
+                z[j] = (rows[i, j] - pivot[j]) * scale[j]
+            for g in range(len(means)):
+                _whiten(z, means[g], factor[g], turn, seen, dense, work, off[g], shares, g)
+            for c in range(k):
+                g, t = c // _LANES, c % _LANES
+                squared[i, c], log_det[i, c] = shares[g, t], -2.0 * level[g, t]
+        start = ends[p]
+
+
+@njit(**OPTIONS)
+def observed_means(rows, pivot, scale, groups, component, responsibilities, out):  # type: ignore[no-untyped-def]
+    """Write the expected coordinates (n, d) in the frame, by responsibilities (n, k)."""
+    order, ends, masks = groups
+    k, d = component[1].shape
+    dense = component[2].shape[1] > 1 or d == 1
+    means, covariances, _ = _side_by_side(component)
+    factor, level = np.empty((len(means), d * d, _LANES)), np.empty((len(means), _LANES))
+    z, work, off, shares = _room(len(means), d)[:4]
+    start = 0
+    for p in range(len(ends)):
+        o = np.flatnonzero(masks[p])
+        turn, seen = np.concatenate((o, np.flatnonzero(~masks[p]))), len(o)
+        for g in range(len(means)):
+            _factorize(covariances[g], turn, seen, dense, work, factor[g], level[g])
+        for i in order[start : ends[p]]:
+            for j in o:
+                z[j] = (rows[i, j] - pivot[j]) * scale[j]
+                out[i, j] = z[j]
+            for g in range(len(means)):
+                _whiten(z, means[g], factor[g], turn, seen, dense, work, off[g], shares, g)
+            for j in turn[seen:]:
+                out[i, j] = 0.0
+                for c in range(k):
+                    g, t = c // _LANES, c % _LANES
+                    out[i, j] += responsibilities[i, c] * (means[g, j, t] + off[g, j, t])
+        start = ends[p]
 
 
 @njit(**OPTIONS)

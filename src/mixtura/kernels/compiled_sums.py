@@ -11,18 +11,16 @@ from numpy.typing import NDArray
 
 from mixtura.kernels.calling import call, frozen, native, packed, plan
 from mixtura.kernels.compiled_math import exp_constants
-from mixtura.kernels.compiled_observed import observed_sums
 from mixtura.kernels.compiled_products import lanes
 from mixtura.kernels.compiled_sweep import sweep
 from mixtura.kernels.compiled_whiten import BAND, whitened_joint, whitened_sums
 from mixtura.kernels.compiled_wide import bands, wide_sweep
-from mixtura.kernels.layout import FULL, SPHERICAL, width
+from mixtura.kernels.layout import FULL, SPHERICAL
 from mixtura.tree import tree_sum
 
 __all__ = [
     "accumulate",
     "accumulate_centred",
-    "accumulate_observed",
     "accumulate_run",
     "components",
     "is_wide",
@@ -149,68 +147,6 @@ def accumulate_centred(
     if shape == SPHERICAL:
         moments = moments.sum(axis=1)
     return log_likelihood, np.hstack([packed(moments, shape), first])
-
-
-def accumulate_observed(
-    rows: Array,
-    pivot: Array,
-    scale: Array,
-    weights: Array,
-    plausibility: Array | None,
-    groups: tuple[Array, Array, Array],
-    log_weights: Array,
-    means: Array,
-    covariances: Array,
-    shape: int,
-    hard: bool,
-) -> tuple[float, Array]:
-    """Log-likelihood and expected sums of ``T(z - mean_k)`` of rows with gaps or labels.
-
-    Parameters
-    ----------
-    rows, pivot, scale, weights, shape, hard
-        As in `accumulate`; what was not observed is not read.
-    plausibility : (n, k) or None
-        Added to the log joint.
-    groups : (order, ends, masks)
-        The rows by pattern: their order (n,), where each pattern's end (P,), and what it observes
-        (P, d).
-    log_weights : (k,)
-    means : (k, d)
-    covariances : (k, d, d), or variances (k, d)
-
-    Examples
-    --------
-    One standard normal; its second row saw nothing, so it adds the expected square, 1:
-
-    >>> import numpy as np
-    >>> one, zero = np.ones(1), np.zeros(1)
-    >>> groups = np.array([0, 1]), np.array([1, 2]), np.array([[True], [False]])
-    >>> rows, means = np.array([[2.0], [np.nan]]), np.zeros((1, 1))
-    >>> given = rows, zero, one, zero[:0], None, groups, zero, means, np.ones((1, 1, 1))
-    >>> accumulate_observed(*given, 0, False)[1]
-    array([[5., 2., 2.]])
-    """
-    rows = native(rows)
-    k, d = means.shape
-    sums = np.zeros((k, width(shape, d)))
-    told = np.empty((0, 0)) if plausibility is None else plausibility
-    order, ends, masks = groups
-    log_likelihood = call(
-        observed_sums,
-        rows,
-        frozen(pivot),
-        frozen(scale),
-        frozen(weights),
-        frozen(told),
-        (frozen(order, np.intp), frozen(ends, np.intp), frozen(masks, np.bool_)),
-        (frozen(log_weights), frozen(means), frozen(covariances.reshape(k, -1, d))),
-        int(shape),
-        bool(hard),
-        exp_constants(np.dtype(np.float64)),
-        sums,
-    )
-    return log_likelihood, sums
 
 
 def log_joint(
