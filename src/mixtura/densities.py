@@ -201,8 +201,12 @@ class Densities(ABC):
         out = np.empty((len(rows), self.n_components))
         for part in cuts(*rows.shape):
             block = Block(rows[part])
+            found = distances_with_gaps(self, block) if many_gaps(block) else None
             for pattern in block.patterns:
-                squared = squared_distances(self, block.rows[pattern.rows], pattern.observed)
+                if found is None:
+                    squared = squared_distances(self, block.rows[pattern.rows], pattern.observed)
+                else:
+                    squared = found[0][pattern.rows]
                 out[part][pattern.rows] = finish(squared, pattern.observed)
         return out
 

@@ -137,6 +137,8 @@ def test_rows_with_many_patterns_of_gaps_are_as_row_by_row(kernel, family, k):
     expected = np.exp(joint - norm_[:, None])
     np.testing.assert_allclose(logs[1:], norm_, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(shares[1:], expected, rtol=1e-8, atol=1e-12)
+    far = [mixture.mahalanobis(row[None])[0] for row in X]
+    np.testing.assert_allclose(mixture.mahalanobis(X), far, rtol=1e-9)
     for row, share, whole in zip(X[1:], expected, filled[1:], strict=True):
         parts = zip(mixture.means, covariances, strict=True)
         guesses = [conditional(row, ~np.isnan(row), mean, cov)[0] for mean, cov in parts]
