@@ -43,6 +43,9 @@ LOSS = 0.01
 Climb = Callable[[Problem, Mixture, Stop, Follow | None], Fit]
 """What climbs from a start: `mixtura.fit.em.run`, or step by step, or with a checkpoint."""
 
+NAMED = 6
+"""Columns named at most in one remark."""
+
 RESCUES = 2
 """How often a collapsed component is re-seeded before the fit is kept as it is."""
 
@@ -278,7 +281,7 @@ def _check_rows(problem: Problem, k: int) -> None:
     if n < k:
         raise InputError(
             f"Expected n_samples >= n_components but got n_components = {k}, "
-            f"n_samples = {n}: ask for at most {n} components"
+            f"n_samples = {n}: ask for at most {n}"
         )
 
 
@@ -286,14 +289,21 @@ def _column_notes(problem: Problem, small: Sample) -> list[Note]:
     """Constant or collinear columns."""
     if not small.flat:
         return []
-    flat = np.flatnonzero(problem.summary.deviation == 0)
-    named = [problem.names[i] if problem.names else int(i) for i in flat]
-    what = f"columns {named} are constant" if named else "the columns are collinear"
+    flat = np.flatnonzero(problem.summary.deviation == 0).tolist()
+    what = _constant(problem, flat) if flat else "the columns are collinear"
     text = (
         f"{what}: the covariances are singular and rest on the floor; "
         "drop columns, choose a simpler covariance family, or set reg_covar or a prior"
     )
     return [Note(DegenerateWarning, text)]
+
+
+def _constant(problem: Problem, flat: list[int]) -> str:
+    """Columns that never change, by name or number."""
+    named = [f'"{problem.names[i]}"' if problem.names else str(i) for i in flat[:NAMED]]
+    more = f" and {len(flat) - NAMED} more" if len(flat) > NAMED else ""
+    what = "column {} is constant" if len(flat) == 1 else "columns {} are constant"
+    return what.format(", ".join(named) + more)
 
 
 def _notes(fit: Fit, bad: Mask, small: Sample) -> list[Note]:
