@@ -119,7 +119,9 @@ def test_version(run):
         (("fit", "t.csv", "--prior", "flat"), "--prior"),
         (("fit", "t.csv", "--criterion", "best"), "--criterion"),
         (("fit", "t.csv", "--json", "--output", "-"), "both want standard output"),
+        (("fit", "t.csv", "--seed", "-1"), "--seed"),
         (("sample", "m.mixtura"), "-n"),
+        (("sample", "m.mixtura", "-n", "1", "--seed", "-1"), "--seed"),
         (("show", "m.mixtura", "--loud"), "--loud"),
     ],
 )
@@ -135,7 +137,8 @@ def test_wrong_usage_exits_with_2(run, arguments, message):
         (("fit", "none.csv"), "there is no file none.csv"),
         (("fit", "t.csv", "--columns", "widht"), 'did you mean "width"'),
         (("fit", "t.csv", "--columns", "kind"), '"kind" is not numeric'),
-        (("fit", "t.csv", "--output", "t.csv"), "name a folder with --output"),
+        (("fit", "t.csv", "--output", "t.csv"), "t.csv is a file: name a folder with --output"),
+        (("fit", "t.csv", "--output", "t.csv/in"), "t.csv is a file: name a folder with"),
         (("show", "none.mixtura"), "there is no model file"),
         (("show", "t.csv"), "not a model file"),
         (("sample", "m.mixtura", "-n", "1", "--component", "2"), "the model has 0 to 1"),
@@ -168,7 +171,7 @@ def test_fit_tells_the_story_on_standard_error(run, work):
     for told in (
         "t.csv: 60 rows of 2 columns (width, height)",
         "1 of 120 cells is missing (height 1): used as missing",
-        "left out: kind, text",
+        "left out: kind (text, ",
         "2 components with",
         "ΔBIC",
         "±",
@@ -181,6 +184,25 @@ def test_fit_tells_the_story_on_standard_error(run, work):
     assert max(map(len, err.splitlines())) <= 80
     assert "\x1b" not in err
     assert sorted(os.listdir(work / "t-mixture")) == ["assignments.csv", "model.mixtura"]
+
+
+def test_one_model_has_one_line_whatever_its_names(run, work):
+    """With one component all families are three models."""
+    _, out, err = run("fit", "t.csv", "-k", "1", "--no-figures", "--output", "out")
+    lines = err[err.index("ΔBIC") :].split("\n\n")[0].splitlines()[1:]
+    assert (out, sorted(line.split()[2] for line in lines)) == ("", ["3", "4", "5"])
+    told = load_metadata("out/model.mixtura")["candidates"]
+    assert len(told) == 14
+    assert sum(one["same_as"] is None for one in told) == 3
+
+
+def test_columns_left_out_are_told_in_a_few_lines():
+    skipped = [{"column": f"c{i}", "reason": "dates or times"} for i in range(9)]
+    facts = {"file": "t.csv", "rows": 2, "columns": ["a"], "missing": {}, "notes": []}
+    _, body = report.data(facts | {"skipped": skipped})
+    told = [str(line) for line in body.renderables]
+    assert told[1] == "left out: c0 (dates or times)"
+    assert told[7:] == ["left out, 3 more: c6, c7, c8"]
 
 
 def test_commands_to_copy_are_never_broken(run):
@@ -318,7 +340,7 @@ def test_fit_warns_once_of_each_thing(run, monkeypatch, work):
     (work / "c.csv").write_text("a,c\n" + "".join(f"{i * i % 17},5\n" for i in range(40)))
     code, _, err = run("fit", "c.csv", "-k", "1:2", "--no-figures")
     assert code == 0
-    assert err.count("are constant") == 1
+    assert err.count('column "c" is constant') == 1
 
 
 def test_fit_without_matplotlib_says_what_to_install(run, monkeypatch):
@@ -449,6 +471,13 @@ def test_reader_that_stops_early_is_no_error(work):
     command = f"{sys.executable} -m mixtura sample m.mixtura -n 200000 | head -n 1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, env=ENVIRONMENT)
     assert (done.stdout, done.stderr) == ("width,height\n", "")
+
+
+@pytest.mark.parametrize("arguments", ["--help", "--version"])
+def test_reader_that_is_gone_is_no_error(work, arguments):
+    command = f"{sys.executable} -m mixtura {arguments} | true"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, env=ENVIRONMENT)
+    assert (done.stdout, done.stderr) == ("", "")
 
 
 def test_interrupt_exits_with_130_and_leaves_no_file(work):
