@@ -26,6 +26,7 @@ BEST = 5  # models shown of those tried
 SHOWN = 12  # columns of the data shown, unless all are asked for
 FEW = 6  # columns with gaps that are named, and columns left out whose reason is told
 GUTTER = 12
+NAME = 30  # characters of a column's name on a line
 WIDE = 42  # characters of a name beside which there is room for a remark
 
 
@@ -158,7 +159,9 @@ def certainty(facts: Facts, rows: int) -> Section:
     """How sure the assignment is."""
     doubtful, mean = facts["doubtful"], facts["mean_maximum_responsibility"]
     are = "is" if doubtful <= 1 else "are"
-    share = f" ({100 * doubtful / rows:.1f} %)" if doubtful else ""
+    percent = 100 * doubtful / rows
+    shown = f"{percent:.1f}" if percent >= 0.05 else "less than 0.1"
+    share = f" ({shown} %)" if doubtful else ""
     who = count(doubtful, "row") if doubtful else "no row"
     return "Certainty", paragraphs(
         [
@@ -256,21 +259,24 @@ def _component_tables(
         yield table
         return
     cells = max(len(plus_minus(one["mean"][n], _spread(one)[n])) for one in facts for n in names)
-    label = min(max(map(len, names)), 30)
+    label = min(max(map(len, names)), NAME)
     at_once = max((width - label - 2) // (max(cells, 6) + 2), 1)
     for start in range(0, len(facts), at_once):
+        if start:
+            yield Text()
         yield _turned(facts[start : start + at_once], names)
 
 
 def _turned(facts: Sequence[Facts], names: Sequence[str]) -> Table:
     table = _table("label", *(str(one["label"]) for one in facts), first="left")
+    table.columns[0].max_width, table.columns[0].no_wrap = NAME, False
     heads = [_head(one) for one in facts]
     table.add_row("weight", *(head[1] for head in heads))
     if _sized(facts):
         table.add_row("rows", *(head[2] for head in heads))
     for name in names:
         cells = (plus_minus(one["mean"][name], _spread(one)[name]) for one in facts)
-        table.add_row(Text(name, overflow="ellipsis"), *cells)
+        table.add_row(Text(name), *cells)
     return table
 
 

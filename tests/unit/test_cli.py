@@ -1,5 +1,6 @@
 """The command line as a user meets it: exit codes, what goes where, and what is said."""
 
+import io
 import json
 import os
 import signal
@@ -194,6 +195,19 @@ def test_one_model_has_one_line_whatever_its_names(run, work):
     told = load_metadata("out/model.mixtura")["candidates"]
     assert len(told) == 14
     assert sum(one["same_as"] is None for one in told) == 3
+
+
+def test_long_names_leave_the_numbers_whole():
+    names = [f"a long name of a column, number {i} (mg per day)" for i in range(2)]
+    one = {"weight": 0.1, "size": 3, "sd": dict.fromkeys(names, 0.5)}
+    facts = [one | {"label": k, "mean": dict.fromkeys(names, -10.0 - k)} for k in range(9)]
+    console = report.Console(file=io.StringIO(), width=80)
+    name, body = report.components(facts, width=80)
+    console.print(body)
+    text = console.file.getvalue()
+    assert all(text.count(f"{-10.0 - k:.2f} ± 0.50") == 2 for k in range(9))
+    assert "…" not in text
+    assert text.count("number 1 (mg") == text.count("label") == text.count("\n\n") + 1
 
 
 def test_columns_left_out_are_told_in_a_few_lines():

@@ -104,7 +104,7 @@ def _set_aside(selection: Selection) -> list[str]:
         return []
     first = min(ahead, key=lambda c: c.score)
     count = "a candidate" if len(ahead) == 1 else f"{len(ahead)} candidates"
-    which = "" if len(ahead) == 1 else "for one "
+    which = "" if len(ahead) == 1 else "for example "
     return [
         f"{count} with a lower score, {which}{first}, had collapsed on few rows and could not be "
         "chosen: a prior would make such candidates comparable"
