@@ -202,7 +202,7 @@ def test_long_names_leave_the_numbers_whole():
     one = {"weight": 0.1, "size": 3, "sd": dict.fromkeys(names, 0.5)}
     facts = [one | {"label": k, "mean": dict.fromkeys(names, -10.0 - k)} for k in range(9)]
     console = report.Console(file=io.StringIO(), width=80)
-    name, body = report.components(facts, width=80)
+    _, body = report.components(facts, width=80)
     console.print(body)
     text = console.file.getvalue()
     assert all(text.count(f"{-10.0 - k:.2f} ± 0.50") == 2 for k in range(9))
