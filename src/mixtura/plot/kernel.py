@@ -19,8 +19,9 @@ def bandwidth(values: Array) -> float:
     """Standard deviation of a Gaussian kernel by the improved Sheather-Jones rule.
 
     It takes the curvature of the density from the values themselves, where the rule of thumb takes
-    it from a normal density, and so blurs two modes into one; that is the most it can be. Botev, Grotowski &
-    Kroese (2010), "Kernel density estimation via diffusion", The Annals of Statistics 38, algorithm 1.
+    it from a normal density, and so blurs two modes into one; that is the most it can be. Botev,
+    Grotowski & Kroese (2010), "Kernel density estimation via diffusion", The Annals of Statistics
+    38, algorithm 1.
 
     Parameters
     ----------
