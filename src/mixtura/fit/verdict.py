@@ -86,9 +86,10 @@ def cautions(selection: Selection) -> list[str]:
         which = f"{best} is degenerate" if alone else f"every candidate is degenerate, {best} too"
         said.append(f"{which}: add a prior, or reg_covar")
     elif not best.converged and best.remaining > UNFINISHED:
+        known = np.isfinite(best.remaining)
+        rest = f"about {best.remaining:.2g} nats remain" if known else "much may remain"
         said.append(
-            f"the best, {best}, has not converged: about {best.remaining:.2g} nats remain to be "
-            "gained; raise max_iter or tol"
+            f"the best, {best}, has not converged: {rest} to be gained; raise max_iter or tol"
         )
     said += _set_aside(selection) + _unfinished(selection) + _fallen(selection)
     return said
