@@ -312,7 +312,8 @@ def _notes(fit: Fit, bad: Mask, small: Sample) -> list[Note]:
     rows = fit.counts / fit.counts.sum() * small.problem.source.n
     texts = []
     if distinct < k:
-        texts.append(f"{k} components for {distinct} distinct rows: use at most {distinct}")
+        rows_there = "1 distinct row" if distinct == 1 else f"{distinct} distinct rows"
+        texts.append(f"{k} components for {rows_there}: use at most {distinct}")
     for index in np.flatnonzero(bad)[:3]:
         texts.append(
             f"component {index}, of weight {fit.counts[index]:.3g}, has collapsed "
