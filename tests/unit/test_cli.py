@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,9 @@ import pytest
 pytest.importorskip("typer")
 pytest.importorskip("rich")
 pytest.importorskip("pyarrow")
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from mixtura import GaussianMixture, cli, report
 from mixtura.fit.criteria import CRITERIA
@@ -472,6 +477,30 @@ def test_impute_fills_gaps_and_keeps_the_rest(run, work):
     assert float(lines[2].split(",")[1]) == filled[1, 1]
     assert lines[3] == "NA,80,3,9"
     assert "2 cells filled" in err
+
+
+def test_cells_of_any_kind_go_through(run, work):
+    """Dates, decimals, bytes and lists beside the numbers, as names of rows or carried along."""
+    kinds = {
+        "when": [date(2024, 1, day) for day in (1, 2, 3)],
+        "price": [Decimal("1.50"), Decimal("2.25"), None],
+        "raw": [b"x", b"y", b"z"],
+        "took": [timedelta(hours=1)] * 3,
+    }
+    numbers = {"width": [0.0, 9.0, None], "height": [50.0, 80.0, 80.0]}
+    pq.write_table(pa.table(numbers | kinds), "k.parquet")
+    for name, first in (("when", "2024-01-01"), ("price", "1.50"), ("raw", "x")):
+        told = json.loads(run("assign", "m.mixtura", "k.parquet", "--id", name, "--json")[1])
+        assert told["table"][name][0] == first
+        told = json.loads(run("score", "m.mixtura", "k.parquet", "--id", name, "--json")[1])
+        assert first in {one["row"] for one in told["least_likely"]}
+    assert run("impute", "m.mixtura", "k.parquet")[1].startswith("width,height,when,")
+    pq.write_table(pa.table(numbers | {"list": [[1], [2, 3], []]}), "l.parquet")
+    code, out, err = run("impute", "m.mixtura", "l.parquet")
+    assert (code, out) == (1, "")
+    assert '"list" of type list<' in err and "write Parquet or Arrow" in err
+    assert run("impute", "m.mixtura", "l.parquet", "-o", "f.parquet")[0] == 0
+    assert pq.read_table("f.parquet")["list"].to_pylist() == [[1], [2, 3], []]
 
 
 def test_standard_input_and_output_in_a_pipe(work):

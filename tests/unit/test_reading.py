@@ -127,7 +127,7 @@ def refused(match, *given, kind=InputError, **more):
 def test_an_iterator_is_refused_with_what_to_do(call):
     rows = np.random.default_rng(0).normal(size=(50, 2))
     model = GaussianMixture(1).fit(rows)
-    with pytest.raises(InputTypeError, match="read only once.*give scan a list of blocks"):
+    with pytest.raises(InputTypeError, match=r"read only once.*give scan a list of blocks"):
         getattr(model, call)(block for block in [rows])
 
 

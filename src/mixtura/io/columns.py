@@ -145,7 +145,7 @@ def choose_names(
                 f'{raw.source}: column "{name}" is not numeric ({reason}): mend it or leave it out'
             )
         else:
-            skipped.append(Skipped(name or "(no name)", reason))
+            skipped.append(Skipped(name or "a column without a name", reason))
     if not chosen:
         reasons = "; ".join(f'"{s.column}" is {s.reason}' for s in skipped[:3])
         raise InputError(f"{raw.source} has no numeric column{': ' * bool(reasons)}{reasons}")
@@ -255,7 +255,7 @@ def _no_column(raw: RawTable, name: str, need: str = "") -> InputError:
 def _unusable(arrow: pa.Table, name: str) -> str | None:
     """Why a column cannot be read as numbers, or None when it can."""
     if not name:
-        return "without a name, perhaps row numbers"
+        return "perhaps row numbers"
     kind = arrow[name].type
     types = pa.types
     if types.is_dictionary(kind):
