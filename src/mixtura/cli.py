@@ -224,9 +224,9 @@ def main(arguments: Sequence[str]) -> None:
         sys.exit(2)
     name, *rest = arguments
     if name in ("--help", "-h", "help"):
-        print(overview())
+        _show(overview())
     elif name == "--version":
-        print(f"mixtura {__version__}")
+        _show(f"mixtura {__version__}")
     elif name in COMMANDS:
         _run(name, rest)
     else:
@@ -310,6 +310,11 @@ def _run(name: str, arguments: Sequence[str]) -> None:
     )
     app.command()(COMMANDS[name])
     app(list(arguments), prog_name=f"mixtura {name}", obj=arguments)
+
+
+def _show(text: str) -> None:
+    with answering():
+        print(text)
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -73,7 +73,10 @@ def of_selection(selection: Selection) -> Facts:
             "criterion": str(selection.criterion),
             **_of_candidate(best, best.score),
         },
-        "candidates": [_of_candidate(candidate, best.score) for candidate in ranked],
+        "candidates": [
+            _of_candidate(candidate, best.score) | {"same_as": _other_name(candidate, ranked)}
+            for candidate in ranked
+        ],
     }
 
 
@@ -160,6 +163,14 @@ def count(number: int, what: str) -> str:
     ('1 row', '12,000 rows')
     """
     return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _other_name(candidate: Candidate, ranked: Sequence[Candidate]) -> str | None:
+    """The family of a better candidate that is the same model, as for one component."""
+    if candidate.failure is not None:
+        return None
+    better = ranked[: ranked.index(candidate)]
+    return next((one.covariance_type for one in better if one.same(candidate)), None)
 
 
 def _of_candidate(candidate: Candidate, best: float) -> Facts:

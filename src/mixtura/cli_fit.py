@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Mapping
@@ -204,8 +205,11 @@ def _folder(options: FitOptions) -> Path | None:
     if options.output == "-":
         return None
     folder = Path(options.output or default_folder(options.file))
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file: name a folder with --output")
+    there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    if not there.is_dir():
+        raise InputError(f"{there} is a file: name a folder with --output")
+    if not os.access(there, os.W_OK):
+        raise InputError(f"{there} may not be written to: name another folder with --output")
     return folder
 
 

@@ -52,7 +52,7 @@ OUTPUT = typer.Option("--output", "-o", metavar="FILE", help="Where to; the suff
 FORM = typer.Option("--format", help="Format of the table, whatever the file's suffix.")
 IDENTIFIER = typer.Option("--id", metavar="COLUMN", help="Column that names the rows.")
 ABSENT = typer.Option("--allow-missing-columns", help="Columns the file lacks count as missing.")
-SEED = typer.Option("--seed", metavar="N", help="Seed of the random numbers.")
+SEED = typer.Option("--seed", min=0, metavar="N", help="Seed of the random numbers.")
 JSON = typer.Option("--json", help="One JSON object on standard output.")
 QUIET = typer.Option("--quiet", "-q", help="No talk, only errors.")
 COLUMNS = typer.Option(

@@ -66,12 +66,15 @@ class Pace:
                 self.over.append(k)
                 return
             seen = self._climbs.setdefault((k, name), [])
-            if math.isnan(self._first):
-                self._first = now
-            elif seen and state.n_iter <= seen[-1].steps:
+            if seen and state.n_iter <= seen[-1].steps:
                 seen.clear()  # a rescue or a second opinion: another climb
-            elif seen:
-                self._steps += state.n_iter - seen[-1].steps
+            before = seen[-1].steps if seen else None
+            if before is None and len(self._sizes) > 1:
+                before = 0  # many a climb of a grid is over with its first round
+            if math.isnan(self._first):
+                self._first = now if before is None else self._begun
+            if before is not None:
+                self._steps += state.n_iter - before
                 self._last = now
             seen.append(Seen(now, state.n_iter, state.remaining))
             del seen[:-SEEN]

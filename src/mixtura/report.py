@@ -24,7 +24,9 @@ CRITERIA = {
 }
 BEST = 5  # models shown of those tried
 SHOWN = 12  # columns of the data shown, unless all are asked for
+FEW = 6  # columns with gaps that are named, and columns left out whose reason is told
 GUTTER = 12
+NAME = 30  # characters of a column's name on a line
 WIDE = 42  # characters of a name beside which there is room for a remark
 
 
@@ -75,15 +77,18 @@ def data(facts: Facts) -> Section:
         lines.append(f"only rows with {' and '.join(facts['where'])}")
     gaps = {name: number for name, number in missing.items() if number}
     if gaps:
-        told = listed([f"{name} {number}" for name, number in gaps.items()], 6)
+        told = listed([f"{name} {number}" for name, number in gaps.items()], FEW)
         total, cells = sum(gaps.values()), rows * len(columns)
         are = "is" if total == 1 else "are"
         lines.append(f"{total} of {cells} cells {are} missing ({told}): used as missing")
     for name, what in (("id", "names the rows"), ("weights", "weighs the rows")):
         if facts.get(name):
             lines.append(f"{facts[name]} {what}")
-    for skipped in facts["skipped"]:
-        lines.append(f"left out: {skipped['column']}, {skipped['reason']}")
+    skipped = facts["skipped"]
+    lines += [f"left out: {one['column']} ({one['reason']})" for one in skipped[:FEW]]
+    if len(skipped) > FEW:
+        others = listed([one["column"] for one in skipped[FEW:]], FEW)
+        lines.append(f"left out, {len(skipped) - FEW} more: {others}")
     lines += [_sentence(note) for note in facts["notes"]]
     return "Read", paragraphs(lines)
 
@@ -94,8 +99,8 @@ def choice(facts: Facts) -> Section:
     table = _table("components", "covariance", "parameters", criterion, f"Δ{criterion}", "")
     for column, justify in enumerate(("right", "left", "right", "right", "right", "left")):
         table.columns[column].justify = justify  # type: ignore[assignment]
-    sound = [candidate for candidate in facts["candidates"] if not candidate["failure"]]
-    for candidate in sound[:BEST]:
+    fitted = [one for one in facts["candidates"] if not one["failure"]]
+    for candidate in [one for one in fitted if not one.get("same_as")][:BEST]:
         remark = "" if candidate["converged"] else "not converged"
         table.add_row(
             str(candidate["components"]),
@@ -154,7 +159,9 @@ def certainty(facts: Facts, rows: int) -> Section:
     """How sure the assignment is."""
     doubtful, mean = facts["doubtful"], facts["mean_maximum_responsibility"]
     are = "is" if doubtful <= 1 else "are"
-    share = f" ({100 * doubtful / rows:.1f} %)" if doubtful else ""
+    percent = 100 * doubtful / rows
+    shown = f"{percent:.1f}" if percent >= 0.05 else "less than 0.1"
+    share = f" ({shown} %)" if doubtful else ""
     who = count(doubtful, "row") if doubtful else "no row"
     return "Certainty", paragraphs(
         [
@@ -225,6 +232,8 @@ def plus_minus(mean: float, sd: float) -> str:
     --------
     >>> plus_minus(80.7213, 5.6241), plus_minus(1234567.0, 2345.0), plus_minus(3e-9, 1e-10)
     ('80.7 ± 5.6', '1234567 ± 2345', '3e-09 ± 1.0e-10')
+    >>> plus_minus(6e-17, 2.5e-7)
+    '0 ± 2.5e-07'
     """
     largest = max(abs(mean), sd)
     if not math.isfinite(largest) or sd == 0.0:
@@ -232,7 +241,8 @@ def plus_minus(mean: float, sd: float) -> str:
     decimals = 1 - math.floor(math.log10(sd))
     if largest >= 1e7 or largest < 1e-3 or decimals > 5:
         digits = 2 + math.floor(math.log10(abs(mean) or sd)) - math.floor(math.log10(sd))
-        return f"{mean:.{min(max(digits, 2), 7)}g} ± {sd:.1e}"
+        shown = f"{mean:.{min(max(digits, 2), 7)}g}" if digits > 0 else "0"
+        return f"{shown} ± {sd:.1e}"
     decimals = max(decimals, 0)
     return f"{round(mean, decimals) + 0.0:.{decimals}f} ± {sd:.{decimals}f}"
 
@@ -249,21 +259,24 @@ def _component_tables(
         yield table
         return
     cells = max(len(plus_minus(one["mean"][n], _spread(one)[n])) for one in facts for n in names)
-    label = min(max(map(len, names)), 30)
+    label = min(max(map(len, names)), NAME)
     at_once = max((width - label - 2) // (max(cells, 6) + 2), 1)
     for start in range(0, len(facts), at_once):
+        if start:
+            yield Text()
         yield _turned(facts[start : start + at_once], names)
 
 
 def _turned(facts: Sequence[Facts], names: Sequence[str]) -> Table:
     table = _table("label", *(str(one["label"]) for one in facts), first="left")
+    table.columns[0].max_width, table.columns[0].no_wrap = NAME, False
     heads = [_head(one) for one in facts]
     table.add_row("weight", *(head[1] for head in heads))
     if _sized(facts):
         table.add_row("rows", *(head[2] for head in heads))
     for name in names:
         cells = (plus_minus(one["mean"][name], _spread(one)[name]) for one in facts)
-        table.add_row(Text(name, overflow="ellipsis"), *cells)
+        table.add_row(Text(name), *cells)
     return table
 
 

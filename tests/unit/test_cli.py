@@ -1,11 +1,14 @@
 """The command line as a user meets it: exit codes, what goes where, and what is said."""
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 from contextlib import suppress
+from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +17,9 @@ import pytest
 pytest.importorskip("typer")
 pytest.importorskip("rich")
 pytest.importorskip("pyarrow")
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from mixtura import GaussianMixture, cli, report
 from mixtura.fit.criteria import CRITERIA
@@ -119,7 +125,9 @@ def test_version(run):
         (("fit", "t.csv", "--prior", "flat"), "--prior"),
         (("fit", "t.csv", "--criterion", "best"), "--criterion"),
         (("fit", "t.csv", "--json", "--output", "-"), "both want standard output"),
+        (("fit", "t.csv", "--seed", "-1"), "--seed"),
         (("sample", "m.mixtura"), "-n"),
+        (("sample", "m.mixtura", "-n", "1", "--seed", "-1"), "--seed"),
         (("show", "m.mixtura", "--loud"), "--loud"),
     ],
 )
@@ -135,7 +143,8 @@ def test_wrong_usage_exits_with_2(run, arguments, message):
         (("fit", "none.csv"), "there is no file none.csv"),
         (("fit", "t.csv", "--columns", "widht"), 'did you mean "width"'),
         (("fit", "t.csv", "--columns", "kind"), '"kind" is not numeric'),
-        (("fit", "t.csv", "--output", "t.csv"), "name a folder with --output"),
+        (("fit", "t.csv", "--output", "t.csv"), "t.csv is a file: name a folder with --output"),
+        (("fit", "t.csv", "--output", "t.csv/in"), "t.csv is a file: name a folder with"),
         (("show", "none.mixtura"), "there is no model file"),
         (("show", "t.csv"), "not a model file"),
         (("sample", "m.mixtura", "-n", "1", "--component", "2"), "the model has 0 to 1"),
@@ -168,7 +177,7 @@ def test_fit_tells_the_story_on_standard_error(run, work):
     for told in (
         "t.csv: 60 rows of 2 columns (width, height)",
         "1 of 120 cells is missing (height 1): used as missing",
-        "left out: kind, text",
+        "left out: kind (text, ",
         "2 components with",
         "ΔBIC",
         "±",
@@ -181,6 +190,38 @@ def test_fit_tells_the_story_on_standard_error(run, work):
     assert max(map(len, err.splitlines())) <= 80
     assert "\x1b" not in err
     assert sorted(os.listdir(work / "t-mixture")) == ["assignments.csv", "model.mixtura"]
+
+
+def test_one_model_has_one_line_whatever_its_names(run, work):
+    """With one component all families are three models."""
+    _, out, err = run("fit", "t.csv", "-k", "1", "--no-figures", "--output", "out")
+    lines = err[err.index("ΔBIC") :].split("\n\n")[0].splitlines()[1:]
+    assert (out, sorted(line.split()[2] for line in lines)) == ("", ["3", "4", "5"])
+    told = load_metadata("out/model.mixtura")["candidates"]
+    assert len(told) == 14
+    assert sum(one["same_as"] is None for one in told) == 3
+
+
+def test_long_names_leave_the_numbers_whole():
+    names = [f"a long name of a column, number {i} (mg per day)" for i in range(2)]
+    one = {"weight": 0.1, "size": 3, "sd": dict.fromkeys(names, 0.5)}
+    facts = [one | {"label": k, "mean": dict.fromkeys(names, -10.0 - k)} for k in range(9)]
+    console = report.Console(file=io.StringIO(), width=80)
+    _, body = report.components(facts, width=80)
+    console.print(body)
+    text = console.file.getvalue()
+    assert all(text.count(f"{-10.0 - k:.2f} ± 0.50") == 2 for k in range(9))
+    assert "…" not in text
+    assert text.count("number 1 (mg") == text.count("label") == text.count("\n\n") + 1
+
+
+def test_columns_left_out_are_told_in_a_few_lines():
+    skipped = [{"column": f"c{i}", "reason": "dates or times"} for i in range(9)]
+    facts = {"file": "t.csv", "rows": 2, "columns": ["a"], "missing": {}, "notes": []}
+    _, body = report.data(facts | {"skipped": skipped})
+    told = [str(line) for line in body.renderables]
+    assert told[1] == "left out: c0 (dates or times)"
+    assert told[7:] == ["left out, 3 more: c6, c7, c8"]
 
 
 def test_commands_to_copy_are_never_broken(run):
@@ -318,7 +359,7 @@ def test_fit_warns_once_of_each_thing(run, monkeypatch, work):
     (work / "c.csv").write_text("a,c\n" + "".join(f"{i * i % 17},5\n" for i in range(40)))
     code, _, err = run("fit", "c.csv", "-k", "1:2", "--no-figures")
     assert code == 0
-    assert err.count("are constant") == 1
+    assert err.count('column "c" is constant') == 1
 
 
 def test_fit_without_matplotlib_says_what_to_install(run, monkeypatch):
@@ -438,6 +479,30 @@ def test_impute_fills_gaps_and_keeps_the_rest(run, work):
     assert "2 cells filled" in err
 
 
+def test_cells_of_any_kind_go_through(run, work):
+    """Dates, decimals, bytes and lists beside the numbers, as names of rows or carried along."""
+    kinds = {
+        "when": [date(2024, 1, day) for day in (1, 2, 3)],
+        "price": [Decimal("1.50"), Decimal("2.25"), None],
+        "raw": [b"x", b"y", b"z"],
+        "took": [timedelta(hours=1)] * 3,
+    }
+    numbers = {"width": [0.0, 9.0, None], "height": [50.0, 80.0, 80.0]}
+    pq.write_table(pa.table(numbers | kinds), "k.parquet")
+    for name, first in (("when", "2024-01-01"), ("price", "1.50"), ("raw", "x")):
+        told = json.loads(run("assign", "m.mixtura", "k.parquet", "--id", name, "--json")[1])
+        assert told["table"][name][0] == first
+        told = json.loads(run("score", "m.mixtura", "k.parquet", "--id", name, "--json")[1])
+        assert first in {one["row"] for one in told["least_likely"]}
+    assert run("impute", "m.mixtura", "k.parquet")[1].startswith("width,height,when,")
+    pq.write_table(pa.table(numbers | {"list": [[1], [2, 3], []]}), "l.parquet")
+    code, out, err = run("impute", "m.mixtura", "l.parquet")
+    assert (code, out) == (1, "")
+    assert '"list" of type list<' in err and "write Parquet or Arrow" in err
+    assert run("impute", "m.mixtura", "l.parquet", "-o", "f.parquet")[0] == 0
+    assert pq.read_table("f.parquet")["list"].to_pylist() == [[1], [2, 3], []]
+
+
 def test_standard_input_and_output_in_a_pipe(work):
     drawn = python("-m", "mixtura", "sample", "m.mixtura", "-n", "20", "--seed", "0")
     done = python("-m", "mixtura", "assign", "m.mixtura", "-", "-q", input=drawn.stdout)
@@ -449,6 +514,13 @@ def test_reader_that_stops_early_is_no_error(work):
     command = f"{sys.executable} -m mixtura sample m.mixtura -n 200000 | head -n 1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, env=ENVIRONMENT)
     assert (done.stdout, done.stderr) == ("width,height\n", "")
+
+
+@pytest.mark.parametrize("arguments", ["--help", "--version"])
+def test_reader_that_is_gone_is_no_error(work, arguments):
+    command = f"{sys.executable} -m mixtura {arguments} | true"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, env=ENVIRONMENT)
+    assert (done.stdout, done.stderr) == ("", "")
 
 
 def test_interrupt_exits_with_130_and_leaves_no_file(work):

@@ -416,6 +416,17 @@ def test_time_left_of_many_models_is_by_their_components():
     assert pace.text() == "2 of 4 models, about 70 s left"
 
 
+def test_steps_of_many_models_count_from_the_first():
+    """Models that are over with a round or two are most of what a grid does."""
+    clock = Clock()
+    pace = Pace(1000, [1, 2, 3], clock=clock)
+    for k in (1, 2, 3):
+        clock.now += 5.0
+        pace.tell(k, "full", state(10, 1e-9))
+    assert pace.seconds == pytest.approx(0.5)
+    assert pace.text() == "0 of 3 models, 2.0 k rows/s"
+
+
 def test_large_fits_are_told_the_way_to_a_cluster(run, work, monkeypatch):
     monkeypatch.setattr(cli_next, "MANY", N)
     *_, err = run("fit", "parts/*.parquet", *FIT[:-1], "--noise", "-o", "out")

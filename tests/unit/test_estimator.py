@@ -462,6 +462,24 @@ def test_not_converged_warns_and_says_what_is_left(iris):
         GaussianMixture(1).fit(iris[0])
 
 
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "VVE", "factor:1"])
+def test_no_steps_leave_the_start_and_warn_of_nothing(iris, covariance_type):
+    """As scikit-learn's example of initialisations has it (plot_gmm_init)."""
+    X = np.where(iris[0] == 3.0, np.nan, iris[0]) if covariance_type == "tied" else iris[0]
+    hard = np.repeat([0, 1, 2], 50)
+    model = GaussianMixture(3, covariance_type=covariance_type, init_params=hard, max_iter=0).fit(X)
+    assert (model.n_iter_, model.converged_) == (0, False)
+    assert model.lower_bound_ == pytest.approx(model.score(X), rel=1e-12)
+    if covariance_type == "full":
+        means = [iris[0][hard == k].mean(axis=0) for k in range(3)]
+        np.testing.assert_allclose(model.means_, means, rtol=1e-12)
+
+
+def test_the_first_step_does_not_know_how_much_remains(iris):
+    with pytest.warns(ConvergenceWarning, match="1 steps: much may remain to be gained"):
+        GaussianMixture(3, init_params="random", max_iter=1, random_state=0).fit(iris[0])
+
+
 def test_max_iter_is_kept(iris):
     for steps in (1, 2, 3, 4, 5, 10):
         with warnings.catch_warnings():
@@ -479,7 +497,7 @@ def test_max_iter_is_kept(iris):
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"tol": -1.0}, {"tol": "small"}, {"tol": np.nan}, {"max_iter": 0}, {"max_iter": 1.5},
+        {"tol": -1.0}, {"tol": "small"}, {"tol": np.nan}, {"max_iter": -1}, {"max_iter": 1.5},
         {"n_init": 0}, {"n_components": 0}, {"n_components": -1}, {"n_components": 1.5},
         {"n_components": "many"}, {"n_components": []}, {"n_components": None},
         {"covariance_type": "round"}, {"covariance_type": []}, {"covariance_type": None},

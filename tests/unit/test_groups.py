@@ -124,7 +124,7 @@ class TestBatch:
         np.testing.assert_array_equal(groups[2].means, own.mixture_.means)
         np.testing.assert_allclose(groups.logpdf(X, by)[by == 2], own.score_samples(X[by == 2]))
         np.testing.assert_array_equal(groups.predict(X, by)[by == 2], own.predict(X[by == 2]))
-        with pytest.raises(InputError, match="1 rows for 2 components"):
+        with pytest.raises(InputError, match="1 row for 2 components"):
             groups[6]
         assert np.isnan(groups.logpdf(X, by)[by == 6]).all()
         assert groups.predict(X, by)[by == 6].tolist() == [-1]

@@ -31,8 +31,10 @@ from mixtura.plot import (
     UncertaintyDisplay,
     save_figures,
 )
+from mixtura.plot.canvas import shortened
 from mixtura.plot.ellipse import outline, outlines
 from mixtura.plot.palette import ASIDE, COLORS, component_color, component_marker
+from mixtura.plot.region import Landscape, spans
 from mixtura.plot.shown import most_telling
 
 NAMES = ["length (cm)", "weight_kg", "cost in $ or $$"]
@@ -337,6 +339,18 @@ def candidates():
     return [*listed, Candidate(3, "diag", failure="too few rows")]
 
 
+def test_regions_are_whole_where_the_components_are_within_the_view():
+    rng = np.random.default_rng(0)
+    rows = np.concatenate([rng.normal([0, 0], 1, (90, 2)), rng.normal([6, 0], 1, (90, 2)),
+                           rng.uniform(-4, 10, (8, 2))])  # fmt: skip
+    inside = rows[np.abs(rows - [3, 0]).max(axis=1) < 4.2]
+    noisy = GaussianMixture(2, noise=True, random_state=0).fit(rows)
+    display = DensityDisplay.from_estimator(noisy, inside, features=[0, 1])
+    span = spans(inside, noisy.mixture_.marginal([0, 1]), 0.95)
+    tight = Landscape.of(noisy.mixture_, span, (0.5, 0.8, 0.95), 60)
+    assert tight.cut and not display.landscape_.cut
+
+
 def test_selection_marks_the_best_and_empties_what_cannot_be_chosen():
     listed = candidates()
     display = SelectionDisplay(listed, listed[1], "bic").plot()
@@ -349,6 +363,30 @@ def test_selection_marks_the_best_and_empties_what_cannot_be_chosen():
     low, high = display.ax_.get_ylim()
     assert low < 90 and high > 130
     assert all(low < y < high for c in hollow for _, y in c.get_offsets())
+
+
+def test_selection_does_not_flatten_the_contest_for_one_hopeless_family():
+    sound = [Candidate(k, name, score=1e6 + 7.0 * k + 20.0 * ("e" in name))
+             for k in (1, 2, 3, 4) for name in ("full", "tied", "diag")]  # fmt: skip
+    lost = [Candidate(k, "spherical", score=2e6 - k) for k in (1, 2, 3, 4)]
+    display = SelectionDisplay([*sound, *lost], sound[0], "bic").plot()
+    low, high = display.ax_.get_ylim()
+    assert 1e6 + 48 < high < 1e6 + 200 and low < sound[0].score
+    assert "altogether above: spherical" in said(display)
+    display.figure_.canvas.draw()
+    assert display.ax_.yaxis.get_offset_text().get_text() == ""
+    near = [Candidate(k, "spherical", score=1e6 + 80.0 - k) for k in (1, 2, 3, 4)]
+    display = SelectionDisplay([*sound, *near], sound[0], "bic").plot()
+    assert display.ax_.get_ylim()[1] > near[-1].score
+    assert "altogether" not in said(display)
+
+
+def test_names_that_look_alike_when_short_show_what_sets_them_apart():
+    names = [f"concentration of {one} in the water (mg/l)" for one in ("iron", "zinc")]
+    short = shortened([*names, "age"], 20)
+    assert short[2] == "age" and "iron" in short[0] and "zinc" in short[1]
+    assert max(map(len, short)) <= 20
+    assert shortened(names, 60) == names
 
 
 def test_selection_shows_standard_errors_and_the_edge(rows):
@@ -433,6 +471,9 @@ def test_saved_figures_fit_the_data(tmp_path, mixture, gaps, selection, dims, ex
     X = gaps[:, dims]
     X = X[~np.isnan(X).all(axis=1)]
     folder = tmp_path / "deep" / "figures"
+    folder.mkdir(parents=True)
+    for name in ("histogram", "pairs"):  # of another model
+        (folder / f"{name}.png").touch()
     paths = save_figures(mixture.marginal(dims), X, selection, folder, trace=[-2.0, -1.0])
     assert [path.stem for path in paths] == expected
     assert sorted(folder.iterdir()) == sorted(paths)  # no temporary file stays

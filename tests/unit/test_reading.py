@@ -123,6 +123,14 @@ def refused(match, *given, kind=InputError, **more):
         scan(*given, **more).table  # noqa: B018
 
 
+@pytest.mark.parametrize("call", ["fit", "partial_fit", "score", "predict"])
+def test_an_iterator_is_refused_with_what_to_do(call):
+    rows = np.random.default_rng(0).normal(size=(50, 2))
+    model = GaussianMixture(1).fit(rows)
+    with pytest.raises(InputTypeError, match=r"read only once.*give scan a list of blocks"):
+        getattr(model, call)(block for block in [rows])
+
+
 def test_refusals_say_what_and_where(folder, tmp_path, frame):
     refused("no such file", "nothing-here.parquet")
     (tmp_path / "rows.xyz").write_text("a,b")

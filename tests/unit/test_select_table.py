@@ -121,6 +121,11 @@ def test_other_names_of_the_best_do_not_come_second():
     assert "ahead of 2 with full covariance by 20.0" in text.sentence()
 
 
+def test_a_single_model_is_not_called_the_best():
+    text = chosen(candidate(2, 100.0)).verdict()
+    assert text == "2 components with full covariance, the only model tried: BIC 100.00."
+
+
 def noted(selection):
     return " ".join(note.text for note in verdict.notes(selection))
 
@@ -144,7 +149,10 @@ def test_what_decides_without_deserving_to_is_said():
     slow = {"converged": False, "p": 9}
     assert "overtake" in noted(chosen(good, candidate(3, 105.0, remaining=3.0, **slow)))
     assert "overtake" not in noted(chosen(good, candidate(3, 105.0, remaining=2.0, **slow)))
-    assert "every candidate is degenerate" in noted(chosen(candidate(2, 90.0, degenerate=True)))
+    flat = candidate(2, 90.0, degenerate=True)
+    assert noted(chosen(flat)).startswith("2 with full covariance is degenerate: add a prior")
+    two = noted(chosen(flat, candidate(3, 95.0, p=9, degenerate=True)))
+    assert "every candidate is degenerate, 2 with" in two
     assert "not converged" in noted(chosen(candidate(2, 90.0, converged=False, remaining=1.0)))
     short = candidate(3, good.bic + np.log(100) + 4.0, p=8, nests="both")
     assert "3 with full covariance is 2 nats less likely" in noted(chosen(good, short))

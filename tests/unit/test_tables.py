@@ -85,7 +85,7 @@ def test_skipped_columns_are_told_with_the_reason(read):
     table = read(",day,when,n,value\n1,Mon,2020-01-01,1,2\n2,Tue,2020-01-02,x,3\n3,We,,2,4\n")
     assert table.columns == ("value",)
     told = {skipped.column: skipped.reason for skipped in table.skipped}
-    assert told["(no name)"].startswith("without a name")
+    assert told["a column without a name"] == "perhaps row numbers"
     assert told["day"] == 'text, "Mon" in row 0'
     assert told["when"] == "dates or times"
     assert told["n"] == 'text: 1 of 3 cells is no number, first "x" in row 1'
@@ -106,10 +106,18 @@ def test_column_that_counts_rows_is_told(read):
         (["^b"], ("a", "c")),
         (["[ab]"], ("a", "b")),
         (["*", "^a"], ("b", "c")),
+        (["a*", "^a"], ("b", "c")),
     ],
 )
 def test_columns_are_chosen_by_name_and_pattern(read, asked, columns):
     assert read("a,b,c\n1,2,3\n", columns=asked).columns == columns
+
+
+def test_taking_columns_away_leaves_those_that_would_be_taken(read):
+    text = "w,id,a,b,kind\n1,1,2,3,x\n0.5,7,3,4,y\n"
+    table = read(text, columns=["^b"], identifier="id", weights="w")
+    assert table.columns == ("a",)
+    assert [one.column for one in table.skipped] == ["kind"]
 
 
 def test_identifier_and_weights_are_kept_aside(read):

@@ -67,7 +67,8 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         of the data (García-Escudero et al. 2008): the usual guard of trimmed fits. Kept exactly
         by the families that `mixtura.covariance.RATIO` names.
     max_iter : int, default=1000
-        E+M steps at most.
+        E+M steps at most; 0 stays at the start, or a step from it where
+        there are outliers or `incremental` parts.
     n_init : int, default=1
         Tournaments' worth of starts that compete; above one, none is spared because others agree.
     init_params : str, callable or array_like, default="auto"
@@ -390,9 +391,11 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture):
         self.converged_, self.n_iter_ = fit.converged, fit.n_iter
         self.lower_bounds_ = [float(value) for value in fit.trace]
         self.covariance_type_ = name
-        if not fit.converged and self.tol > 0 and self.callback is None:
+        if not fit.converged and self.tol > 0 and self.max_iter > 0 and self.callback is None:
+            known = fit.remaining < float("inf")
+            rest = f"about {fit.remaining:.2g} nats a row remain" if known else "much may remain"
             warn(
-                f"the fit did not converge in {fit.n_iter} steps: about {fit.remaining:.2g} nats "
-                "a row remain to be gained; raise max_iter or tol",
+                f"the fit did not converge in {fit.n_iter} steps: {rest} to be gained; raise "
+                "max_iter or tol",
                 ConvergenceWarning,
             )

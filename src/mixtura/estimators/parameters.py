@@ -35,7 +35,7 @@ def checked(estimator: Any) -> None:
         Names the parameter and what to use instead.
     """
     kind: Any
-    for name, kind, low in (("tol", Real, 0), ("max_iter", Integral, 1), ("n_init", Integral, 1)):
+    for name, kind, low in (("tol", Real, 0), ("max_iter", Integral, 0), ("n_init", Integral, 1)):
         value = getattr(estimator, name)
         if not isinstance(value, kind) or isinstance(value, bool):
             raise InputTypeError(f"{name}={value!r} must be a number, at least {low}")

@@ -46,6 +46,9 @@ Climb = Callable[[Problem, Mixture, Stop, Follow | None], Fit]
 _FREE, _MOST = 50, 4
 """A field more for every so many times the rows of the sample, and no more than so many."""
 
+NAMED = 6
+"""Columns named at most in one remark."""
+
 RESCUES = 2
 """How often a collapsed component is re-seeded before the fit is kept as it is."""
 
@@ -289,7 +292,7 @@ def _check_rows(problem: Problem, k: int) -> None:
     if n < k:
         raise InputError(
             f"Expected n_samples >= n_components but got n_components = {k}, "
-            f"n_samples = {n}: ask for at most {n} components"
+            f"n_samples = {n}: ask for at most {n}"
         )
 
 
@@ -297,14 +300,21 @@ def _column_notes(problem: Problem, small: Sample) -> list[Note]:
     """Constant or collinear columns."""
     if not small.flat:
         return []
-    flat = np.flatnonzero(problem.summary.deviation == 0)
-    named = [problem.names[i] if problem.names else int(i) for i in flat]
-    what = f"columns {named} are constant" if named else "the columns are collinear"
+    flat = np.flatnonzero(problem.summary.deviation == 0).tolist()
+    what = _constant(problem, flat) if flat else "the columns are collinear"
     text = (
         f"{what}: the covariances are singular and rest on the floor; "
         "drop columns, choose a simpler covariance family, or set reg_covar or a prior"
     )
     return [Note(DegenerateWarning, text)]
+
+
+def _constant(problem: Problem, flat: list[int]) -> str:
+    """Columns that never change, by name or number."""
+    named = [f'"{problem.names[i]}"' if problem.names else str(i) for i in flat[:NAMED]]
+    more = f" and {len(flat) - NAMED} more" if len(flat) > NAMED else ""
+    what = "column {} is constant" if len(flat) == 1 else "columns {} are constant"
+    return what.format(", ".join(named) + more)
 
 
 def _notes(fit: Fit, bad: Mask, small: Sample) -> list[Note]:
@@ -313,7 +323,8 @@ def _notes(fit: Fit, bad: Mask, small: Sample) -> list[Note]:
     rows = fit.counts / fit.counts.sum() * small.problem.source.n
     texts = []
     if distinct < k:
-        texts.append(f"{k} components for {distinct} distinct rows: use at most {distinct}")
+        rows_there = "1 distinct row" if distinct == 1 else f"{distinct} distinct rows"
+        texts.append(f"{k} components for {rows_there}: use at most {distinct}")
     for index in np.flatnonzero(bad)[:3]:
         texts.append(
             f"component {index}, of weight {fit.counts[index]:.3g}, has collapsed "

@@ -122,7 +122,8 @@ def of_size(
     rest: list[int] = np.flatnonzero(found.alone & (data.sizes >= k)).tolist()
     notes = dict(pool.map(partial(_by_itself, data, model, found), rest))
     for place in np.flatnonzero(data.sizes < k):
-        notes[keys[place]] = f"{data.sizes[place]} rows for {k} components: ask for fewer"
+        rows = "1 row" if data.sizes[place] == 1 else f"{data.sizes[place]} rows"
+        notes[keys[place]] = f"{rows} for {k} components: ask for fewer"
     found.n_components[found.status == NO_FIT] = 0
     return replace(found, notes={key: text for key, text in notes.items() if text})
 

@@ -31,10 +31,10 @@ def sentence(selection: Selection) -> str:
     """The choice, how far it is ahead of the next, and whether the range ends there."""
     best, rule = selection.best, _rule(selection)
     noun, verb = ("component", "has") if best.n_components == 1 else ("components", "have")
-    text = (
-        f"{best.n_components} {noun} with {best.covariance_type} covariance {verb} "
-        f"the best {rule.title}"
-    )
+    text = f"{best.n_components} {noun} with {best.covariance_type} covariance"
+    if len(selection.candidates) == 1:
+        return f"{text}, the only model tried: BIC {best.bic:.2f}."
+    text += f" {verb} the best {rule.title}"
     others = _others(selection)
     if others:
         text += f", ahead of {others[0]} by {_lead(selection, others[0])}"
@@ -61,7 +61,7 @@ def reasons(selection: Selection) -> list[str]:
     near = [c for c in others if c.score - best.score < NEAR]
     if len(near) > 1 and not rule.held_out:
         said.append(f"{len(near)} others are within {NEAR:.0f}.")
-    if rule.held_out:
+    if rule.held_out and len(selection.candidates) > 1:
         said += _one_error(selection)
     return said + rule.remarks(selection.candidates)
 
@@ -82,11 +82,14 @@ def cautions(selection: Selection) -> list[str]:
     best = selection.best
     said = []
     if best.degenerate:
-        said.append(f"every candidate is degenerate, {best} too: add a prior, or reg_covar")
+        alone = len(selection.candidates) == 1
+        which = f"{best} is degenerate" if alone else f"every candidate is degenerate, {best} too"
+        said.append(f"{which}: add a prior, or reg_covar")
     elif not best.converged and best.remaining > UNFINISHED:
+        known = np.isfinite(best.remaining)
+        rest = f"about {best.remaining:.2g} nats remain" if known else "much may remain"
         said.append(
-            f"the best, {best}, has not converged: about {best.remaining:.2g} nats remain to be "
-            "gained; raise max_iter or tol"
+            f"the best, {best}, has not converged: {rest} to be gained; raise max_iter or tol"
         )
     said += _set_aside(selection) + _unfinished(selection) + _fallen(selection)
     return said
@@ -102,7 +105,7 @@ def _set_aside(selection: Selection) -> list[str]:
         return []
     first = min(ahead, key=lambda c: c.score)
     count = "a candidate" if len(ahead) == 1 else f"{len(ahead)} candidates"
-    which = "" if len(ahead) == 1 else "for one "
+    which = "" if len(ahead) == 1 else "for example "
     return [
         f"{count} with a lower score, {which}{first}, had collapsed on few rows and could not be "
         "chosen: a prior would make such candidates comparable"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -131,10 +132,11 @@ def choose_names(
         Names that are not there; columns asked for that are no numbers; none that is.
     """
     aside = [_named(raw, name) for name in (identifier, weights) if name is not None]
-    asked = select_names(raw, columns)
+    asked, gone = _patterns(raw, columns)
+    rest = [name for name in raw.arrow.column_names if name not in (*aside, *gone)]
     chosen: list[str] = []
     skipped: list[Skipped] = []
-    for name in asked or [name for name in raw.arrow.column_names if name not in aside]:
+    for name in asked or rest:
         reason = _unusable(raw.arrow, name)
         if reason is None:
             chosen.append(name)
@@ -143,7 +145,7 @@ def choose_names(
                 f'{raw.source}: column "{name}" is not numeric ({reason}): mend it or leave it out'
             )
         else:
-            skipped.append(Skipped(name or "(no name)", reason))
+            skipped.append(Skipped(name or "a column without a name", reason))
     if not chosen:
         reasons = "; ".join(f'"{s.column}" is {s.reason}' for s in skipped[:3])
         raise InputError(f"{raw.source} has no numeric column{': ' * bool(reasons)}{reasons}")
@@ -190,11 +192,11 @@ def numbers_of(arrow: pa.Table, names: Sequence[str], source: str, start: int = 
     return _stacked(list(values.values()))
 
 
-def select_names(raw: RawTable, patterns: Iterable[str]) -> list[str]:
-    """Column names that the patterns ask for, in the order asked.
+def _patterns(raw: RawTable, patterns: Iterable[str]) -> tuple[list[str], set[str]]:
+    """Column names that the patterns ask for, in the order asked, and those they take away.
 
     A pattern is a name, or shell-like (`sepal*`), or several of these with commas between;
-    after a `^` it takes columns away.
+    after a `^` it takes columns away: from those asked for, or from all where none is.
     """
     names = raw.arrow.column_names
     parts: list[str] = []
@@ -203,8 +205,8 @@ def select_names(raw: RawTable, patterns: Iterable[str]) -> list[str]:
     parts = [part for part in parts if part]
     asked = [part for part in parts if not _takes_away(part, names)]
     gone = {n for p in parts if _takes_away(p, names) for n in _matching(raw, p[1:])}
-    found = [n for p in asked for n in _matching(raw, p)] if asked else names if gone else []
-    return [name for name in dict.fromkeys(found) if name not in gone]
+    found = dict.fromkeys(n for p in asked for n in _matching(raw, p))
+    return [name for name in found if name not in gone], gone
 
 
 def as_numbers(column: pa.ChunkedArray) -> Rows:
@@ -253,7 +255,7 @@ def _no_column(raw: RawTable, name: str, need: str = "") -> InputError:
 def _unusable(arrow: pa.Table, name: str) -> str | None:
     """Why a column cannot be read as numbers, or None when it can."""
     if not name:
-        return "without a name, perhaps row numbers"
+        return "perhaps row numbers"
     kind = arrow[name].type
     types = pa.types
     if types.is_dictionary(kind):
@@ -307,7 +309,7 @@ def refuse_empty(names: Sequence[str], missing: Sequence[int], rows: int, source
         if count == rows:
             raise InputError(
                 f'{source}: column "{name}" has no values at all: '
-                f'leave it out, by naming the others or by "^{name}"'
+                f"leave it out by --columns {shlex.quote('^' + name)}"
             )
 
 
@@ -330,7 +332,10 @@ def counting_columns(arrow: pa.Table, names: Iterable[str]) -> tuple[str, ...]:
         if not pa.types.is_integer(column.type) or column.null_count or len(column) < 10:
             continue
         if np.all(np.diff(column.to_numpy()) == 1):
-            notes.append(f'"{name}" only counts the rows: if it is no measurement, leave it out')
+            notes.append(
+                f'"{name}" only counts the rows: if it is no measurement, leave it out by '
+                f"--id {shlex.quote(name)}"
+            )
     return tuple(notes)
 
 

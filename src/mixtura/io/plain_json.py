@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import date, time, timedelta
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -17,9 +19,26 @@ def json_text(value: Any, *, indent: int | None = 1, sort_keys: bool = False) ->
     >>> json_text({"k": np.int64(3), "bic": np.inf, "weights": np.ones(2)}, indent=None)
     '{"k": 3, "bic": null, "weights": [1.0, 1.0]}'
     """
+    plain = _plain(value)
     return json.dumps(
-        _plain(value), indent=indent, sort_keys=sort_keys, ensure_ascii=False, allow_nan=False
+        plain,
+        indent=indent,
+        sort_keys=sort_keys,
+        ensure_ascii=False,
+        allow_nan=False,
+        default=_cell,
     )
+
+
+def _cell(value: Any) -> str:
+    """A cell of a table that JSON has no kind for."""
+    if isinstance(value, (date, time)):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    if isinstance(value, (timedelta, Decimal)):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no place in JSON")
 
 
 def _plain(value: Any) -> Any:

@@ -50,10 +50,45 @@ def ink(ax: Axes) -> str:
 
 def label_axes(ax: Axes, x: str | None = None, y: str | None = None, *, width: int = 48) -> None:
     """Name the axes; a name is text, never mathematics, and keeps its unit."""
+    names = shortened([name for name in (x, y) if name is not None], width)
     if x is not None:
-        ax.set_xlabel(shorten(x, width), parse_math=False)
+        ax.set_xlabel(names[0], parse_math=False)
     if y is not None:
-        ax.set_ylabel(shorten(y, width), parse_math=False)
+        ax.set_ylabel(names[-1], parse_math=False)
+
+
+def shortened(names: Sequence[str], width: int) -> list[str]:
+    """Names of at most `width` characters; where two would look alike, what sets them apart.
+
+    Examples
+    --------
+    >>> from mixtura.plot.canvas import shortened
+    >>> shortened(["petal length (cm)", "age"], 12)
+    ['petal l…(cm)', 'age']
+    >>> shortened(["concentration of iron (mg/l)", "concentration of zinc (mg/l)"], 16)
+    ['…n of iron (mg/…', '…n of zinc (mg/…']
+    """
+    short = {name: shorten(name, width) for name in names}
+    for look in set(short.values()):
+        alike = [name for name in short if short[name] == look]
+        if len(alike) > 1:
+            common = max(_parting(alike) - width // 3, 0)
+            short |= {
+                name: _from(name, min(common, len(name) - width + 1), width) for name in alike
+            }
+    return [short[name] for name in names]
+
+
+def _parting(names: Sequence[str]) -> int:
+    """How many letters they have in common at the beginning."""
+    letters = enumerate(zip(*names, strict=False))
+    return next((i for i, one in letters if len(set(one)) > 1), min(map(len, names)))
+
+
+def _from(name: str, start: int, width: int) -> str:
+    head = "…" if start else ""
+    end = start + width - len(head)
+    return head + (name[start:] if end >= len(name) else f"{name[start : end - 1]}…")
 
 
 def shorten(name: str, width: int) -> str:

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from mixtura.mixture import Mixture
 
 
+WIDE = 0.999
+"""What the view holds of each component where a region would be cut off; beside noise it is wider
+than its component's share of the same probability."""
+
+
 class DensityDisplay:
     """The regions of highest density that hold 50, 80 and 95 % of a mixture.
 
@@ -114,8 +119,11 @@ class DensityDisplay:
         legend : say beside the axes, and in the caption below, what is what
         """
         ax = open_axes(ax)
-        span = spans(self.shown.rows, self.marginal, max(probabilities))
-        self.landscape_ = Landscape.of(self.marginal, span, probabilities, resolution)
+        for within in (max(probabilities), WIDE):
+            span = spans(self.shown.rows, self.marginal, within)
+            self.landscape_ = Landscape.of(self.marginal, span, probabilities, resolution)
+            if not self.landscape_.cut:
+                break
         self._draw_regions(ax, lines=legend)
         self._draw_rows(ax)
         ax.set_xlim(*span[0])

@@ -21,6 +21,7 @@ from mixtura.plot.canvas import (
     percent,
 )
 from mixtura.plot.ellipse import deviations
+from mixtura.plot.kernel import bandwidth
 from mixtura.plot.marks import draw_ticks, shades
 from mixtura.plot.palette import ASIDE, QUIET, component_color
 from mixtura.plot.region import grid_lines, spans
@@ -211,9 +212,9 @@ class HistogramDisplay:
         spread = np.std(values) if len(values) > 2 else 0.0
         if not spread > 0:
             return False
-        middle = np.mean(values)
-        estimate = gaussian_kde((values - middle) / spread)((self.x_ - middle) / spread) / spread
-        estimate *= portion
+        middle, scaled = np.mean(values), float(np.std(values / spread, ddof=1))
+        smooth = gaussian_kde((values - middle) / spread, bandwidth(values) / spread / scaled)
+        estimate = portion * smooth((self.x_ - middle) / spread) / spread
         ax.plot(self.x_, estimate, color=QUIET, linewidth=1.1, linestyle=(0, (3, 2)), zorder=3)
         return True
 

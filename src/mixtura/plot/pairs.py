@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 
 from mixtura._errors import InputError
 from mixtura._types import Array
-from mixtura.plot.canvas import SMALL, counted, grouped, open_figure, percent, quieten, shorten
+from mixtura.plot.canvas import SMALL, counted, grouped, open_figure, percent, quieten, shortened
 from mixtura.plot.cluster import ClusterDisplay
 from mixtura.plot.density import DensityDisplay
 from mixtura.plot.histogram import HistogramDisplay
@@ -184,14 +184,13 @@ class PairsDisplay:
     def _name(self, axes: Any) -> None:
         """Names and scales at the outer edge only."""
         d = len(axes)
-        width = int(np.clip(96 / d, 14, 40))
+        names = shortened(self.shown.names, int(np.clip(96 / d, 14, 40)))
         for row in range(d):
             for column in range(d):
                 ax = axes[row, column]
                 last, first = row == d - 1, column == 0
-                x, y = self.shown.names[column], self.shown.names[row]
-                ax.set_xlabel(shorten(x, width) if last else "", parse_math=False)
-                ax.set_ylabel(shorten(y, width) if first else "", parse_math=False)
+                ax.set_xlabel(names[column] if last else "", parse_math=False)
+                ax.set_ylabel(names[row] if first else "", parse_math=False)
                 ax.tick_params(labelbottom=last, labelleft=first and row != column)
                 for axis in (ax.xaxis, ax.yaxis):
                     axis.label.set_size(SMALL)

@@ -80,6 +80,12 @@ class Landscape:
     probabilities: tuple[float, ...]
     thresholds: Array
 
+    @property
+    def cut(self) -> bool:
+        """Whether a region goes on beyond the grid."""
+        ends = [self.log_density[[0, -1]].max(), self.log_density[:, [0, -1]].max()]
+        return bool(max(ends) > self.thresholds.min())
+
     @classmethod
     def of(
         cls,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mixtura.trimming import Cut
 
 DPI = 150
+NAMES = ("histogram", "clusters", "density", "pairs", "uncertainty", "selection", "trace")
 
 
 def save_figures(
@@ -51,11 +52,15 @@ def save_figures(
     Returns
     -------
     list of Path
-        The files written, each complete: an interrupted run leaves none half-written.
+        The files written, each complete: an interrupted run leaves none half-written. Others of
+        `NAMES` that are there, of another model, are removed.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     makers = _makers(mixture, X, selection, trace, cut)
+    for name in NAMES:
+        if name not in makers:
+            (folder / f"{name}.png").unlink(missing_ok=True)
     return [_write(make().figure_, folder / f"{name}.png") for name, make in makers.items()]
 
 

@@ -22,6 +22,7 @@ SHAPES = ("o", "s", "D", "^", "v", "P", "X", "<", ">")
 CV = "−2 × held-out log-likelihood"
 APART = 0.07  # of one component, between families whose error bars would overlap
 ZOOM = 2.5  # the view ends this many times as far from the best as half of the models
+REACH = 2.0  # and as many times that far, where a family would be out of it altogether
 HEADROOM = 0.6  # of the span of the sound candidates, kept for unsound ones below
 
 
@@ -31,8 +32,8 @@ class SelectionDisplay:
     The best candidate wears a ring, and a dotted line where it stands at the end of the range.
     Degenerate candidates are hollow; failed ones, which have no value, are hollow marks at the
     upper edge, on the side of the bad. Where some models are far worse than most, their lines run
-    out of the view, and the caption says so. For cross-validation, bars span one standard error of
-    the difference from the best, row by row.
+    out of the view, and the caption says so; it names families none of whose models is in it. For
+    cross-validation, bars span one standard error of the difference from the best, row by row.
 
     Parameters
     ----------
@@ -218,9 +219,9 @@ class SelectionDisplay:
         """Where the contest is: scores far worse than most would flatten all differences."""
         scores = np.array([c.score for c in self.candidates if self._sound(c)])
         low, high = float(scores.min()), float(scores.max())
-        heads = [np.nanmin([np.inf, *self._curve(name).values()]) for name in self._families()]
-        near = low + ZOOM * float(np.median(scores) - low)
-        near = max(near, *(1.05 * (head - low) + low for head in heads if np.isfinite(head)))
+        near = ZOOM * float(np.median(scores) - low)
+        heads = [head - low for head in self._heads().values() if head - low <= REACH * near]
+        near = low + max(near, *(1.05 * head for head in heads))
         if high > low + 2.0 * (near - low) > low:
             high = near
         height = high - low or max(abs(low), 1.0)
@@ -228,9 +229,18 @@ class SelectionDisplay:
         bottom = max(min([low, *odd]), low - HEADROOM * height)
         return bottom - 0.14 * height, high + 0.07 * height
 
+    def _heads(self) -> dict[str, float]:
+        """The best score of each family that is drawn and has one."""
+        best = {
+            title: np.nanmin([np.inf, *self._curve(name).values()])
+            for name, title in self._families().items()
+        }
+        return {title: float(score) for title, score in best.items() if np.isfinite(score)}
+
     def _frame(self, ax: Axes) -> None:
         """Limits and names; the room below holds the label of the best."""
         ax.set_ylim(*self._limits())
+        ax.ticklabel_format(axis="y", style="plain", useOffset=False)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12))
         ax.margins(x=0.04)
         name = CV if self.criterion == "cv" else title(self.criterion.lower())
@@ -273,7 +283,10 @@ class SelectionDisplay:
             said.append("the best is at the edge of the range")
         top = self._limits()[1]
         if max(c.score for c in sound) > top:
-            said.append(f"lines run on above {top:.4g}")
+            said.append(f"lines run on above {top:.{0 if abs(top) >= 1e4 else 1}f}")
+        above = [title for title, score in self._heads().items() if score > top]
+        if above:
+            said.append(f"altogether above: {', '.join(above)}")
         degenerate = sum(_valued(c) and not self._sound(c) for c in self.candidates)
         failed = sum(not _valued(c) for c in self.candidates)
         if degenerate:

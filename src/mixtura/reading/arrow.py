@@ -64,7 +64,8 @@ def numeric(
     if wrong:
         rest = [name for name in names if name not in wrong]
         raise InputTypeError(
-            f"{where}: columns {wrong} do not hold numbers: choose others, columns={rest}"
+            f"{where}: columns {wrong} do not hold numbers: choose others, "
+            f"scan(..., columns={rest})"
         )
     return replace(found, batches=stored.read(found.wanted, numbers))
 

@@ -219,8 +219,12 @@ class Scan(_checks.Elsewhere):
 
 
 def opened(X: Any) -> Any:
-    """X as it can be fitted: a path, a query or a relation as a scan, a lazy frame collected."""
-    if isinstance(X, str | os.PathLike) or type(X).__module__.startswith(("duckdb", "_duckdb")):
+    """X as it can be fitted: a path, a query or a relation as a scan, a lazy frame collected.
+
+    So is an iterator, which a scan refuses with what to do.
+    """
+    elsewhere = type(X).__module__.startswith(("duckdb", "_duckdb"))
+    if elsewhere or isinstance(X, str | os.PathLike | Iterator):
         return scan(X)
     return X if isinstance(X, Scan) else _checks.eager(X)
 
@@ -303,9 +307,8 @@ def _from_blocks(asked: Scan) -> _checks.Table:
     """The blocks of an iterable, checked one by one."""
     if isinstance(asked.source, Iterator):
         raise InputTypeError(
-            f"{asked.called} can be read only once, and what fails half-way would be lost: pass a "
-            "list of blocks, or an object whose __iter__ starts anew, for instance a function's "
-            "class with __iter__"
+            f"{asked.called} can be read only once, and what fails half-way would be lost: give "
+            "scan a list of blocks, or an object whose __iter__ starts anew"
         )
     if asked.columns is not None or asked.where is not None or asked.weights_column is not None:
         raise InputError("columns=, where= and weights= are for files and queries: cut the blocks")

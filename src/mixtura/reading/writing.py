@@ -151,6 +151,7 @@ class _TextWriter:
     """Delimited text, in which cells are quoted only where that is needed."""
 
     def __init__(self, stream: Any, schema: pa.Schema, delimiter: str) -> None:
+        _refuse_no_text(schema)
         self._stream, self._delimiter = stream, delimiter
         header = delimiter.join(_quoted(name, delimiter) for name in schema.names)
         stream.write(header.encode() + b"\n")
@@ -166,6 +167,18 @@ class _TextWriter:
 
     def close(self) -> None:
         self._stream.flush()
+
+
+def _refuse_no_text(schema: pa.Schema) -> None:
+    """Lists, structures and the like have no place in delimited text."""
+    for field in schema:
+        try:
+            pa.csv.write_csv(pa.schema([field]).empty_table(), pa.MockOutputStream())
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            raise InputError(
+                f'column "{field.name}" of type {field.type} does not go into delimited text: '
+                "write Parquet or Arrow"
+            ) from None
 
 
 def _table(columns: Columns) -> pa.Table:
