@@ -1,7 +1,7 @@
 """Arrays in, arrays out: the sums over rows that every fit is made of.
 
 `plain` is the definition in NumPy, `compiled` the same names in Numba. Loading the compiled
-kernels costs about a second, and compiling them once on a machine half a minute, so shorter work
+kernels costs about a second, and compiling them once on a machine a minute or two, so shorter work
 runs on the plain ones unless the compiled ones are already there.
 """
 
