@@ -125,7 +125,7 @@ def _cells(block: Block) -> _Cells:
         kept = block.take(np.flatnonzero(block.weights))
     low, high = _span(kept.rows)
     observed, first, second = _moments(kept, low, high)
-    weight, blur = float(block.weight().sum()), _blur(kept)
+    weight, blur = block.total_weight, _blur(kept)
     about = len(block.patterns), block.errors is not None
     return _Cells(weight, low, high, observed, first, second, blur, *about)
 
@@ -183,7 +183,7 @@ def _blur(block: Block) -> Array:
 
 
 def weight_of(source: Source) -> float:
-    return float(sum(source.map(lambda block: block.weight().sum())))
+    return float(sum(source.map(lambda block: block.total_weight)))
 
 
 def gappy(source: Source) -> bool:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import pairwise
 from typing import Any
 from uuid import uuid4
 
@@ -18,7 +17,7 @@ import cloudpickle
 import dask
 import dask.array as da
 import numpy as np
-from dask._task_spec import Task, TaskRef
+from dask._task_spec import Alias, Task, TaskRef
 from dask.base import get_scheduler
 from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph
@@ -32,7 +31,7 @@ FAN = 16
 HELD = 1 << 26
 """Bytes of chunks that one task visits, as these must be in memory together."""
 
-SHARE = 2
+SHARE = 4
 """Tasks that a worker's thread gets at least, so that all end together."""
 
 Asked = tuple[int, Any]
@@ -71,6 +70,7 @@ class DaskPartitions:
         self._chunks = np.ravel(X.to_delayed()).tolist()
         client = _client()
         self._futures = client.futures_of(X) if client else []
+        self._held = [_held(one) for one in self._chunks] if self._futures else []
         self._weights = _aligned(X, weights, len(self._chunks), "sample_weight")
         self._aside = _aligned(X, aside, len(self._chunks), "the labels")
 
@@ -124,19 +124,21 @@ class DaskPartitions:
         """
         client = _client()
         homes = client.who_has(self._futures) if client and self._futures else {}
-        sizes = client.nbytes([key for key in homes if homes[key]], summary=False) if homes else {}
-        threads = client.nthreads() if homes else {}
+        if not any(homes.values()):
+            return [[one] for one in asked]
+        sizes = client.nbytes([key for key, places in homes.items() if places], summary=False)
+        threads = client.nthreads()
         held: dict[Any, list[Asked]] = {}
         for one in asked:
-            key = self._chunks[one[0]].key
-            held.setdefault(min(homes.get(key, ()), default=key), []).append(one)
-        runs: list[list[Asked]] = []
+            key = self._held[one[0]]
+            home = min(homes.get(key) or [key], key=lambda place: len(held.get(place, ())))
+            held.setdefault(home, []).append(one)
+        runs = []
         for home, mine in held.items():
-            bytes_ = np.array([sizes.get(self._chunks[index].key, HELD) for index, _ in mine])
-            most = min(HELD, bytes_.sum() / SHARE / threads.get(home, 1))
-            turns = (np.cumsum(bytes_) - bytes_ / 2) // most
-            edges = np.flatnonzero(np.diff(turns)) + 1
-            runs += [mine[start:stop] for start, stop in pairwise([0, *edges.tolist(), len(mine)])]
+            weighs = np.array([sizes.get(self._held[index], HELD) for index, _ in mine])
+            most = min(HELD, weighs.sum() / SHARE / threads.get(home, 1))
+            turns = (np.cumsum(weighs) - weighs / 2) // most
+            runs += [[mine[i] for i in np.flatnonzero(turns == turn)] for turn in np.unique(turns)]
         return runs
 
 
@@ -195,6 +197,12 @@ def beside(X: Any, y: Any) -> tuple[Any, Any]:
 def _client() -> Any:
     """The client of a distributed scheduler, where there is one."""
     return getattr(get_scheduler(), "__self__", None)
+
+
+def _held(chunk: Any) -> Any:
+    """The name under which workers hold a chunk, if they do."""
+    known = chunk.dask.get(chunk.key)
+    return known.target if isinstance(known, Alias) else chunk.key
 
 
 def _visited(packed: bytes, run: bytes, *given: Any) -> Any:
