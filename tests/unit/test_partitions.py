@@ -234,9 +234,9 @@ def runs_of(monkeypatch, places, sizes, threads):
 def test_one_task_visits_chunks_of_the_same_worker_few_at_a_time(monkeypatch):
     mega = 1 << 20
     places = [["a"] if i % 3 else ["b"] for i in range(90)]
-    bytes_, common = runs_of(monkeypatch, places, [8 * mega] * 90, {"a": 1, "b": 1})
-    assert all(common) and 64 * mega - 8 * mega <= max(bytes_) <= 64 * mega
-    assert len(bytes_) == 8 + 4
+    bytes_, common = runs_of(monkeypatch, places, [32 * mega] * 90, {"a": 1, "b": 1})
+    assert all(common) and 120 * mega <= max(bytes_) <= 128 * mega
+    assert len(bytes_) == 15 + 8
     # threads have tasks of their own, also where there is little
     bytes_, common = runs_of(monkeypatch, places, [1000] * 90, {"a": 2, "b": 1})
     assert all(common) and len(bytes_) == 8 + 4 and max(bytes_) <= 8000

@@ -28,7 +28,7 @@ from mixtura.source.partition import Batches, Visit, block_of
 FAN = 16
 """Sums that one task adds up."""
 
-HELD = 1 << 26
+HELD = 1 << 27
 """Bytes of chunks that one task visits, as these must be in memory together."""
 
 SHARE = 4
