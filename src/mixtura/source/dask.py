@@ -196,7 +196,8 @@ def beside(X: Any, y: Any) -> tuple[Any, Any]:
 
 def _client() -> Any:
     """The client of a distributed scheduler, where there is one."""
-    return getattr(get_scheduler(), "__self__", None)
+    client = getattr(get_scheduler(), "__self__", None)
+    return client if getattr(client, "who_has", None) else None
 
 
 def _held(chunk: Any) -> Any:
