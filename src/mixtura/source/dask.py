@@ -31,7 +31,7 @@ FAN = 16
 HELD = 1 << 27
 """Bytes of chunks that one task visits, as these must be in memory together."""
 
-SHARE = 4
+SHARE = 2
 """Tasks that a worker's thread gets at least, so that all end together."""
 
 Asked = tuple[int, Any]
