@@ -232,6 +232,11 @@ class Block:
             return self.weights[rows]
         return np.ones(len(self.rows) if isinstance(rows, slice) else len(rows))
 
+    @property
+    def total_weight(self) -> float:
+        """What all rows weigh together."""
+        return float(len(self) if self.weights is None else self.weights.sum())
+
 
 def cuts(n: int, d: int) -> list[slice]:
     """Where rows are cut into blocks: by row number alone, whatever the number of threads.

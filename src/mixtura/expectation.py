@@ -104,7 +104,7 @@ def _deconvolved(mixture: Mixture, block: Block, moments: Moments, assign: Assig
         scores = Scores.by_row(mixture, block, assign is hard)
     scores = scores.through(steady(mixture, errors))
     data = scores.statistics(mixture, moments.at(mixture.structure))
-    lost = float(block.weight().sum()) * lost_volume(mixture, errors)
+    lost = block.total_weight * lost_volume(mixture, errors)
     return replace(data, log_likelihood=data.log_likelihood - lost)
 
 

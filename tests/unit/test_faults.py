@@ -232,10 +232,24 @@ def test_a_worker_killed_in_any_phase_changes_no_bit(rows, lazily, tmp_path, mon
 @pytest.mark.engines
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("workers", [1, 2, 3])
-def test_any_number_of_workers_gives_the_same_bits(rows, lazily, workers):
-    """And so does one that is killed with the rows it holds: they and their sums are made again."""
-    known = brief().fit(rows).mixture_
+def test_any_number_of_workers_gives_the_same_bits(rows, lazily, workers, monkeypatch):
+    """And so does one that is killed with the rows it holds: they and their sums are made again.
+
+    A worker has one task, for all chunks that it holds.
+    """
+    from mixtura.source.dask import DaskPartitions
+
+    known, together = brief().fit(rows).mixture_, []
+    parted = DaskPartitions._runs
+
+    def noted(self, asked):
+        runs = parted(self, asked)
+        together.append(max(map(len, runs)))
+        return runs
+
     cluster, client = clustered(workers)
+    monkeypatch.setattr("mixtura.source.dask.SHARE", 1)
+    monkeypatch.setattr(DaskPartitions, "_runs", noted)
     with cluster, client:
         X = lazily.persist()
         assert brief().fit(X).mixture_ == known
@@ -247,4 +261,4 @@ def test_any_number_of_workers_gives_the_same_bits(rows, lazily, workers):
                 os.kill(victims[0], signal.SIGKILL)
 
         assert brief(callback=kill).fit(X).mixture_ == known
-        assert len(steps) > 2
+        assert len(steps) > 2 and max(together) >= len(cuts(N, 3)) / workers

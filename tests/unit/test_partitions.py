@@ -16,6 +16,10 @@ from mixtura import (
     select,
 )
 from mixtura.block import Block, cuts
+from mixtura.covariance import FAMILIES
+from mixtura.fit.em import Stop
+from mixtura.fit.fitting import fitted
+from mixtura.fit.problem import state
 from mixtura.source import MemorySource, RemoteSource
 from mixtura.source.partition import places
 from mixtura.tree import joined, nodes, tree_sum, united
@@ -106,6 +110,23 @@ def test_places_follow_the_cuts_in_memory_where_partitions_do():
     assert sum(cut.stop - cut.start for cut in other[1].cuts) == N - 7
 
 
+def test_few_passes_come_before_the_climb(rows):
+    """What is there, and what the columns are like; a fit adds a sample, and one for each step."""
+    parts = Lists([Block(part) for part in np.array_split(rows, 3)])
+    passes, each = [], parts.each
+    parts.each = lambda visit, told=None: passes.append(1) or each(visit, told)
+    source = RemoteSource(parts)
+    problem = state(source, FAMILIES["full"])
+    begun = [sum(passes)]
+    for steps in (1, 4):
+        start = problem.isotropic(np.array([[-1.0] * 3, [1.0] * 3]))
+        stop = Stop(0.0, steps, accelerate=False)
+        fitted(problem, 2, np.random.default_rng(0), start=start, stop=stop)
+        begun.append(sum(passes))
+    assert begun[0] == 2 and begun[1] <= 2 + 1 + 2
+    assert begun[2] - begun[1] == begun[1] - begun[0] + 3
+
+
 @pytest.mark.parametrize("harm", ["lost", "light"])
 def test_a_missing_block_is_an_error(rows, harm):
     source = RemoteSource(Lists([Block(part) for part in np.array_split(rows, 5)], harm))
@@ -170,6 +191,60 @@ def test_dask_chunks_at_the_cuts_give_the_same_bits(rows, model, scheduler):
         np.testing.assert_array_equal(found.score_samples(X), model.score_samples(rows))
         assert found.score(X) == pytest.approx(model.score(rows), rel=1e-12)
         assert found.bic(X) == pytest.approx(model.bic(rows), rel=1e-12)
+
+
+class Cluster:
+    """What a client tells of who holds which chunks."""
+
+    def __init__(self, places, sizes, threads):
+        self.places, self.sizes, self.threads = places, sizes, threads
+
+    def futures_of(self, X):
+        return ["some"]
+
+    def who_has(self, futures):
+        return self.places
+
+    def nbytes(self, keys, summary):
+        return {key: self.sizes[key] for key in keys}
+
+    def nthreads(self):
+        return self.threads
+
+
+def runs_of(monkeypatch, places, sizes, threads):
+    """How many bytes the chunks of a run have, and who holds them all."""
+    da = pytest.importorskip("dask.array")
+    from mixtura.source import dask as engine
+
+    X = da.zeros((len(places), 1), chunks=(1, 1))
+    keys = [one.key for one in np.ravel(X.to_delayed())]
+    told = (dict(zip(keys, given, strict=True)) for given in (places, sizes))
+    cluster = Cluster(*told, threads)
+    monkeypatch.setattr(engine, "_client", lambda: cluster)
+    runs = engine.DaskPartitions(X)._runs([(i, str(i)) for i in range(len(keys))])
+    assert sorted(one for run in runs for one in run) == sorted(
+        (i, str(i)) for i in range(len(keys))
+    )
+    indices = [[i for i, _ in run] for run in runs]
+    common = [set.intersection(*(set(places[i]) or {i} for i in run)) for run in indices]
+    return [sum(sizes[i] for i in run) for run in indices], common
+
+
+def test_one_task_visits_chunks_of_the_same_worker_few_at_a_time(monkeypatch):
+    mega = 1 << 20
+    places = [["a"] if i % 3 else ["b"] for i in range(90)]
+    bytes_, common = runs_of(monkeypatch, places, [32 * mega] * 90, {"a": 1, "b": 1})
+    assert all(common) and 120 * mega <= max(bytes_) <= 128 * mega
+    assert len(bytes_) == 15 + 8
+    # threads have tasks of their own, also where there is little
+    bytes_, common = runs_of(monkeypatch, places, [1000] * 90, {"a": 2, "b": 1})
+    assert all(common) and len(bytes_) == 4 + 2 and max(bytes_) <= 15_000
+    # what is large, or nowhere, is visited alone; what is everywhere is shared out
+    places = [["a"], ["a"], [], [], *[["a", "b"]] * 8]
+    sizes = [200 * mega, 200 * mega, 1, 1, *[mega] * 8]
+    bytes_, common = runs_of(monkeypatch, places, sizes, {"a": 1, "b": 1})
+    assert all(common) and sorted(bytes_)[-2:] == [200 * mega] * 2 and bytes_.count(1) == 2
 
 
 def close(found, model):

@@ -181,9 +181,9 @@ def seconds(problem: Problem, k: int) -> float:
     if problem.family.moments.shape == FACTOR:
         return 0.0  # its products are the same on all kernels
     step = k * (d * d + 20) * 1e-9
-    patterns = max(problem.source.map(lambda block: len(block.patterns)))
+    patterns = problem.summary.patterns
     turns = 1e-4 * d * d if problem.family.form in COMMON_AXES else 0.0
-    if problem.source.take(slice(0, 1)).errors is not None:
+    if problem.summary.measured:
         step = k * (d**3 + 500) * 1e-8
     each = 5e-4 + (patterns > 1) * patterns * k * 2e-4 + turns
     return 150 * (each + min(n, SIZE) * step) + 30 * n * step

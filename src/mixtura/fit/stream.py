@@ -246,13 +246,13 @@ class Stream:
     ) -> tuple[Stream, list[Told], int, list[Note]]:
         """Some rows learnt, a unit's worth at a time, as far as there is no drift."""
         block, told = Block(rows, weights), list[Told]()
-        pieces = max(round(float(block.weight().sum()) / learnt.unit), 1)
+        pieces = max(round(block.total_weight / learnt.unit), 1)
         for ends in pairwise(np.linspace(0, len(rows), pieces + 1).astype(int).tolist()):
             part = block.take(slice(*ends))
             if not part.weight().any():
                 continue
             learnt, score, drifted = learnt.after(part)
-            told.append((score, float(part.weight().sum())))
+            told.append((score, part.total_weight))
             if drifted:
                 return self._drifted(learnt.mixture), told, ends[1], [_drift_note(self.calls)]
         now = replace(self, learnt=learnt, mixture=learnt.mixture, steps=self.steps + len(told))

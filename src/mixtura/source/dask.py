@@ -1,13 +1,15 @@
 """Dask arrays and data frames; the one file that asks for Dask.
 
-Every pass is a graph of small pure tasks: one for each chunk, with the parameters closed over, and
-a tree of tasks that add up their sums. Nothing is scattered, so a task can run again anywhere.
+Every pass is a graph of small pure tasks: one for each run of chunks, with the parameters closed
+over, and a tree of tasks that add up their sums. Nothing is scattered, so a task can run again
+anywhere.
 """
 
 from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -15,15 +17,25 @@ import cloudpickle
 import dask
 import dask.array as da
 import numpy as np
-from dask._task_spec import Task, TaskRef
+from dask._task_spec import Alias, Task, TaskRef
+from dask.base import get_scheduler
 from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph
 
 from mixtura._errors import InputError, InputTypeError
-from mixtura.source.partition import Visit, block_of
+from mixtura.source.partition import Batches, Visit, block_of
 
 FAN = 16
 """Sums that one task adds up."""
+
+HELD = 1 << 27
+"""Bytes of chunks that one task visits, as these must be in memory together."""
+
+SHARE = 2
+"""Tasks that a worker's thread gets at least, so that all end together."""
+
+Asked = tuple[int, Any]
+"""A chunk's number, and what it is told."""
 
 
 class DaskPartitions:
@@ -56,6 +68,9 @@ class DaskPartitions:
             )
         self.d = X.shape[1] if self.names is None else len(X.columns)
         self._chunks = np.ravel(X.to_delayed()).tolist()
+        client = _client()
+        self._futures = client.futures_of(X) if client else []
+        self._held = [_held(one) for one in self._chunks] if self._futures else []
         self._weights = _aligned(X, weights, len(self._chunks), "sample_weight")
         self._aside = _aligned(X, aside, len(self._chunks), "the labels")
 
@@ -63,42 +78,68 @@ class DaskPartitions:
         """The results, as small as what a visit gives, in one computation."""
         n = len(self._chunks)
         everyone = [None] * n if told is None else told
-        asked = [i for i in range(n) if told is None or everyone[i] is not None]
-        found = self._computed(visit, [(i, everyone[i]) for i in asked], _listed, n)
-        by_number = dict(zip(asked, found, strict=True))
-        return [by_number.get(i) for i in range(n)]
+        asked = [(i, one) for i, one in enumerate(everyone) if told is None or one is not None]
+        found = dict(self._computed(partial(_numbered, visit), asked, _chained))
+        return [pickle.loads(found[i]) if i in found else None for i in range(n)]
 
     def merged(self, visit: Visit, told: Sequence[Any], merge: Callable[[list[Any]], Any]) -> Any:
         """The sums of sums, in tasks of their own."""
         asked = [(i, one) for i, one in enumerate(told) if one is not None]
-        return self._computed(visit, asked, merge, FAN)
+        return self._computed(partial(_unnumbered, visit), asked, merge)
 
-    def _computed(
-        self, visit: Visit, asked: Sequence[tuple[int, Any]], join: Callable[..., Any], fan: int
-    ) -> Any:
-        """Visit the chunks, join the results `fan` at a time, and so on until one is left.
+    def _computed(self, visit: Any, asked: list[Asked], join: Callable[[list[Any]], Any]) -> Any:
+        """Visit runs of chunks, join the results `FAN` at a time, and so on until one is left.
 
         The graph is one layer of few tasks: what a scheduler does for each is most of its work.
         """
         name = f"mixtura-{uuid4().hex}"
-        packed, joining = cloudpickle.dumps(visit), cloudpickle.dumps(join)
+        packed, joining = cloudpickle.dumps((visit, join)), cloudpickle.dumps(join)
         graph: dict[Any, Any] = {}
-        for number, (index, told) in enumerate(asked):
-            given = self._chunks[index], self._weights[index], self._aside[index]
+        runs = self._runs(asked)
+        for number, run in enumerate(runs):
             key = name, 0, number
-            refs = [None if one is None else TaskRef(one.key) for one in given]
-            graph[key] = Task(key, _visited, packed, told, *refs)
-        level, width = 0, len(asked)
-        while level == 0 or width > 1:
+            graph[key] = Task(key, _visited, packed, pickle.dumps(run), *self._given(run))
+        level, width = 0, len(runs)
+        while width > 1:
             below = [TaskRef((name, level, i)) for i in range(width)]
-            level, width = level + 1, -(-width // fan)
+            level, width = level + 1, -(-width // FAN)
             for i in range(width):
                 key = name, level, i
-                graph[key] = Task(key, _joined, joining, *below[i * fan : (i + 1) * fan])
+                graph[key] = Task(key, _joined, joining, *below[i * FAN : (i + 1) * FAN])
         first = self._chunks[0], self._weights[0], self._aside[0]
         known = [one for one in first if one is not None]
         whole = HighLevelGraph.from_collections(name, graph, dependencies=known)
         return Delayed((name, level, 0), whole, layer=name).compute()
+
+    def _given(self, run: list[Asked]) -> list[Any]:
+        """References to each chunk, its weights and what is aside, one after the other."""
+        kept = self._chunks, self._weights, self._aside
+        each = [part[index] for index, _ in run for part in kept]
+        return [None if one is None else TaskRef(one.key) for one in each]
+
+    def _runs(self, asked: list[Asked]) -> list[list[Asked]]:
+        """Chunks that one task visits: some that the same worker holds.
+
+        A chunk that no worker holds, as it is made anew in each pass, is visited alone.
+        """
+        client = _client()
+        homes = client.who_has(self._futures) if client and self._futures else {}
+        if not any(homes.values()):
+            return [[one] for one in asked]
+        sizes = client.nbytes([key for key, places in homes.items() if places], summary=False)
+        threads = client.nthreads()
+        held: dict[Any, list[Asked]] = {}
+        for one in asked:
+            key = self._held[one[0]]
+            home = min(homes.get(key) or [key], key=lambda place: len(held.get(place, ())))
+            held.setdefault(home, []).append(one)
+        runs = []
+        for home, mine in held.items():
+            weighs = np.array([sizes.get(self._held[index], HELD) for index, _ in mine])
+            most = min(HELD, weighs.sum() / SHARE / threads.get(home, 1))
+            turns = (np.cumsum(weighs) - weighs / 2) // most
+            runs += [[mine[i] for i in np.flatnonzero(turns == turn)] for turn in np.unique(turns)]
+        return runs
 
 
 def by_rows(X: Any, function: Callable[[Any], Any], like: Any, names: Any = None) -> Any:
@@ -153,17 +194,43 @@ def beside(X: Any, y: Any) -> tuple[Any, Any]:
     return _rows_whole(da.concatenate([X, wide.rechunk((X.chunks[0], -1))], axis=1)), None
 
 
-def _visited(packed: bytes, told: Any, chunk: Any, weights: Any, aside: Any) -> Any:
-    batches = [block_of(chunk, weights, aside)] if len(chunk) else []
-    return pickle.loads(packed)(batches, told)
+def _client() -> Any:
+    """The client of a distributed scheduler, where there is one."""
+    client = getattr(get_scheduler(), "__self__", None)
+    return client if getattr(client, "who_has", None) else None
+
+
+def _held(chunk: Any) -> Any:
+    """The name under which workers hold a chunk, if they do."""
+    known = chunk.dask.get(chunk.key)
+    return known.target if isinstance(known, Alias) else chunk.key
+
+
+def _visited(packed: bytes, run: bytes, *given: Any) -> Any:
+    """The join of the visits of a run of chunks, given each with its weights and what is aside."""
+    visit, join = pickle.loads(packed)
+    found = []
+    for at, asked in enumerate(pickle.loads(run)):
+        chunk, weights, aside = given[3 * at : 3 * at + 3]
+        found.append(visit([block_of(chunk, weights, aside)] if len(chunk) else [], asked))
+    return join(found)
 
 
 def _joined(packed: bytes, *parts: Any) -> Any:
     return pickle.loads(packed)(list(parts))
 
 
-def _listed(parts: list[Any]) -> list[Any]:
-    return parts
+def _unnumbered(visit: Visit, batches: Batches, asked: Asked) -> Any:
+    return visit(batches, asked[1])
+
+
+def _numbered(visit: Visit, batches: Batches, asked: Asked) -> list[tuple[int, bytes]]:
+    """What a visit gives, as bytes, or each small array in it would travel by itself."""
+    return [(asked[0], pickle.dumps(visit(batches, asked[1])))]
+
+
+def _chained(parts: list[list[Any]]) -> list[Any]:
+    return [one for part in parts for one in part]
 
 
 def _framed(X: Any) -> bool:

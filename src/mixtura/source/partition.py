@@ -120,7 +120,7 @@ def survey(batches: Batches, told: None) -> Survey | str:
                 _checks.row_weights(block.weights, len(block))
         except InputError as error:
             return str(error)
-        rows, weight = rows + len(block), weight + float(block.weight().sum())
+        rows, weight = rows + len(block), weight + block.total_weight
         single = single or block.rows.dtype == np.float32
         gaps = gaps or not block.complete
     return Survey(rows, weight, single, gaps)
@@ -136,7 +136,7 @@ def summed(
         _use(kernel)
         for node in nodes(place.first, place.first + len(place.cuts), LONGEST):
             run = list(islice(blocks, node.stop - node.start))
-            weight = tree_sum([float(one.weight().sum()) for one in run])
+            weight = tree_sum([one.total_weight for one in run])
             found = united([found, [(node, Counted(sum(map(len, run)), weight, function(run)))]], n)
     return found
 
