@@ -5,18 +5,26 @@ The choice is the same whatever moments are then asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from mixtura._types import Array
+from mixtura._types import Array, Mask
 from mixtura.block import Block, Pattern
 from mixtura.censoring import Hidden, hidden, log_probabilities
+from mixtura.densities import many_gaps
 from mixtura.kernels.layout import FACTOR
 from mixtura.mixture import Mixture
 from mixtura.projected import ranked_by_factors
-from mixtura.scoring import joint_at, squared_distances, under_labels
+from mixtura.scoring import (
+    at_once,
+    distances_with_gaps,
+    joint_at,
+    joint_with,
+    squared_distances,
+    under_labels,
+)
 from mixtura.trimming import Cut, Trim
 
 Assign = Callable[[Array], tuple[Array, Array]]
@@ -73,22 +81,22 @@ class Assigned:
 
 
 def assigned(
-    mixture: Mixture, block: Block, pattern: Pattern, assign: Assign, cut: Cut | None = None
-) -> Assigned:
-    """Assign the rows of a block that all have one pattern."""
-    squared, joint = _joint(mixture, block, pattern, mixture.plain and cut is None)
-    within = None if pattern.bounded is None else hidden(mixture, block, pattern)
-    if within is not None:
-        joint = joint + log_probabilities(within)
-    shares, keys = assign(joint)
-    weights = block.weight()
-    if cut is not None:
-        keys = cut.trim.keys(keys, pattern.observed)
-        weights = weights * cut.kept(keys)
-    shares = shares * weights[:, None]
-    k = mixture.n_components
-    noise = float(shares[:, k:].sum())
-    return Assigned(block, pattern, squared, shares[:, :k], keys, weights, noise, within)
+    mixture: Mixture, block: Block, assign: Assign, cut: Cut | None = None
+) -> Iterator[Assigned]:
+    """Assign the rows of a block to the components, pattern by pattern."""
+    for part, pattern, squared, joint in _joints(mixture, block, mixture.plain and cut is None):
+        within = None if pattern.bounded is None else hidden(mixture, part, pattern)
+        if within is not None:
+            joint = joint + log_probabilities(within)
+        shares, keys = assign(joint)
+        weights = part.weight()
+        if cut is not None:
+            keys = cut.trim.keys(keys, pattern.observed)
+            weights = weights * cut.kept(keys)
+        shares = shares * weights[:, None]
+        k = mixture.n_components
+        noise = float(shares[:, k:].sum())
+        yield Assigned(part, pattern, squared, shares[:, :k], keys, weights, noise, within)
 
 
 def ranked(mixture: Mixture, block: Block, assign: Assign, trim: Trim) -> tuple[Array, Array]:
@@ -96,23 +104,35 @@ def ranked(mixture: Mixture, block: Block, assign: Assign, trim: Trim) -> tuple[
     if mixture.structure.shape == FACTOR:
         return ranked_by_factors(mixture, block, assign, trim), block.weight()
     keys = np.empty(len(block))
-    for pattern, part in block.parts:
-        _, joint = _joint(mixture, part, pattern, False)
+    for _, pattern, _, joint in _joints(mixture, block, False):
         keys[pattern.rows] = trim.keys(assign(joint)[1], pattern.observed)
     return keys, block.weight()
 
 
-def _joint(mixture: Mixture, block: Block, pattern: Pattern, direct: bool) -> tuple[Array, Array]:
-    """Squared distances and log joint under the rows' labels; `direct` leaves out the distances.
+def _joints(
+    mixture: Mixture, block: Block, direct: bool
+) -> Iterator[tuple[Block, Pattern, Array, Array]]:
+    """The rows of each pattern, squared distances, and the log joint under the rows' labels.
 
-    The block remembers the distances, as a step may need them for its cut, for the degrees of
-    freedom and for its sums.
+    `direct` leaves out the distances. Blocks remember these, as a step may need them for its cut,
+    for the degrees of freedom and for its sums.
     """
-    observed = pattern.observed
-    if direct:
-        squared, joint = np.empty((0, 0)), mixture.joint(block.rows, observed)
-    else:
-        of = (mixture.location, mixture.structure)
-        squared = block.once(of, lambda: squared_distances(mixture, block.rows, observed))
-        joint = joint_at(mixture, squared, observed)
-    return squared, under_labels(mixture, joint, block.plausibility)
+    of = (mixture.location, mixture.structure)
+    known = None
+    if many_gaps(block) and at_once():
+        known = block.once(of, lambda: np.stack(distances_with_gaps(mixture, block) or ()))
+    for pattern, part in block.parts:
+        squared, observed = np.empty((0, 0)), pattern.observed
+        if known is not None:
+            squared, log_det = known[:, pattern.rows]
+            joint = joint_with(mixture, squared, log_det, observed)
+        elif direct:
+            joint = mixture.joint(part.rows, observed)
+        else:
+            squared = _distances(mixture, part, of, observed)
+            joint = joint_at(mixture, squared, observed)
+        yield part, pattern, squared, under_labels(mixture, joint, part.plausibility)
+
+
+def _distances(mixture: Mixture, part: Block, of: tuple[object, ...], observed: Mask) -> Array:
+    return part.once(of, lambda: squared_distances(mixture, part.rows, observed))

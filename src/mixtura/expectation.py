@@ -5,7 +5,7 @@ The only file that knows of gaps, limits, weights, labels and measurement errors
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -17,12 +17,14 @@ from mixtura._types import Array, Rows
 from mixtura.assignment import Assign, Assigned, assigned, hard, soft
 from mixtura.block import Block
 from mixtura.deconvolution import Scores, blurred, lost_volume, steady
+from mixtura.densities import many_gaps
 from mixtura.frame import Frame
 from mixtura.kernels.layout import DIAGONAL, FACTOR, FULL, LINEAR, width
 from mixtura.law import log_norms
 from mixtura.log_linear import LOSS_SINGLE, cancellation, common_part, log_linear
 from mixtura.mixture import Mixture
 from mixtura.projected import projected
+from mixtura.scoring import at_once, seen_by_kernel
 from mixtura.statistics import Moments, Statistics
 from mixtura.tree import tree_sum
 from mixtura.trimming import Cut
@@ -128,8 +130,11 @@ def _others(
     kernel = getattr(kernels.active(), "accumulate_observed", None)
     known = cut is None and block.limits is None
     if kernel is None or not known or not _able(mixture, moments, assign):
-        for pattern, part in block.parts:
-            yield _by_row(mixture, moments, assigned(mixture, part, pattern, assign, cut))
+        found = assigned(mixture, block, assign, cut)
+        if many_gaps(block) and at_once() and fits(mixture, moments):
+            yield _at_once(mixture, block, moments, found)
+        else:
+            yield from (_by_row(mixture, moments, one) for one in found)
         return
     structure = mixture.structure
     value, sums = kernel(
@@ -146,6 +151,25 @@ def _others(
         assign is hard,
     )
     yield Statistics.from_sums(sums, moments, mixture.location, value)
+
+
+def _at_once(
+    mixture: Mixture, block: Block, moments: Moments, found: Iterable[Assigned]
+) -> Statistics:
+    """The sums over assigned rows of many patterns of gaps."""
+    shares = np.empty((len(block), mixture.n_components))
+    scaled, value, noise = np.empty(shares.shape), 0.0, 0.0
+    for one in found:
+        rows, features = one.pattern.rows, int(one.pattern.observed.sum())
+        shares[rows] = one.shares
+        scaled[rows] = one.shares * mixture.law.row_weights(one.squared, features)
+        value, noise = value + float(one.keys @ one.weights), noise + one.noise
+    sums = kernels.active().moments_observed(
+        *seen_by_kernel(mixture, block), scaled, shares, moments.shape
+    )
+    data = Statistics.from_sums(sums, moments, mixture.location, value)
+    counts = shares.sum(axis=0)
+    return replace(data, counts=counts, dof=counts, noise=noise)
 
 
 def _able(mixture: Mixture, moments: Moments, assign: Assign) -> bool:

@@ -101,6 +101,11 @@ def _measured(
     return measured
 
 
+def at_once() -> bool:
+    """Whether there are kernels that take rows of many patterns of gaps at once."""
+    return hasattr(kernels.active(), "distances_observed")
+
+
 def distances_with_gaps(mixture: Parts, block: Block) -> tuple[Array, Array] | None:
     """Squared distances (n, k) and log-determinants (n, k) of rows with many patterns, at once.
 
@@ -112,8 +117,8 @@ def distances_with_gaps(mixture: Parts, block: Block) -> tuple[Array, Array] | N
         if isinstance(structure, FactorCovariances):
             z, terms = mixture.frame.read(block.rows), structure.terms(mixture.location)
             squared, log_det, _ = Gaps(z, *block.masks, terms).distances()
-        elif (kernel := getattr(kernels.active(), "distances_observed", None)) is not None:
-            squared, log_det = kernel(*_seen_by_kernel(mixture, block))
+        elif at_once():
+            squared, log_det = kernels.active().distances_observed(*seen_by_kernel(mixture, block))
         else:
             return None
     for row in np.flatnonzero(~np.isfinite(squared.min(axis=1))):
@@ -121,7 +126,8 @@ def distances_with_gaps(mixture: Parts, block: Block) -> tuple[Array, Array] | N
     return squared, log_det
 
 
-def _seen_by_kernel(mixture: Parts, block: Block) -> tuple[Any, ...]:
+def seen_by_kernel(mixture: Parts, block: Block) -> tuple[Any, ...]:
+    """Rows with gaps, and the components that they are seen by, as kernels take them."""
     structure, frame = mixture.structure, mixture.frame
     spread = structure.dense() if structure.shape == FULL else structure.variances_by_column
     return block.rows, frame.pivot, frame.scale, block.groups, mixture.location, spread
@@ -129,10 +135,10 @@ def _seen_by_kernel(mixture: Parts, block: Block) -> tuple[Any, ...]:
 
 def filled_with_gaps(mixture: Parts, block: Block, share: Array) -> Array | None:
     """Rows (n, d) with gaps filled by responsibilities (n, k), at once; None without a kernel."""
-    kernel = getattr(kernels.active(), "means_observed", None)
-    if kernel is None or isinstance(mixture.structure, FactorCovariances):
+    if not at_once() or isinstance(mixture.structure, FactorCovariances):
         return None
-    guess = mixture.frame.unread(kernel(*_seen_by_kernel(mixture, block), share))
+    guess = kernels.active().means_observed(*seen_by_kernel(mixture, block), share)
+    guess = mixture.frame.unread(guess)
     return np.where(np.isnan(block.rows), guess, block.rows)
 
 

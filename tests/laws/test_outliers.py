@@ -266,3 +266,26 @@ def test_either_kernel(kind):
         ends.append(climb(case, kind, tol=0.0, max_iter=6, accelerate=False)[0])
     np.testing.assert_allclose(ends[0].trace, ends[1].trace, rtol=1e-9)
     np.testing.assert_allclose(ends[0].mixture.means, ends[1].mixture.means, atol=1e-7)
+
+
+@pytest.mark.parametrize("family", ["full", "tied", "diag"])
+@pytest.mark.parametrize("mode", ["t", "noise", "trim", "labels"])
+def test_many_patterns_of_gaps_at_once_are_as_one_by_one(family, mode, each_kernel):
+    """The NumPy kernels take pattern by pattern; 31 patterns of five columns, five steps."""
+    rng = np.random.default_rng(3)
+    X = rng.normal(size=(400, 5)) + np.repeat([[0.0], [6.0]], 200, axis=0)
+    X[:8] *= 9.0
+    X[rng.random(X.shape) < 0.3] = np.nan
+    labels = np.where(rng.random(400) < 0.3, np.repeat([0, 1], 200), -1)
+    told = {"labels": labels} if mode == "labels" else {}
+    options = {"t": {"distribution": "t"}, "noise": {"noise": True}, "trim": {"trim": 0.05}}
+    given = {"covariance_type": family, "means_init": [[0.0] * 5, [6.0] * 5], "tol": 0.0}
+    fits = []
+    for _ in each_kernel():
+        model = GaussianMixture(2, max_iter=5, **given, **options.get(mode, {}))
+        fits.append(model.fit(X, sample_weight=np.arange(400.0) % 7, **told))
+    one, other = fits
+    np.testing.assert_allclose(other.means_, one.means_, rtol=1e-8, atol=1e-9)
+    np.testing.assert_allclose(other.covariances_, one.covariances_, rtol=1e-7, atol=1e-9)
+    np.testing.assert_allclose(other.weights_, one.weights_, rtol=1e-8)
+    np.testing.assert_allclose(other.trace_, one.trace_, rtol=1e-9)

@@ -156,8 +156,7 @@ def _told(
     if mixture.structure.shape == FACTOR:
         return told_by_factors(mixture, block, assign, cut)
     out = []
-    for pattern, part in block.parts:
-        one = assigned(mixture, part, pattern, assign, cut)
-        features = np.full(len(one.squared), float(pattern.observed.sum()))
+    for one in assigned(mixture, block, assign, cut):
+        features = np.full(len(one.squared), float(one.pattern.observed.sum()))
         out.append((one.squared, features, one.shares))
     return out

@@ -54,7 +54,9 @@ def sums(dtype: Any) -> None:
         rows, zero, one, none, None, groups, logs, means, roots, FULL, False
     )
     compiled.distances_observed(rows, zero, one, groups, means, roots)
-    compiled.means_observed(rows, zero, one, groups, means, roots, np.zeros((_N, _K)))
+    shares = np.zeros((_N, _K))
+    compiled.means_observed(rows, zero, one, groups, means, roots, shares)
+    compiled.moments_observed(rows, zero, one, groups, means, roots, shares, shares, FULL)
     d = 64
     theta = np.zeros((1, d * (d + 1) // 2 + d + 1))
     compiled.accumulate(_rows(dtype, d), np.zeros(d), np.ones(d), none, theta, FULL, False)

@@ -9,10 +9,15 @@ from numpy.typing import NDArray
 
 from mixtura.kernels.calling import call, frozen, native
 from mixtura.kernels.compiled_math import exp_constants
-from mixtura.kernels.compiled_observed import observed_distances, observed_means, observed_sums
+from mixtura.kernels.compiled_observed import (
+    observed_distances,
+    observed_means,
+    observed_moments,
+    observed_sums,
+)
 from mixtura.kernels.layout import width
 
-__all__ = ["accumulate_observed", "distances_observed", "means_observed"]
+__all__ = ["accumulate_observed", "distances_observed", "means_observed", "moments_observed"]
 
 Array = NDArray[Any]
 
@@ -138,6 +143,46 @@ def means_observed(
     given = _frame(pivot, scale), _groups(groups), _component(None, means, covariances)
     call(observed_means, rows, *given[0], *given[1:], frozen(responsibilities), out)
     return out
+
+
+def moments_observed(
+    rows: Array,
+    pivot: Array,
+    scale: Array,
+    groups: tuple[Array, Array, Array],
+    means: Array,
+    covariances: Array,
+    scaled: Array,
+    shares: Array,
+    shape: int,
+) -> Array:
+    """Expected sums of ``T(z - mean_k)`` of rows with gaps whose shares are known.
+
+    Parameters
+    ----------
+    rows, pivot, scale, groups, means, covariances, shape
+        As in `accumulate_observed`.
+    scaled : (n, k)
+        What rows count by.
+    shares : (n, k)
+        What their conditional covariances count by.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> groups = np.array([0, 1]), np.array([1, 2]), np.array([[True], [False]])
+    >>> rows, zero, one = np.array([[2.0], [np.nan]]), np.zeros(1), np.ones(1)
+    >>> scaled, shares = np.array([[0.5], [0.5]]), np.ones((2, 1))
+    >>> given = rows, zero, one, groups, np.zeros((1, 1)), np.ones((1, 1, 1))
+    >>> moments_observed(*given, scaled, shares, 0).tolist()
+    [[3.0, 1.0, 1.0]]
+    """
+    rows = native(rows)
+    sums = np.zeros((len(means), width(shape, means.shape[1])))
+    given = _frame(pivot, scale), _groups(groups), _component(None, means, covariances)
+    counted = frozen(scaled), frozen(shares), int(shape)
+    call(observed_moments, rows, *given[0], *given[1:], *counted, sums)
+    return sums
 
 
 def _frame(pivot: Array, scale: Array) -> tuple[Array, Array]:

@@ -18,6 +18,7 @@ from mixtura.kernels.calling_observed import (
     accumulate_observed,
     distances_observed,
     means_observed,
+    moments_observed,
 )
 from mixtura.kernels.compiled_climb import CARE, CONVERGED, EXHAUSTED
 from mixtura.kernels.compiled_forms import constrain
@@ -55,6 +56,7 @@ __all__ = [
     "lloyd",
     "log_joint",
     "means_observed",
+    "moments_observed",
     "posterior_blurred",
     "race",
     "spread",

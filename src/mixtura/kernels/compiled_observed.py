@@ -17,7 +17,13 @@ from mixtura.kernels.compiled_sweep import OPTIONS
 from mixtura.kernels.compiled_vectors import keep_apart
 from mixtura.kernels.layout import DIAGONAL, FULL
 
-__all__ = ["assign_row", "observed_distances", "observed_means", "observed_sums"]
+__all__ = [
+    "assign_row",
+    "observed_distances",
+    "observed_means",
+    "observed_moments",
+    "observed_sums",
+]
 
 _LOG_2PI = 1.8378770664093453
 _FULL, _DIAGONAL = FULL, DIAGONAL
@@ -40,23 +46,63 @@ def observed_sums(  # type: ignore[no-untyped-def]
     k, d = component[1].shape
     dense = component[2].shape[1] > 1 or d == 1
     means, covariances, log_weights = _side_by_side(component)
-    factor, level = np.empty((len(means), d * d, _LANES)), np.empty((len(means), _LANES))
     room = _room(len(means), d)
+    factor, level, off, shares, mass = room[:5]
+    logits, top, norm = np.zeros((3, 1, (len(means) + 1) // 2 * 2 * _LANES))
     totals = np.zeros((len(means), sums.shape[1], _LANES))
     log_likelihood, start = 0.0, 0
     for p in range(len(ends)):
-        o = np.flatnonzero(masks[p])
-        turn, seen = np.concatenate((o, np.flatnonzero(~masks[p]))), len(o)
+        turn, seen = _begin(masks[p], covariances, dense, room)
         for g in range(len(means)):
-            level[g] = log_weights[g] - 0.5 * seen * _LOG_2PI
-            _factorize(covariances[g], turn, seen, dense, room[1], factor[g], level[g])
-        data = rows, (pivot, scale), weights, plausibility, order[start : ends[p]]
-        seen_through = means, factor, level, turn, seen, dense
-        log_likelihood += _add_rows(data, seen_through, k, shape, hard, constants, room, totals)
+            for t in range(_LANES):
+                level[g, t] += log_weights[g, t] - 0.5 * seen * _LOG_2PI
+        for i in order[start : ends[p]]:
+            _look(rows[i], pivot, scale, means, turn, seen, dense, room)
+            for c in range(len(means) * _LANES):
+                g, t = c // _LANES, c % _LANES
+                logits[0, c] = level[g, t] - 0.5 * shares[g, t]
+                if plausibility.size and c < k:
+                    logits[0, c] += plausibility[i, c]
+            weight = weights[i] if weights.size else 1.0
+            log_likelihood += weight * _assign(logits, top, norm, constants, hard, weight, shares)
+            _accumulate(off, shares, shape, mass, totals)
+        _add_rest(factor, mass, turn, seen, dense, shape, totals)
         start = ends[p]
-    for c in range(k):
-        sums[c] += totals[c // _LANES, :, c % _LANES]
+    _unpack(totals, sums)
     return log_likelihood
+
+
+@njit(**OPTIONS)
+def observed_moments(  # type: ignore[no-untyped-def]
+    rows, pivot, scale, groups, component, scaled, responsibilities, shape, sums
+):
+    """Add ``sum_i s_ik x_ik x_ik' + r_ik C_ik`` and the like for known s and r, (n, k) both.
+
+    x is what is expected of ``z - mean_k`` and C its conditional covariance; sums of x and of one
+    are by s. The rest is as in `observed_sums`.
+    """
+    order, ends, masks = groups
+    k, d = component[1].shape
+    dense = component[2].shape[1] > 1 or d == 1
+    means, covariances, _ = _side_by_side(component)
+    room = _room(len(means), d)
+    factor, _, off, shares, mass = room[:5]
+    totals, start = np.zeros((len(means), sums.shape[1], _LANES)), 0
+    doubt = np.zeros((len(means), _LANES))
+    for p in range(len(ends)):
+        turn, seen = _begin(masks[p], covariances, dense, room)
+        doubt[:] = 0.0
+        for i in order[start : ends[p]]:
+            _look(rows[i], pivot, scale, means, turn, seen, dense, room)
+            shares[:] = 0.0
+            for c in range(k):
+                g, t = c // _LANES, c % _LANES
+                shares[g, t] = scaled[i, c]
+                doubt[g, t] += responsibilities[i, c]
+            _accumulate(off, shares, shape, mass, totals)
+        _add_rest(factor, doubt, turn, seen, dense, shape, totals)
+        start = ends[p]
+    _unpack(totals, sums)
 
 
 @njit(**OPTIONS)
@@ -69,20 +115,12 @@ def observed_distances(rows, pivot, scale, groups, component, squared, log_det):
     k, d = component[1].shape
     dense = component[2].shape[1] > 1 or d == 1
     means, covariances, _ = _side_by_side(component)
-    factor, level = np.empty((len(means), d * d, _LANES)), np.empty((len(means), _LANES))
-    z, work, off, shares = _room(len(means), d)[:4]
-    start = 0
+    room = _room(len(means), d)
+    level, shares, start = room[1], room[3], 0
     for p in range(len(ends)):
-        o = np.flatnonzero(masks[p])
-        turn, seen = np.concatenate((o, np.flatnonzero(~masks[p]))), len(o)
-        level[:] = 0.0
-        for g in range(len(means)):
-            _factorize(covariances[g], turn, seen, dense, work, factor[g], level[g])
+        turn, seen = _begin(masks[p], covariances, dense, room)
         for i in order[start : ends[p]]:
-            for j in o:
-                z[j] = (rows[i, j] - pivot[j]) * scale[j]
-            for g in range(len(means)):
-                _whiten(z, means[g], factor[g], turn, seen, dense, work, off[g], shares, g)
+            _look(rows[i], pivot, scale, means, turn, seen, dense, room)
             for c in range(k):
                 g, t = c // _LANES, c % _LANES
                 squared[i, c], log_det[i, c] = shares[g, t], -2.0 * level[g, t]
@@ -96,20 +134,14 @@ def observed_means(rows, pivot, scale, groups, component, responsibilities, out)
     k, d = component[1].shape
     dense = component[2].shape[1] > 1 or d == 1
     means, covariances, _ = _side_by_side(component)
-    factor, level = np.empty((len(means), d * d, _LANES)), np.empty((len(means), _LANES))
-    z, work, off, shares = _room(len(means), d)[:4]
-    start = 0
+    room = _room(len(means), d)
+    off, start = room[2], 0
     for p in range(len(ends)):
-        o = np.flatnonzero(masks[p])
-        turn, seen = np.concatenate((o, np.flatnonzero(~masks[p]))), len(o)
-        for g in range(len(means)):
-            _factorize(covariances[g], turn, seen, dense, work, factor[g], level[g])
+        turn, seen = _begin(masks[p], covariances, dense, room)
         for i in order[start : ends[p]]:
-            for j in o:
-                z[j] = (rows[i, j] - pivot[j]) * scale[j]
-                out[i, j] = z[j]
-            for g in range(len(means)):
-                _whiten(z, means[g], factor[g], turn, seen, dense, work, off[g], shares, g)
+            _look(rows[i], pivot, scale, means, turn, seen, dense, room)
+            for j in turn[:seen]:
+                out[i, j] = (rows[i, j] - pivot[j]) * scale[j]
             for j in turn[seen:]:
                 out[i, j] = 0.0
                 for c in range(k):
@@ -120,41 +152,34 @@ def observed_means(rows, pivot, scale, groups, component, responsibilities, out)
 
 @njit(**OPTIONS)
 def _room(count, d):  # type: ignore[no-untyped-def]
-    """Buffers for the coordinates of a row and what is made of them, and for its logits."""
-    z, work, off = np.empty(d), np.empty((d, _LANES)), np.empty((count, d, _LANES))
+    """Factors and levels of a pattern; of a row what is expected, shares, mass; and two buffers."""
+    factor, level = np.empty((count, d * d, _LANES)), np.empty((count, _LANES))
+    off, work, z = np.empty((count, d, _LANES)), np.empty((d, _LANES)), np.empty(d)
     shares, mass = np.empty((count, _LANES)), np.empty((count, _LANES))
-    logits, top, norm = np.zeros((3, 1, (count + 1) // 2 * 2 * _LANES))
-    return z, work, off, shares, mass, logits, top, norm
+    return factor, level, off, shares, mass, work, z
 
 
 @njit(**OPTIONS)
-def _add_rows(data, seen_through, k, shape, hard, constants, room, totals):  # type: ignore[no-untyped-def]
-    """The rows of one pattern."""
-    keep_apart()
-    rows, (pivot, scale), weights, plausibility, own = data
-    means, factor, level, turn, seen, dense = seen_through
-    z, work, off, shares, mass, logits, top, norm = room
-    count, log_likelihood = len(means), 0.0
+def _begin(mask, covariances, dense, room):  # type: ignore[no-untyped-def]
+    """Factorize for a pattern: the coordinates, observed ones first, and how many these are."""
+    factor, level, _, _, mass, work, _ = room
+    o = np.flatnonzero(mask)
+    turn, seen = np.concatenate((o, np.flatnonzero(~mask))), len(o)
+    level[:] = 0.0
     mass[:] = 0.0
-    for i in own:
-        for j in turn[:seen]:
-            z[j] = (rows[i, j] - pivot[j]) * scale[j]
-        for g in range(count):
-            _whiten(z, means[g], factor[g], turn, seen, dense, work, off[g], shares, g)
-            for t in range(_LANES):
-                logits[0, g * _LANES + t] = level[g, t] - 0.5 * shares[g, t]
-        if plausibility.size:
-            for c in range(k):
-                logits[0, c] += plausibility[i, c]
-        weight = weights[i] if weights.size else 1.0
-        log_likelihood += weight * _assign(logits, top, norm, constants, hard, weight, shares)
-        for g in range(count):
-            for t in range(_LANES):
-                mass[g, t] += shares[g, t]
-            _accumulate(off[g], shares, g, shape, totals[g])
-    for g in range(count):
-        _add_rest(factor[g], mass[g], turn, seen, dense, shape, totals[g])
-    return log_likelihood
+    for g in range(len(covariances)):
+        _factorize(covariances[g], turn, seen, dense, work, factor[g], level[g])
+    return turn, seen
+
+
+@njit(**OPTIONS)
+def _look(row, pivot, scale, means, turn, seen, dense, room):  # type: ignore[no-untyped-def]
+    """What a row leads one to expect; its squared distances take the place of the shares."""
+    factor, _, off, shares, _, work, z = room
+    for j in turn[:seen]:
+        z[j] = (row[j] - pivot[j]) * scale[j]
+    for g in range(len(means)):
+        _whiten(z, means[g], factor[g], turn, seen, dense, work, off[g], shares, g)
 
 
 @njit(**OPTIONS)
@@ -262,20 +287,23 @@ def assign_row(logits, hard):  # type: ignore[no-untyped-def]
 
 
 @njit(**OPTIONS)
-def _accumulate(off, shares, g, shape, sums):  # type: ignore[no-untyped-def]
+def _accumulate(off, shares, shape, mass, sums):  # type: ignore[no-untyped-def]
     """Add the weighted ``T(off)`` of a row."""
     keep_apart()
-    d = len(off)
-    first = len(sums) - d - 1
-    for t in range(_LANES):
-        sums[first + d, t] += shares[g, t]
-    step = 1 if shape == _DIAGONAL else 0
-    add_products(sums, first, off, d, 1 if shape == _FULL else 0, step, shares, g)
+    d = off.shape[1]
+    first = sums.shape[1] - d - 1
+    full, step = 1 if shape == _FULL else 0, 1 if shape == _DIAGONAL else 0
+    for g in range(len(off)):
+        for t in range(_LANES):
+            sums[g, first + d, t] += shares[g, t]
+            mass[g, t] += shares[g, t]
+        add_products(sums[g], first, off[g], d, full, step, shares, g)
 
 
 @njit(**OPTIONS)
 def _add_rest(factor, mass, turn, seen, dense, shape, sums):  # type: ignore[no-untyped-def]
     """Add the conditional covariance of the missing coordinates, `mass` times."""
+    keep_apart()
     d = len(turn)
     for a in range(seen, d):
         i = turn[a]
@@ -283,5 +311,13 @@ def _add_rest(factor, mass, turn, seen, dense, shape, sums):  # type: ignore[no-
             place = i if shape == _DIAGONAL else 0
             if shape == _FULL:
                 place = i * d - i * (i - 1) // 2 + turn[b] - i
-            for t in range(_LANES):
-                sums[place, t] += mass[t] * factor[a * d + b, t]
+            for g in range(len(factor)):
+                for t in range(_LANES):
+                    sums[g, place, t] += mass[g, t] * factor[g, a * d + b, t]
+
+
+@njit(**OPTIONS)
+def _unpack(totals, sums):  # type: ignore[no-untyped-def]
+    """Add what lies side by side to the sums (k, p)."""
+    for c in range(len(sums)):
+        sums[c] += totals[c // _LANES, :, c % _LANES]
