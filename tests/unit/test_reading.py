@@ -58,6 +58,7 @@ WAYS = {
     "tsv": lambda at: scan(at / "rows.tsv", columns=COLUMNS),
     "npy": lambda at: scan(at / "rows.npy"),
     "uri": lambda at: scan(f"file://{at}/parts", columns=COLUMNS),
+    "uri pattern": lambda at: scan(f"file://{at}/**/*.parquet", columns=COLUMNS),
     "filter": lambda at: scan(at / "parts", columns=COLUMNS, where=[("w", ">", 0.5)]),
     "query": lambda at: scan(f"select a, b, c from '{at}/parts/*.parquet'"),
     "lazy frame": lambda at: scan(pl.scan_parquet(f"{at}/parts/*.parquet").select(COLUMNS)),
@@ -246,3 +247,9 @@ print(peak() - before)
 """
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert int(run.stdout) < 150e6
+
+
+@pytest.mark.parametrize("place", ["none.parquet", "none/*.parquet", "parts/*.arrow"])
+def test_a_uri_of_nothing_is_no_damaged_file(folder, place):
+    with pytest.raises(InputError, match="there is no such file"):
+        GaussianMixture(2).fit(f"file://{folder}/{place}")

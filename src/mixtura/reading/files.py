@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -114,25 +115,43 @@ def _files(path: str) -> tuple[list[str], Any]:
     if "://" in path:
         with damage(path):
             system, inner = pa.fs.FileSystem.from_uri(path)
-            return _remote_files(system, inner) or [inner], system
-    if os.path.isdir(path):
-        named = [str(one) for one in Path(path).rglob("*") if one.is_file()]
-        files = sorted(one for one in named if _suffix(one) in _FORMATS)
+            files = _remote_files(system, inner)
+    elif os.path.isdir(path):
+        system, named = pa.fs.LocalFileSystem(), Path(path).rglob("*")
+        files = sorted(str(one) for one in named if one.is_file() and _suffix(str(one)) in _FORMATS)
     else:
+        system = pa.fs.LocalFileSystem()
         files = sorted(glob.glob(path, recursive=True)) if glob.has_magic(path) else [path]
-    if not files or not os.path.exists(files[0]):
+        files = [one for one in files if os.path.exists(one)]
+    if not files:
         raise InputError(
             f"{path}: there is no such file, folder with tables or pattern that matches"
         )
-    return files, pa.fs.LocalFileSystem()
+    return files, system
 
 
 def _remote_files(system: Any, inner: str) -> list[str]:
-    """The files of a folder that is not on this machine."""
-    if system.get_file_info(inner).type != pa.fs.FileType.Directory:
-        return []
-    found = system.get_file_info(pa.fs.FileSelector(inner, recursive=True))
-    return sorted(one.path for one in found if one.is_file and _suffix(one.path) in _FORMATS)
+    """A file that is not on this machine, those of a folder, or those that match a pattern."""
+    if not glob.has_magic(inner):
+        kind = system.get_file_info(inner).type
+        if kind != pa.fs.FileType.Directory:
+            return [] if kind == pa.fs.FileType.NotFound else [inner]
+    names = inner.split("/")
+    fixed = next((i for i, name in enumerate(names) if glob.has_magic(name)), len(names))
+    folder = pa.fs.FileSelector("/".join(names[:fixed]), recursive=True, allow_not_found=True)
+    found = [one.path for one in system.get_file_info(folder) if one.is_file]
+    if fixed < len(names):
+        return sorted(one for one in found if _matches(one.split("/"), names))
+    return sorted(one for one in found if _suffix(one) in _FORMATS)
+
+
+def _matches(names: Sequence[str], patterns: Sequence[str]) -> bool:
+    """Whether the names on a way match patterns; ``**`` stands for any number of folders."""
+    if not patterns or not names:
+        return not patterns and not names
+    if patterns[0] == "**":
+        return any(_matches(names[start:], patterns[1:]) for start in range(len(names)))
+    return fnmatchcase(names[0], patterns[0]) and _matches(names[1:], patterns[1:])
 
 
 def _format(files: Sequence[str]) -> str:
