@@ -19,6 +19,7 @@ from mixtura.io.model_file import structure_name
 from mixtura.law import StudentT
 from mixtura.mixture import Mixture
 from mixtura.reading.scan import is_query
+from mixtura.reading.uri import shown
 
 if TYPE_CHECKING:
     from mixtura.fit.select import Candidate, Selection
@@ -57,7 +58,7 @@ def of_data(
 def _title(source: str) -> str:
     """The name of a file or folder; patterns, URIs and queries as they are."""
     whole = is_query(source) or "://" in source or glob.has_magic(source)
-    return source if whole else Path(source).name
+    return shown(source) if whole else Path(source).name
 
 
 def of_selection(selection: Selection) -> Facts:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from mixtura.cli_facts import Facts
 from mixtura.cli_progress import Pace
 from mixtura.reading.scan import is_array_file, is_query
+from mixtura.reading.uri import shown
 
 SLOW = 5.0
 """Seconds of one pass over the rows from which other machines are worth a thought."""
@@ -67,7 +68,7 @@ def default_folder(file: str) -> str:
 
 def following(known: Facts, model: str, options: Asked, pace: Pace) -> list[tuple[str, str]]:
     """What each next command does, and the command."""
-    model, file = shlex.quote(model), shlex.quote(options.file)
+    model, file = shlex.quote(model), shlex.quote(shown(options.file))
     read = "".join(f" --where {shlex.quote(one)}" for one in options.where)
     if any(known["data"]["missing"].values()) and options.file != "-":
         second = ("fill the gaps", f"mixtura impute {model} {file}{read} > filled.csv")
@@ -93,7 +94,7 @@ def _on_a_cluster(known: Facts, options: Asked, seconds: float) -> tuple[str, st
         f"on many machines, in Python{why}; Spark data frames go as well (docs: Rows on many "
         "machines)",
         "import dask.dataframe as dd; from mixtura import GaussianMixture\n"
-        f"rows = {_read(options.file)}[{wanted!r}].persist()\n"
+        f"rows = {_read(shown(options.file))}[{wanted!r}].persist()\n"
         f"GaussianMixture({choice['components']}, covariance_type={choice['covariance']!r}"
         f"{told}, random_state={options.seed}).fit(rows{weights}).save('model.mixtura')",
     )

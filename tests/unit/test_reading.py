@@ -253,3 +253,8 @@ print(peak() - before)
 def test_a_uri_of_nothing_is_no_damaged_file(folder, place):
     with pytest.raises(InputError, match="there is no such file"):
         GaussianMixture(2).fit(f"file://{folder}/{place}")
+
+
+def test_keys_in_a_uri_are_not_shown():
+    rows = scan("s3://someone:secret@bucket/rows.npy", columns=["a"])
+    assert rows.called == "s3://bucket/rows.npy"

@@ -18,6 +18,7 @@ import pyarrow.parquet
 from mixtura._errors import InputError
 from mixtura.reading.delimited import delimited
 from mixtura.reading.stored import BATCH, Stored, damage
+from mixtura.reading.uri import shown
 
 __all__ = ["in_files"]
 
@@ -55,11 +56,12 @@ def in_files(path: str, where: Any = None) -> Stored:
     InputError
         No such files, files of several formats or of none that is known, damaged files.
     """
-    files, system = _files(path)
+    called = shown(path)
+    files, system = _files(path, called)
     form, rule = _format(files), _expression(where)
     if form == "csv":
-        return delimited(files, system, rule, path)
-    with damage(path):
+        return delimited(files, system, rule, called)
+    with damage(called):
         data = ds.dataset(files, format=form, filesystem=system)
         rows = data.count_rows() if rule is None else None
     batches = _row_groups if form == "parquet" else _scanned
@@ -71,7 +73,7 @@ def in_files(path: str, where: Any = None) -> Stored:
                 yield from batches(fragment, list(columns), rule)
 
     written = "parquet" if form == "parquet" else "arrow"
-    return Stored(data.schema, read, rows, path, form=written)
+    return Stored(data.schema, read, rows, called, form=written)
 
 
 def _scanned(fragment: Any, columns: list[str], rule: Any) -> Iterator[Any]:
@@ -110,10 +112,10 @@ def _check_columns(fragment: Any, columns: Sequence[str], first: str) -> None:
         )
 
 
-def _files(path: str) -> tuple[list[str], Any]:
+def _files(path: str, called: str) -> tuple[list[str], Any]:
     """The files in a stable order, and where they are."""
     if "://" in path:
-        with damage(path):
+        with damage(called):
             system, inner = pa.fs.FileSystem.from_uri(path)
             files = _remote_files(system, inner)
     elif os.path.isdir(path):
@@ -125,7 +127,7 @@ def _files(path: str) -> tuple[list[str], Any]:
         files = [one for one in files if os.path.exists(one)]
     if not files:
         raise InputError(
-            f"{path}: there is no such file, folder with tables or pattern that matches"
+            f"{called}: there is no such file, folder with tables or pattern that matches"
         )
     return files, system
 

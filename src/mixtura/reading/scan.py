@@ -16,6 +16,7 @@ from mixtura import _checks
 from mixtura._errors import InputError, InputTypeError, MissingDependency
 from mixtura._types import Rows
 from mixtura.reading.cache import kept, released
+from mixtura.reading.uri import shown
 
 if TYPE_CHECKING:
     from mixtura.reading.stored import Stored
@@ -201,7 +202,7 @@ class Scan(_checks.Elsewhere):
     def called(self) -> str:
         """What to call it in messages."""
         if isinstance(self.source, str | os.PathLike):
-            return os.fspath(self.source)
+            return shown(os.fspath(self.source))
         return f"the {type(self.source).__name__}"
 
     @cached_property
