@@ -68,7 +68,8 @@ def accumulate_observed(
     log_likelihood = call(
         observed_sums,
         rows,
-        *_frame(pivot, scale),
+        frozen(pivot),
+        frozen(scale),
         frozen(weights),
         frozen(told),
         _groups(groups),
@@ -105,10 +106,9 @@ def distances_observed(
     >>> found[0].tolist(), abs(found[1]).tolist()
     ([[25.0], [16.0]], [[0.0], [0.0]])
     """
-    rows = native(rows)
     squared, log_det = np.empty((2, len(rows), len(means)))
-    given = _frame(pivot, scale), _groups(groups), _component(None, means, covariances)
-    call(observed_distances, rows, *given[0], *given[1:], squared, log_det)
+    given = _given(rows, pivot, scale, groups, means, covariances)
+    call(observed_distances, *given, squared, log_det)
     return squared, log_det
 
 
@@ -138,10 +138,9 @@ def means_observed(
     >>> means_observed(*given).tolist()
     [[3.0, 1.5]]
     """
-    rows = native(rows)
     out = np.empty(rows.shape)
-    given = _frame(pivot, scale), _groups(groups), _component(None, means, covariances)
-    call(observed_means, rows, *given[0], *given[1:], frozen(responsibilities), out)
+    given = _given(rows, pivot, scale, groups, means, covariances)
+    call(observed_means, *given, frozen(responsibilities), out)
     return out
 
 
@@ -177,16 +176,23 @@ def moments_observed(
     >>> moments_observed(*given, scaled, shares, 0).tolist()
     [[3.0, 1.0, 1.0]]
     """
-    rows = native(rows)
     sums = np.zeros((len(means), width(shape, means.shape[1])))
-    given = _frame(pivot, scale), _groups(groups), _component(None, means, covariances)
-    counted = frozen(scaled), frozen(shares), int(shape)
-    call(observed_moments, rows, *given[0], *given[1:], *counted, sums)
+    given = _given(rows, pivot, scale, groups, means, covariances)
+    call(observed_moments, *given, frozen(scaled), frozen(shares), int(shape), sums)
     return sums
 
 
-def _frame(pivot: Array, scale: Array) -> tuple[Array, Array]:
-    return frozen(pivot), frozen(scale)
+def _given(
+    rows: Array,
+    pivot: Array,
+    scale: Array,
+    groups: tuple[Array, Array, Array],
+    means: Array,
+    covariances: Array,
+) -> tuple[Any, ...]:
+    """Rows and components as the kernels take them whose log-weights do not matter."""
+    component = _component(np.zeros(len(means)), means, covariances)
+    return native(rows), frozen(pivot), frozen(scale), _groups(groups), component
 
 
 def _groups(groups: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
@@ -194,9 +200,6 @@ def _groups(groups: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
     return frozen(order, np.intp), frozen(ends, np.intp), frozen(masks, np.bool_)
 
 
-def _component(
-    log_weights: Array | None, means: Array, covariances: Array
-) -> tuple[Array, Array, Array]:
+def _component(log_weights: Array, means: Array, covariances: Array) -> tuple[Array, Array, Array]:
     k, d = means.shape
-    logs = np.zeros(k) if log_weights is None else log_weights
-    return frozen(logs), frozen(means), frozen(covariances.reshape(k, -1, d))
+    return frozen(log_weights), frozen(means), frozen(covariances.reshape(k, -1, d))

@@ -43,10 +43,8 @@ def observed_sums(  # type: ignore[no-untyped-def]
     the exponential.
     """
     order, ends, masks = groups
-    k, d = component[1].shape
-    dense = component[2].shape[1] > 1 or d == 1
-    means, covariances, log_weights = _side_by_side(component)
-    room = _room(len(means), d)
+    k = len(component[0])
+    means, covariances, log_weights, dense, room = _laid_out(component)
     factor, level, off, shares, mass = room[:5]
     logits, top, norm = np.zeros((3, 1, (len(means) + 1) // 2 * 2 * _LANES))
     totals = np.zeros((len(means), sums.shape[1], _LANES))
@@ -82,10 +80,8 @@ def observed_moments(  # type: ignore[no-untyped-def]
     are by s. The rest is as in `observed_sums`.
     """
     order, ends, masks = groups
-    k, d = component[1].shape
-    dense = component[2].shape[1] > 1 or d == 1
-    means, covariances, _ = _side_by_side(component)
-    room = _room(len(means), d)
+    k = len(component[0])
+    means, covariances, _, dense, room = _laid_out(component)
     factor, _, off, shares, mass = room[:5]
     totals, start = np.zeros((len(means), sums.shape[1], _LANES)), 0
     doubt = np.zeros((len(means), _LANES))
@@ -112,10 +108,8 @@ def observed_distances(rows, pivot, scale, groups, component, squared, log_det):
     `groups` and `component` are those of `observed_sums`; log-weights do not matter.
     """
     order, ends, masks = groups
-    k, d = component[1].shape
-    dense = component[2].shape[1] > 1 or d == 1
-    means, covariances, _ = _side_by_side(component)
-    room = _room(len(means), d)
+    k = len(component[0])
+    means, covariances, _, dense, room = _laid_out(component)
     level, shares, start = room[1], room[3], 0
     for p in range(len(ends)):
         turn, seen = _begin(masks[p], covariances, dense, room)
@@ -131,10 +125,8 @@ def observed_distances(rows, pivot, scale, groups, component, squared, log_det):
 def observed_means(rows, pivot, scale, groups, component, responsibilities, out):  # type: ignore[no-untyped-def]
     """Write the expected coordinates (n, d) in the frame, by responsibilities (n, k)."""
     order, ends, masks = groups
-    k, d = component[1].shape
-    dense = component[2].shape[1] > 1 or d == 1
-    means, covariances, _ = _side_by_side(component)
-    room = _room(len(means), d)
+    k = len(component[0])
+    means, covariances, _, dense, room = _laid_out(component)
     off, start = room[2], 0
     for p in range(len(ends)):
         turn, seen = _begin(masks[p], covariances, dense, room)
@@ -148,6 +140,15 @@ def observed_means(rows, pivot, scale, groups, component, responsibilities, out)
                     g, t = c // _LANES, c % _LANES
                     out[i, j] += responsibilities[i, c] * (means[g, j, t] + off[g, j, t])
         start = ends[p]
+
+
+@njit(**OPTIONS)
+def _laid_out(component):  # type: ignore[no-untyped-def]
+    """The components side by side, whether covariances are dense, and room to work in."""
+    d = component[1].shape[1]
+    means, covariances, log_weights = _side_by_side(component)
+    dense = component[2].shape[1] > 1 or d == 1
+    return means, covariances, log_weights, dense, _room(len(means), d)
 
 
 @njit(**OPTIONS)
