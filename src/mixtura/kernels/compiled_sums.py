@@ -72,7 +72,9 @@ def accumulate_run(
             yield ready[rows.dtype](rows, frozen(weights))
 
     total = tree_sum(parts())
-    return total.value, total.sums[:, bands(len(pivot))[1] if wide else slice(theta.shape[1])]
+    if wide:
+        return total.value, total.sums.take(bands(len(pivot))[1], axis=1)
+    return total.value, total.sums[:, : theta.shape[1]]
 
 
 @dataclass(frozen=True, eq=False)
