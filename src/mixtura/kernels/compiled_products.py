@@ -19,10 +19,19 @@ from numba.extending import intrinsic
 
 from mixtura.kernels.compiled_vectors import VECTOR_BYTES, Vectors, keep_apart
 
-__all__ = ["add_logits", "add_logits_times_first", "add_sums", "lanes"]
+__all__ = [
+    "add_logits",
+    "add_logits_times_first",
+    "add_sums",
+    "add_upper",
+    "lanes",
+    "squared_norms",
+]
 
 _VECTORS = 2  # row vectors per block of logits
 _STRIP = 256  # features times pairs of row vectors that are multiplied by all components in turn
+_LEAST = 4  # pairs of row vectors in a strip of many features, that a triangle is read for
+_BLOCKS = 8  # rows of sums, by three, that take their turn in the products with four features
 
 
 def lanes(dtype: np.dtype[Any]) -> int:
@@ -121,6 +130,67 @@ def _end(emit: Vectors, scaled: Any, factors: list[Any], places: Any, sums: list
                 emit.store(builder.load(slot), place)
 
 
+def _norms_block(height: int) -> Any:
+    """An intrinsic: out[row, start:stop] += |factor[c:c+height] @ (table - means[which])|^2.
+
+    With c = 0 the norms begin with it. Beyond column c + height the factor is zero.
+    """
+
+    @intrinsic
+    def block(
+        typing: Any,
+        factor: Any,
+        means: Any,
+        which: Any,
+        table: Any,
+        out: Any,
+        row: Any,
+        c: Any,
+        start: Any,
+        stop: Any,
+    ) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            emit = Vectors(context, builder, table.dtype)
+            matrix, centre, source, target = (
+                emit.array(signature.args[place], args[place]) for place in (0, 1, 3, 4)
+            )
+            which, row, c, start, stop = args[2], *args[5:]
+            constant = lambda value: ir.Constant(c.type, value)  # noqa: E731
+            zero = ir.Constant(emit.vector, [0.0] * emit.count)
+            slots = emit.accumulators(height * _VECTORS)
+            rows = [builder.add(c, constant(r)) for r in range(height)]
+            begins = builder.icmp_signed("==", c, constant(0))
+            step, end = constant(_VECTORS * emit.count), builder.add(c, constant(height))
+            with cgutils.for_range_slice(builder, start, stop, step) as (i, _):
+                columns = [builder.add(i, constant(v * emit.count)) for v in range(_VECTORS)]
+                for slot in slots:
+                    builder.store(zero, slot)
+                with cgutils.for_range_slice(builder, constant(0), end, constant(1)) as (j, _):
+                    mean = emit.spread(emit.at(centre, which, j))
+                    x = [
+                        builder.fsub(emit.load(emit.at(source, j, column)), mean)
+                        for column in columns
+                    ]
+                    for r, line in enumerate(rows):
+                        a = emit.spread(emit.at(matrix, line, j))
+                        for v in range(_VECTORS):
+                            slot = slots[r * _VECTORS + v]
+                            builder.store(emit.fma(a, x[v], builder.load(slot)), slot)
+                for v, column in enumerate(columns):
+                    place = emit.at(target, row, column)
+                    total = builder.select(begins, zero, emit.load(place))
+                    for r in range(height):
+                        y = builder.load(slots[r * _VECTORS + v])
+                        total = emit.fma(y, y, total)
+                    emit.store(total, place)
+            return context.get_dummy_value()
+
+        given = factor, means, which, table, out, row, c, start, stop
+        return types.void(*given), codegen
+
+    return block
+
+
 def _sums_block(height: int, features: int) -> Any:
     """An intrinsic: sums[c:c+height, lo+j:] += shares[c:c+height, :b] @ table[j:j+features, :b]'.
 
@@ -173,6 +243,7 @@ def _add_four(emit: Vectors, place: Any, values: Any) -> None:
 
 
 _logits_1, _logits_2, _logits_3, _logits_4, _logits_5, _logits_6 = map(_logits_block, range(1, 7))
+_norms_1, _norms_2, _norms_3, _norms_4, _norms_5, _norms_6 = map(_norms_block, range(1, 7))
 _sums_1, _sums_2, _sums_3 = (_sums_block(height, 4) for height in range(1, 4))
 _sums_1_by_6, _sums_2_by_6 = _sums_block(1, 6), _sums_block(2, 6)
 
@@ -228,6 +299,36 @@ def _add(  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True)
+def squared_norms(  # type: ignore[no-untyped-def]
+    factor, means, which, table, out, row, b, step
+):
+    """out[row, :b] = |factor @ (table[:, :b] - means[which])|^2 for a lower triangle (d, d)."""
+    keep_apart()
+    d = len(factor)
+    blocks = (d + 5) // 6
+    least = d // blocks
+    more = d - least * blocks
+    strip = max(_STRIP // d, _LEAST) * step
+    for start in range(0, b, strip):
+        stop, c = min(start + strip, b), 0
+        for block in range(blocks):
+            height = least + 1 if block < more else least
+            if height == 6:
+                _norms_6(factor, means, which, table, out, row, c, start, stop)
+            elif height == 5:
+                _norms_5(factor, means, which, table, out, row, c, start, stop)
+            elif height == 4:
+                _norms_4(factor, means, which, table, out, row, c, start, stop)
+            elif height == 3:
+                _norms_3(factor, means, which, table, out, row, c, start, stop)
+            elif height == 2:
+                _norms_2(factor, means, which, table, out, row, c, start, stop)
+            else:
+                _norms_1(factor, means, which, table, out, row, c, start, stop)
+            c += height
+
+
+@njit(nogil=True)
 def add_sums(shares, table, sums, lo, hi, b):  # type: ignore[no-untyped-def]
     """sums[:, lo:hi] += shares[:, :b] @ table[: hi - lo, :b].T; both are padded to fours."""
     keep_apart()
@@ -254,3 +355,30 @@ def add_sums(shares, table, sums, lo, hi, b):  # type: ignore[no-untyped-def]
             _sums_2_by_6(shares, table, sums, c, narrow, lo, b)
         if k % 2 == 1:
             _sums_1_by_6(shares, table, sums, k - 1, narrow, lo, b)
+
+
+@njit(nogil=True)
+def add_upper(shares, table, sums, b):  # type: ignore[no-untyped-def]
+    """sums (d, d) += shares[:, :b] @ table[:d, :b].T on and right of the diagonal.
+
+    Table and sums are padded to fours; some numbers left of the diagonal are written, too.
+    """
+    keep_apart()
+    d = len(shares)
+    blocks = (d + 2) // 3
+    least = d // blocks
+    more = d - least * blocks
+    for near in range(0, blocks, _BLOCKS):  # few rows of shares at a time stay in the cache
+        first = near * least + min(near, more)
+        for j in range(first // 4 * 4, d, 4):
+            for block in range(near, min(near + _BLOCKS, blocks)):
+                c = block * least + min(block, more)
+                if c >= j + 4:
+                    break
+                height = least + 1 if block < more else least
+                if height == 3:
+                    _sums_3(shares, table, sums, c, j, 0, b)
+                elif height == 2:
+                    _sums_2(shares, table, sums, c, j, 0, b)
+                else:
+                    _sums_1(shares, table, sums, c, j, 0, b)
