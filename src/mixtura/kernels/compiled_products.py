@@ -141,9 +141,9 @@ def _norms_block(height: int) -> Any:
         typing: Any,
         factor: Any,
         means: Any,
-        which: Any,
         table: Any,
         out: Any,
+        which: Any,
         row: Any,
         c: Any,
         start: Any,
@@ -151,10 +151,8 @@ def _norms_block(height: int) -> Any:
     ) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             emit = Vectors(context, builder, table.dtype)
-            matrix, centre, source, target = (
-                emit.array(signature.args[place], args[place]) for place in (0, 1, 3, 4)
-            )
-            which, row, c, start, stop = args[2], *args[5:]
+            matrix, centre, source, target = map(emit.array, signature.args[:4], args[:4])
+            which, row, c, start, stop = args[4:]
             constant = lambda value: ir.Constant(c.type, value)  # noqa: E731
             zero = ir.Constant(emit.vector, [0.0] * emit.count)
             slots = emit.accumulators(height * _VECTORS)
@@ -185,7 +183,7 @@ def _norms_block(height: int) -> Any:
                     emit.store(total, place)
             return context.get_dummy_value()
 
-        given = factor, means, which, table, out, row, c, start, stop
+        given = factor, means, table, out, which, row, c, start, stop
         return types.void(*given), codegen
 
     return block
@@ -300,7 +298,7 @@ def _add(  # type: ignore[no-untyped-def]
 
 @njit(nogil=True)
 def squared_norms(  # type: ignore[no-untyped-def]
-    factor, means, which, table, out, row, b, step
+    factor, means, table, out, which, row, b, step
 ):
     """out[row, :b] = |factor @ (table[:, :b] - means[which])|^2 for a lower triangle (d, d)."""
     keep_apart()
@@ -314,17 +312,17 @@ def squared_norms(  # type: ignore[no-untyped-def]
         for block in range(blocks):
             height = least + 1 if block < more else least
             if height == 6:
-                _norms_6(factor, means, which, table, out, row, c, start, stop)
+                _norms_6(factor, means, table, out, which, row, c, start, stop)
             elif height == 5:
-                _norms_5(factor, means, which, table, out, row, c, start, stop)
+                _norms_5(factor, means, table, out, which, row, c, start, stop)
             elif height == 4:
-                _norms_4(factor, means, which, table, out, row, c, start, stop)
+                _norms_4(factor, means, table, out, which, row, c, start, stop)
             elif height == 3:
-                _norms_3(factor, means, which, table, out, row, c, start, stop)
+                _norms_3(factor, means, table, out, which, row, c, start, stop)
             elif height == 2:
-                _norms_2(factor, means, which, table, out, row, c, start, stop)
+                _norms_2(factor, means, table, out, which, row, c, start, stop)
             else:
-                _norms_1(factor, means, which, table, out, row, c, start, stop)
+                _norms_1(factor, means, table, out, which, row, c, start, stop)
             c += height
 
 

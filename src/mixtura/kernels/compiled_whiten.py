@@ -85,7 +85,7 @@ def log_joint_of(  # type: ignore[no-untyped-def]
     if len(whiteners[c]) == 1:
         _squares(z, means[c], whiteners[c, 0], logits[row], wide)
     else:
-        squared_norms(whiteners[c], means, c, z, logits, row, wide, step)
+        squared_norms(whiteners[c], means, z, logits, c, row, wide, step)
     for i in range(wide):
         logits[row, i] = (constants[c] - 0.5 * logits[row, i]) * unit
 
