@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,16 +17,18 @@ from mixtura.kernels.layout import DIAGONAL, FULL
 from mixtura.measurement import Errors
 from mixtura.statistics import Moments
 
+T = TypeVar("T")
+
 _TILE = 1 << 19  # numbers in the rows of a tile: 4 MiB
 
 
 @dataclass(frozen=True)
 class Pattern:
-    """The rows of a block that have the same coordinates observed.
+    """The rows of a block that have the same coordinates observed, or are taken together.
 
     Attributes
     ----------
-    observed : (d,) bool
+    observed : (d,) bool, or (m, d) for rows that have each their own
     rows : (m,) indices into the block, or a slice of all its rows
     bounded : (d,) bool or None
         The coordinates known to lie within limits alone; None for none.
@@ -40,6 +42,11 @@ class Pattern:
     def complete(self) -> bool:
         """Whether nothing is missing."""
         return bool(self.observed.all())
+
+    @cached_property
+    def features(self) -> Indices:
+        """How many coordinates are observed, (1,), or (m, 1) for rows that have each their own."""
+        return np.asarray(self.observed.sum(axis=-1, keepdims=True))
 
     @cached_property
     def key(self) -> bytes:
@@ -168,6 +175,11 @@ class Block:
         return np.array([one.observed for one in self.patterns], dtype=float), which
 
     @cached_property
+    def mixed(self) -> Pattern:
+        """All rows, each with its own coordinates observed."""
+        return Pattern(~np.isnan(self.rows), slice(None))
+
+    @cached_property
     def groups(self) -> tuple[Indices, Indices, Mask]:
         """The rows by pattern: their order, where each pattern ends, and what it observes."""
         order = [np.arange(len(self))[pattern.rows] for pattern in self.patterns]
@@ -200,13 +212,14 @@ class Block:
     def _seconds(self) -> dict[int, tuple[Frame, Array]]:
         return {}
 
-    def once(self, of: tuple[object, ...], make: Callable[[], Array]) -> Array:
+    def once(self, of: tuple[object, ...], make: Callable[[], T]) -> T:
         """``make()``, kept until it is asked for of other objects; these are told by identity."""
         known = self.__dict__.get("_once")
         if known is None or any(a is not b for a, b in zip(known[0], of, strict=True)):
             known = of, make()
             self.__dict__["_once"] = known
-        return np.asarray(known[1])
+        value: T = known[1]
+        return value
 
     def take(self, rows: Indices | slice) -> Block:
         """Some of the rows."""

@@ -5,7 +5,7 @@ The only file that knows of gaps, limits, weights, labels and measurement errors
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -131,10 +131,8 @@ def _others(
     known = cut is None and block.limits is None
     if kernel is None or not known or not _able(mixture, moments, assign):
         found = assigned(mixture, block, assign, cut)
-        if many_gaps(block) and at_once() and fits(mixture, moments):
-            yield _at_once(mixture, block, moments, found)
-        else:
-            yield from (_by_row(mixture, moments, one) for one in found)
+        gather = _at_once if many_gaps(block) and at_once() else _by_row
+        yield from (gather(mixture, moments, one) for one in found)
         return
     structure = mixture.structure
     value, sums = kernel(
@@ -153,23 +151,17 @@ def _others(
     yield Statistics.from_sums(sums, moments, mixture.location, value)
 
 
-def _at_once(
-    mixture: Mixture, block: Block, moments: Moments, found: Iterable[Assigned]
-) -> Statistics:
+def _at_once(mixture: Mixture, moments: Moments, found: Assigned) -> Statistics:
     """The sums over assigned rows of many patterns of gaps."""
-    shares = np.empty((len(block), mixture.n_components))
-    scaled, value, noise = np.empty(shares.shape), 0.0, 0.0
-    for one in found:
-        rows, features = one.pattern.rows, int(one.pattern.observed.sum())
-        shares[rows] = one.shares
-        scaled[rows] = one.shares * mixture.law.row_weights(one.squared, features)
-        value, noise = value + float(one.keys @ one.weights), noise + one.noise
+    shares = scaled = found.shares
+    if not mixture.plain:
+        scaled = shares * mixture.law.row_weights(found.squared, found.pattern.features)
     sums = kernels.active().moments_observed(
-        *seen_by_kernel(mixture, block), scaled, shares, moments.shape
+        *seen_by_kernel(mixture, found.block), scaled, shares, moments.shape
     )
+    value, counts = float(found.keys @ found.weights), shares.sum(axis=0)
     data = Statistics.from_sums(sums, moments, mixture.location, value)
-    counts = shares.sum(axis=0)
-    return replace(data, counts=counts, dof=counts, noise=noise)
+    return replace(data, counts=counts, dof=counts, noise=found.noise)
 
 
 def _able(mixture: Mixture, moments: Moments, assign: Assign) -> bool:
@@ -227,7 +219,7 @@ def _by_row(mixture: Mixture, moments: Moments, found: Assigned) -> Statistics:
     counts = shares.sum(axis=0)
     scaled, mass = shares, counts
     if not mixture.plain:
-        scaled = shares * mixture.law.row_weights(found.squared, int(pattern.observed.sum()))
+        scaled = shares * mixture.law.row_weights(found.squared, pattern.features)
         mass = scaled.sum(axis=0)
     pivot = mixture.location
     if found.squared.size and pattern.complete and log_linear(mixture) is not None:

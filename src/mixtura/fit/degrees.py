@@ -157,6 +157,6 @@ def _told(
         return told_by_factors(mixture, block, assign, cut)
     out = []
     for one in assigned(mixture, block, assign, cut):
-        features = np.full(len(one.squared), float(one.pattern.observed.sum()))
+        features = np.broadcast_to(one.pattern.features.ravel(), len(one.squared))
         out.append((one.squared, features, one.shares))
     return out
