@@ -118,19 +118,23 @@ def _joints(
     for the degrees of freedom and for its sums.
     """
     of = (mixture.location, mixture.structure)
-    if many_gaps(block) and at_once():
-        squared, log_det = block.once(of, lambda: distances_at_once(mixture, block))
-        joint = joint_with(mixture, squared, log_det, block.mixed)
-        yield block, block.mixed, squared, under_labels(mixture, joint, block.plausibility)
-        return
-    for pattern, part in block.parts:
+    for pattern, part in block.sides if many_gaps(block) and at_once() else block.parts:
         squared, observed = np.empty((0, 0)), pattern.observed
-        if direct:
+        if pattern.mixed:
+            squared, log_det = _distances_at_once(mixture, part, of)
+            joint = joint_with(mixture, squared, log_det, pattern)
+        elif direct:
             joint = mixture.joint(part.rows, observed)
         else:
             squared = _distances(mixture, part, of, observed)
             joint = joint_at(mixture, squared, observed)
         yield part, pattern, squared, under_labels(mixture, joint, part.plausibility)
+
+
+def _distances_at_once(
+    mixture: Mixture, part: Block, of: tuple[object, ...]
+) -> tuple[Array, Array]:
+    return part.once(of, lambda: distances_at_once(mixture, part))
 
 
 def _distances(mixture: Mixture, part: Block, of: tuple[object, ...], observed: Mask) -> Array:

@@ -43,6 +43,11 @@ class Pattern:
         """Whether nothing is missing."""
         return bool(self.observed.all())
 
+    @property
+    def mixed(self) -> bool:
+        """Whether rows have each their own coordinates observed."""
+        return self.observed.ndim == 2
+
     @cached_property
     def features(self) -> Indices:
         """How many coordinates are observed, (1,), or (m, 1) for rows that have each their own."""
@@ -101,10 +106,10 @@ class Block:
         if not gaps.any():
             return (Pattern(np.ones(self.rows.shape[1], dtype=bool), slice(None)),)
         known = gaps if self.limits is None else np.hstack([gaps, self._bounded])
-        codes, inverse = np.unique(np.packbits(known, axis=1), axis=0, return_inverse=True)
-        order = np.argsort(inverse.ravel(), kind="stable")
-        ends = np.cumsum(np.bincount(inverse.ravel(), minlength=len(codes)))
-        groups = np.split(order, ends[:-1])
+        codes = _codes(known)
+        order = np.argsort(codes, kind="stable")
+        starts = np.flatnonzero(codes[order[1:]] != codes[order[:-1]]) + 1
+        groups = np.split(order, starts)
         return tuple(Pattern(~gaps[rows[0]], rows, self._limited(rows[0])) for rows in groups)
 
     @property
@@ -173,6 +178,16 @@ class Block:
         for number, pattern in enumerate(self.patterns):
             which[pattern.rows] = number
         return np.array([one.observed for one in self.patterns], dtype=float), which
+
+    @cached_property
+    def sides(self) -> tuple[tuple[Pattern, Block], ...]:
+        """The complete rows, if any, and all others at once; kept, as `parts` are."""
+        first, rest = self.patterns[0], self.mixed
+        if not first.complete:
+            return ((rest, self),)
+        gappy = np.flatnonzero(~rest.observed.all(axis=1))
+        torn = Pattern(rest.observed[gappy], gappy)
+        return (first, self.take(first.rows)), (torn, self.take(gappy))
 
     @cached_property
     def mixed(self) -> Pattern:
@@ -249,6 +264,16 @@ class Block:
     def total_weight(self) -> float:
         """What all rows weigh together."""
         return float(len(self) if self.weights is None else self.weights.sum())
+
+
+def _codes(known: Mask) -> Array:
+    """A whole number (n,) for each row of a mask (n, d): equal rows have equal ones, none is 0."""
+    packed = np.packbits(known, axis=1)
+    if packed.shape[1] > 8:
+        return np.unique(packed, axis=0, return_inverse=True)[1].ravel()
+    padded = np.zeros((len(packed), 8), dtype=np.uint8)
+    padded[:, -packed.shape[1] :] = packed
+    return padded.view(">u8")[:, 0].astype(np.uint64)
 
 
 def cuts(n: int, d: int) -> list[slice]:

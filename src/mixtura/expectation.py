@@ -17,14 +17,13 @@ from mixtura._types import Array, Rows
 from mixtura.assignment import Assign, Assigned, assigned, hard, soft
 from mixtura.block import Block
 from mixtura.deconvolution import Scores, blurred, lost_volume, steady
-from mixtura.densities import many_gaps
 from mixtura.frame import Frame
 from mixtura.kernels.layout import DIAGONAL, FACTOR, FULL, LINEAR, width
 from mixtura.law import log_norms
 from mixtura.log_linear import LOSS_SINGLE, cancellation, common_part, log_linear
 from mixtura.mixture import Mixture
 from mixtura.projected import projected
-from mixtura.scoring import at_once, seen_by_kernel
+from mixtura.scoring import seen_by_kernel
 from mixtura.statistics import Moments, Statistics
 from mixtura.tree import tree_sum
 from mixtura.trimming import Cut
@@ -130,9 +129,8 @@ def _others(
     kernel = getattr(kernels.active(), "accumulate_observed", None)
     known = cut is None and block.limits is None
     if kernel is None or not known or not _able(mixture, moments, assign):
-        found = assigned(mixture, block, assign, cut)
-        gather = _at_once if many_gaps(block) and at_once() else _by_row
-        yield from (gather(mixture, moments, one) for one in found)
+        for one in assigned(mixture, block, assign, cut):
+            yield (_at_once if one.pattern.mixed else _by_row)(mixture, moments, one)
         return
     structure = mixture.structure
     value, sums = kernel(

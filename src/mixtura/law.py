@@ -41,10 +41,11 @@ def log_norms(log_det: Array, features: int | Array) -> Array:
 
 def of_each_count(function: Callable[[Array], Array], features: int | Array) -> Array:
     """``function(features)``, (k,) or (m, k), worked out once for rows with as many features."""
-    if np.size(features) == 1:
-        return function(np.asarray(features))
-    least = int(np.min(features))
-    return function(np.arange(least, int(np.max(features)) + 1)[:, None])[features[:, 0] - least]
+    counts = np.asarray(features)
+    if counts.size == 1:
+        return function(counts)
+    least, most = int(counts.min()), int(counts.max())
+    return function(np.arange(least, most + 1)[:, None])[counts[:, 0] - least]
 
 
 class Law(Protocol):

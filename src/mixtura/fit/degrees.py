@@ -24,6 +24,9 @@ _ROUNDS, _LONGEST, _NEAR = 60, 2.0, 1e-3
 """Newton's steps at most; the longest, in log ν; and the last, whose square is about the error."""
 
 
+_TILE = 1 << 14
+"""Squared distances that are looked at together, so that they stay in the cache."""
+
 _HERE = 1 << 24
 """Squared distances that are kept between Newton's steps; of more rows they are made anew."""
 
@@ -44,16 +47,30 @@ class Evidence:
         dof = float(np.exp(log_dof))
         p, weights = self._patterns
         half = 0.5 * (dof + p)
-        far = self.squared / (dof + self.squared)
-        logs, near = np.log1p(self.squared / dof), (dof + self.features) * far / dof
+        (logs, far, square), by = self._sums(dof), np.array([1.0, 1.0 / dof])
+        near = far @ by
         constant = gammaln(half) - gammaln(0.5 * dof) - 0.5 * p * log_dof
-        value = weights @ constant - 0.5 * (self.weights @ ((dof + self.features) * logs))
-        slope = weights @ (digamma(half) - digamma(0.5 * dof) - p / dof)
-        slope += self.weights @ (near - logs)
+        value = weights @ constant - 0.5 * dof * (logs @ by)
+        slope = weights @ (digamma(half) - digamma(0.5 * dof) - p / dof) + near - logs[0]
         bend = weights @ (0.5 * polygamma(1, half) - 0.5 * polygamma(1, 0.5 * dof) + p / dof**2)
-        bend += self.weights @ (2.0 * far / dof - near * (2.0 - far) / dof)
+        bend += (2.0 * (far[0] - near) + square @ by) / dof
         first = 0.5 * dof * slope
         return float(value), float(first), float(first + 0.5 * dof**2 * bend)
+
+    def _sums(self, dof: float) -> Array:
+        """``Σ r f`` and ``Σ r p f``, (3, 2), for f = log(1 + δ²/ν), q = δ²/(ν + δ²) and q²."""
+        total = np.zeros((3, 2))
+        for at in range(0, len(self.squared), _TILE):
+            ratio = self.squared[at : at + _TILE] / dof
+            far = ratio / (1.0 + ratio)
+            several = np.stack([np.log1p(ratio), far, far * far])
+            total += several @ self._weighed[:, at : at + _TILE].T
+        return total
+
+    @cached_property
+    def _weighed(self) -> Array:
+        """Weights, and weights times coordinates, (2, m)."""
+        return np.stack([self.weights, self.weights * self.features])
 
     @cached_property
     def _patterns(self) -> tuple[Array, Array]:
