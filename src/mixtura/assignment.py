@@ -33,10 +33,13 @@ Assign = Callable[[Array], tuple[Array, Array]]
 
 def soft(log_joint: Array) -> tuple[Array, Array]:
     """Responsibilities ``r_ik = P(k | x_i)``: expectation-maximization."""
-    top = log_joint.max(axis=1)
-    shares = np.exp(log_joint - top[:, None])
-    norm = shares.sum(axis=1)
-    return shares / norm[:, None], top + np.log(norm)
+    shares = np.array(log_joint.T, order="C")  # sums along short rows are slow
+    top = shares.max(axis=0)
+    shares -= top
+    np.exp(shares, out=shares)
+    norm = shares.sum(axis=0)
+    shares /= norm
+    return np.ascontiguousarray(shares.T), top + np.log(norm)
 
 
 def hard(log_joint: Array) -> tuple[Array, Array]:

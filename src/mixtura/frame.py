@@ -40,7 +40,7 @@ class Frame:
 
     def volumes(self, observed: Mask) -> Array:
         """The same where these coordinates (d,) or (m, d) are observed: (1,) or (m, 1)."""
-        return np.asarray(observed @ np.log(self.scale))[..., None]
+        return np.where(observed, np.log(self.scale), 0.0).sum(axis=-1, keepdims=True)
 
     def coarse(self, deviation: Array) -> Frame:
         """A frame with its pivot at zero, or at few binary digits where the data are far from it.

@@ -201,8 +201,10 @@ class StudentT:
 
     def log_densities(self, squared: Array, log_det: Array, features: int | Array) -> Array:
         dof = self.dof
-        norms = of_each_count(self._log_heights, features) - 0.5 * log_det
-        return np.asarray(norms - 0.5 * (dof + features) * np.log1p(squared / dof))
+        logs = np.asarray(squared / dof)
+        np.log1p(logs, out=logs)
+        logs *= -0.5 * (dof + features)
+        return logs + (of_each_count(self._log_heights, features) - 0.5 * log_det)
 
     def _log_heights(self, features: Array) -> Array:
         """``log Γ((ν+d)/2) - log Γ(ν/2) - ½ d log(νπ)`` without cancellation for large ν."""

@@ -65,7 +65,7 @@ class Trim:
 
         `observed` (d,) tells what all rows observe, or (m, d) what each does.
         """
-        return np.asarray(values + (observed @ (self.log_scale + self.absent) - self.absent.sum()))
+        return np.asarray(values + np.where(observed, self.log_scale, -self.absent).sum(axis=-1))
 
     def ranking(self, values: Array, rows: Rows) -> Array:
         """What rows (m, d) are ranked by for their log-densities in the units of the data."""

@@ -9,7 +9,7 @@ from functools import cached_property, partial
 import numpy as np
 from scipy.special import digamma, gammaln, polygamma
 
-from mixtura._types import Array
+from mixtura._types import Array, Indices
 from mixtura.assignment import Assign, assigned
 from mixtura.block import Block
 from mixtura.kernels.layout import FACTOR
@@ -36,7 +36,7 @@ class Evidence:
     """What the rows tell of one ν: squared distances, observed coordinates, weights; (m,) each."""
 
     squared: Array
-    features: Array
+    features: Indices
     weights: Array
 
     def curve(self, log_dof: float) -> tuple[float, float, float]:
@@ -59,11 +59,14 @@ class Evidence:
 
     def _sums(self, dof: float) -> Array:
         """``Σ r f`` and ``Σ r p f``, (3, 2), for f = log(1 + δ²/ν), q = δ²/(ν + δ²) and q²."""
-        total = np.zeros((3, 2))
+        total, room = np.zeros((3, 2)), np.empty((3, min(_TILE, len(self.squared))))
         for at in range(0, len(self.squared), _TILE):
-            ratio = self.squared[at : at + _TILE] / dof
-            far = ratio / (1.0 + ratio)
-            several = np.stack([np.log1p(ratio), far, far * far])
+            squared = self.squared[at : at + _TILE]
+            logs, far, square = several = room[:, : len(squared)]
+            np.divide(squared, squared + dof, out=far)
+            np.multiply(far, far, out=square)
+            np.divide(squared, dof, out=logs)
+            np.log1p(logs, out=logs)
             total += several @ self._weighed[:, at : at + _TILE].T
         return total
 
@@ -75,8 +78,9 @@ class Evidence:
     @cached_property
     def _patterns(self) -> tuple[Array, Array]:
         """How many coordinates rows have, and the weight of the rows that have so many."""
-        p, inverse = np.unique(self.features, return_inverse=True)
-        return p, np.bincount(inverse.ravel(), self.weights, len(p))
+        weights = np.bincount(self.features, self.weights)
+        p = np.flatnonzero(weights)
+        return p, weights[p]
 
 
 def freed(
@@ -147,7 +151,7 @@ def _evidence(parts: Sequence[list[tuple[Array, Array, Array]]], common: bool) -
     if common:
         spread = np.repeat(features, shares.shape[1])
         return [Evidence(squared.ravel(), spread, shares.ravel())]
-    each = zip(squared.T, shares.T, strict=True)
+    each = zip(*(np.ascontiguousarray(one.T) for one in (squared, shares)), strict=True)
     return [Evidence(distances, features, weights) for distances, weights in each]
 
 
