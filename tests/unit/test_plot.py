@@ -29,6 +29,7 @@ from mixtura.plot import (
     SelectionDisplay,
     TraceDisplay,
     UncertaintyDisplay,
+    remove_figures,
     save_figures,
 )
 from mixtura.plot.canvas import shortened
@@ -471,13 +472,24 @@ def test_saved_figures_fit_the_data(tmp_path, mixture, gaps, selection, dims, ex
     X = gaps[:, dims]
     X = X[~np.isnan(X).all(axis=1)]
     folder = tmp_path / "deep" / "figures"
-    folder.mkdir(parents=True)
-    for name in ("histogram", "pairs"):  # of another model
-        (folder / f"{name}.png").touch()
     paths = save_figures(mixture.marginal(dims), X, selection, folder, trace=[-2.0, -1.0])
     assert [path.stem for path in paths] == expected
     assert sorted(folder.iterdir()) == sorted(paths)  # no temporary file stays
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
+
+
+def test_only_figures_of_an_earlier_model_are_removed(tmp_path, mixture, gaps):
+    line = save_figures(mixture.marginal([0]), gaps[:, :1], None, tmp_path)
+    (tmp_path / "histogram.png").rename(tmp_path / "mine.png")
+    Figure().savefig(tmp_path / "pairs.png")  # somebody else's, under our name
+    (tmp_path / "trace.png").touch()
+    save_figures(mixture.marginal([0]), gaps[:, :1], None, tmp_path)
+    plane = save_figures(mixture.marginal([0, 1]), gaps[:, :2], None, tmp_path)
+    assert remove_figures(tmp_path, but=plane) == [tmp_path / "histogram.png"]
+    assert tmp_path / "histogram.png" in line
+    kept = {path.name for path in tmp_path.iterdir()} - {path.name for path in plane}
+    assert kept == {"mine.png", "pairs.png", "trace.png"}
+    assert remove_figures(tmp_path / "absent") == []
 
 
 def test_a_figure_that_cannot_be_written_leaves_no_file(tmp_path, mixture, rows, monkeypatch):
