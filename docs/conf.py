@@ -12,13 +12,14 @@ author = "The mixtura developers"
 copyright = author
 release = version = __version__
 
-sys.path.insert(0, str(Path(__file__).parent))  # formulas.py
+sys.path.insert(0, str(Path(__file__).parent))  # formulas.py, names.py
 extensions = [
     "myst_parser",
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "formulas",
+    "names",
 ]
 exclude_patterns = ["_build"]
 

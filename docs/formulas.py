@@ -9,6 +9,9 @@ from sphinx.util import logging
 from sphinx.writers.html5 import HTML5Translator
 
 _converter = LatexToMathML()
+WORD_JOINER = "&#8288;"
+"""Keeps a full stop on the line of the formula before it."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -17,7 +20,7 @@ def setup(app: Sphinx) -> None:
 
 
 def _inline(page: HTML5Translator, node: nodes.math) -> None:
-    page.body.append(_mathml(node))
+    page.body.append(_mathml(node) + WORD_JOINER)
     raise nodes.SkipNode
 
 

@@ -157,7 +157,7 @@ class MergeDisplay:
         axes[1].xaxis.set_major_locator(MaxNLocator(integer=True))
         by_rows = merging.suggested_by_rows
         self._draw_entropy(axes[2], merging.merged_rows, merging.elbow_by_rows, by_rows)
-        axes[0].xaxis.set_major_locator(MaxNLocator(6))
+        axes[0].xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         axes[2].xaxis.set_major_locator(MaxNLocator(4))
         label_axes(axes[1], "clusters", "entropy of the clusters (nats)")
         label_axes(axes[2], "rows merged, in total", "entropy of the clusters (nats)")
