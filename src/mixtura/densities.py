@@ -65,7 +65,7 @@ class Densities(ABC):
 
     def logpdf(self, X: Any) -> Array:
         """Log-density log P(x) of each row, (n,), by the observed coordinates."""
-        return self._by_rows(X, log_sums, ())
+        return self.by_rows(X, log_sums, ())
 
     def pdf(self, X: Any) -> Array:
         """Density P(x) of each row, (n,)."""
@@ -74,7 +74,7 @@ class Densities(ABC):
     def component_logpdf(self, X: Any) -> Array:
         """Log-density log p(x | μ_k, Σ_k) of each row in each component, (n, k)."""
         free = self.changed(weights=np.ones_like(self.weights), noise=None)
-        return free._by_rows(self._rows(X), lambda joint: joint, (self.n_components,))
+        return free.by_rows(self._rows(X), lambda joint: joint, (self.n_components,))
 
     def responsibilities(self, X: Any) -> Array:
         """Posterior probability of each component given the row, (n, k).
@@ -82,17 +82,17 @@ class Densities(ABC):
         Rows sum to one, or with noise to one less the probability that the row is noise.
         """
         k = self.n_components
-        return self._by_rows(X, lambda joint: shares(joint)[:, :k], (k,))
+        return self.by_rows(X, lambda joint: shares(joint)[:, :k], (k,))
 
     def predict(self, X: Any) -> Array:
         """The most probable component of each row, (n,); -1 where that is the noise."""
         k = self.n_components
-        return self._by_rows(X, lambda joint: labels(joint, k), ()).astype(np.intp)
+        return self.by_rows(X, lambda joint: labels(joint, k), ()).astype(np.intp)
 
     def outlier_probability(self, X: Any) -> Array:
         """Probability that the row is noise, (n,); zero without a noise component."""
         k = self.n_components
-        return self._by_rows(X, lambda joint: shares(joint)[:, k:].sum(axis=1), ())
+        return self.by_rows(X, lambda joint: shares(joint)[:, k:].sum(axis=1), ())
 
     def outlier_weights(self, X: Any) -> Array:
         """How much each row counts in a fit, ``Σ_k r_ik u_ik``, (n,): near zero for outliers.
@@ -203,7 +203,7 @@ class Densities(ABC):
     def _rows(self, X: Any) -> Rows:
         return _checks.rows_like(X, self.n_features, self.feature_names)
 
-    def _by_rows(self, X: Any, finish: Any, tail: tuple[int, ...]) -> Array:
+    def by_rows(self, X: Any, finish: Any, tail: tuple[int, ...]) -> Array:
         """Apply `finish` to the log joint (in the data's units) of every row, block by block."""
         rows = self._rows(X)
         ahead(self, rows)
