@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mixtura import kernels
 from mixtura._types import Array, Mask
 from mixtura.block import Block, Pattern
 from mixtura.censoring import Hidden, hidden, log_probabilities
@@ -33,18 +34,13 @@ Assign = Callable[[Array], tuple[Array, Array]]
 
 def soft(log_joint: Array) -> tuple[Array, Array]:
     """Responsibilities ``r_ik = P(k | x_i)``: expectation-maximization."""
-    shares = np.array(log_joint.T, order="C")  # sums along short rows are slow
-    top = shares.max(axis=0)
-    shares -= top
-    np.exp(shares, out=shares)
-    norm = shares.sum(axis=0)
-    shares /= norm
-    return np.ascontiguousarray(shares.T), top + np.log(norm)
+    shares, log_likelihood = kernels.active().soft(log_joint)
+    return shares, log_likelihood
 
 
 def hard(log_joint: Array) -> tuple[Array, Array]:
     """All to the best component: classification EM (Celeux & Govaert 1992)."""
-    best = log_joint.argmax(axis=1)
+    best = kernels.active().best(log_joint)
     rows = np.arange(len(best))
     shares = np.zeros_like(log_joint)
     shares[rows, best] = 1.0

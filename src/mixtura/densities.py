@@ -21,6 +21,7 @@ from mixtura.kernels.layout import FACTOR
 from mixtura.law import Gaussian, Law
 from mixtura.noise import Noise
 from mixtura.scoring import (
+    ahead,
     distances_with_gaps,
     gaussian_joint,
     joint_at,
@@ -205,6 +206,7 @@ class Densities(ABC):
     def _by_rows(self, X: Any, finish: Any, tail: tuple[int, ...]) -> Array:
         """Apply `finish` to the log joint (in the data's units) of every row, block by block."""
         rows = self._rows(X)
+        ahead(self, rows)
         out = np.empty((len(rows), *tail))
         for part in cuts(*rows.shape):
             self.fill(Block(rows[part]), finish, out[part])
@@ -213,6 +215,7 @@ class Densities(ABC):
     def _by_distance(self, X: Any, finish: Any) -> Array:
         """``finish(squared distances, log-determinants, pattern)``, (n, k), of every row."""
         rows = self._rows(X)
+        ahead(self, rows)
         out = np.empty((len(rows), self.n_components))
         for part in cuts(*rows.shape):
             for pattern, squared, log_det in self.measured(Block(rows[part])):
