@@ -63,10 +63,12 @@ class Evidence:
         for at in range(0, len(self.squared), _TILE):
             squared = self.squared[at : at + _TILE]
             logs, far, square = several = room[:, : len(squared)]
-            np.divide(squared, squared + dof, out=far)
-            np.multiply(far, far, out=square)
             np.divide(squared, dof, out=logs)
-            np.log1p(logs, out=logs)
+            logs += 1.0
+            np.divide(squared, logs, out=far)
+            far /= dof
+            np.multiply(far, far, out=square)
+            np.log(logs, out=logs)  # not log1p, thrice as slow: ν is bounded
             total += several @ self._weighed[:, at : at + _TILE].T
         return total
 
