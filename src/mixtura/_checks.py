@@ -101,13 +101,22 @@ def rows_like(
     return read.rows
 
 
+LIGHTEST, HEAVIEST = 1e-150, 1e150
+"""Weights between which quotients and squares of sums neither overflow nor vanish."""
+
+
+def felt(weights: Array) -> Array:
+    """Weights, zero where they are too light to be felt."""
+    return np.where((weights > 0) & (weights < LIGHTEST), 0.0, weights)
+
+
 def row_weights(sample_weight: Any, n: int) -> Array | None:
-    """Weights (n,) of the rows, or None for ones.
+    """Weights (n,) of the rows, or None for ones; those below LIGHTEST count for nothing.
 
     Raises
     ------
     InputError
-        Wrong length, negative, NaN or infinite, or all zero.
+        Wrong length, negative, NaN or above HEAVIEST, or all zero.
     """
     if sample_weight is None:
         return None
@@ -118,15 +127,17 @@ def row_weights(sample_weight: Any, n: int) -> Array | None:
         raise InputError(
             f"sample_weight has shape {weights.shape}: one weight a row is needed, ({n},)"
         )
-    bad = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
+    bad = np.flatnonzero(~((weights >= 0) & (weights <= HEAVIEST)))
     if len(bad):
         raise InputError(
-            f"sample_weight must be finite and not negative; "
+            f"sample_weight must be finite and not negative, and at most {HEAVIEST}; "
             f"row {bad[0]} has {weights[bad[0]]} ({len(bad)} such rows)"
         )
-    if not weights.any():
-        raise InputError("sample_weight is zero for every row: nothing is left to fit")
-    return weights
+    found = felt(weights)
+    if not found.any():
+        said = f"below {LIGHTEST} (divide it by its mean)" if weights.any() else "zero"
+        raise InputError(f"sample_weight is {said} for every row: nothing is left to fit")
+    return found
 
 
 def weighted(rows: Rows, sample_weight: Any) -> tuple[Rows, Array | None]:

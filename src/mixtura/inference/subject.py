@@ -14,7 +14,8 @@ from mixtura.fit.em import Stop
 from mixtura.fit.fixed import Fixed
 from mixtura.fit.given import Start
 from mixtura.fit.outliers import Outliers
-from mixtura.fit.problem import Problem, holding, state, with_outliers, with_prior
+from mixtura.fit.priors import with_prior
+from mixtura.fit.problem import Problem, holding, state, with_outliers
 from mixtura.held import Held
 from mixtura.law import StudentT
 from mixtura.mixture import Mixture
