@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import operator
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -36,6 +37,14 @@ class Elsewhere(ABC):
         """The rows."""
 
 
+@runtime_checkable
+class Streaming(Protocol):
+    """What gives its columns as Arrow does: batches, and tables of other libraries."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """The batches."""
+
+
 def table(X: Any, finite: bool = True) -> Table:
     """Read an array, masked array, nested sequence or data frame; infinite where allowed.
 
@@ -46,6 +55,8 @@ def table(X: Any, finite: bool = True) -> Table:
     """
     if isinstance(X, Elsewhere):
         return X.table
+    if isinstance(X, str | os.PathLike):
+        raise InputTypeError(f"X is the text {os.fspath(X)!r}, not rows: mixtura.scan reads files")
     found = frame(X)
     if found is not None:
         rows, names = _frame_rows(found)
@@ -63,6 +74,8 @@ def eager(X: Any) -> Any:
     import narwhals as nw
 
     frame = nw.from_native(X, pass_through=True, allow_series=True)
+    if frame is X and isinstance(X, Streaming):
+        return nw.from_arrow(X, backend="pyarrow").to_native()
     return frame.collect().to_native() if isinstance(frame, nw.LazyFrame) else X
 
 
@@ -110,6 +123,20 @@ def felt(weights: Array) -> Array:
     return np.where((weights > 0) & (weights < LIGHTEST), 0.0, weights)
 
 
+def same_columns(found: Sequence[str] | None, names: Sequence[str]) -> None:
+    """Refuse columns with other names, or in another order, where they have any.
+
+    Raises
+    ------
+    InputError
+    """
+    if found is not None and tuple(found) != tuple(names):
+        raise InputError(
+            f"the columns of X are {list(found)}, and the model was fitted to {list(names)}: pass "
+            "these, in this order"
+        )
+
+
 def row_weights(sample_weight: Any, n: int) -> Array | None:
     """Weights (n,) of the rows, or None for ones; those below LIGHTEST count for nothing.
 
@@ -138,6 +165,13 @@ def row_weights(sample_weight: Any, n: int) -> Array | None:
         said = f"below {LIGHTEST} (divide it by its mean)" if weights.any() else "zero"
         raise InputError(f"sample_weight is {said} for every row: nothing is left to fit")
     return found
+
+
+def weights_beside(X: Any, sample_weight: Any) -> Any:
+    """The weights that are told, or else those that lie in the table with the rows X."""
+    if sample_weight is None and isinstance(X, Elsewhere):
+        return X.table.weights
+    return sample_weight
 
 
 def weighted(rows: Rows, sample_weight: Any) -> tuple[Rows, Array | None]:
@@ -287,7 +321,10 @@ def frame(X: Any) -> Any:
         return None
     import narwhals as nw
 
-    found = nw.from_native(eager(X), pass_through=True, allow_series=True)
+    try:
+        found = nw.from_native(eager(X), pass_through=True, allow_series=True)
+    except nw.exceptions.DuplicateError as error:
+        raise InputError(f"the columns of X have no names of their own: {error}") from None
     if isinstance(found, nw.Series):
         raise InputError(
             f"Expected 2D array, got 1D array instead: column {found.name!r}. "

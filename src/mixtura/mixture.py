@@ -164,6 +164,13 @@ class Mixture(Densities):
         """The structured covariances in the units of the data."""
         return self.structure.scaled(1.0 / self.frame.scale)
 
+    def shaped(self, frame: Frame) -> Covariances:
+        """The structured covariances in another frame, even if they are no numbers in the data's.
+
+        Variances of columns of size 1e200 are beyond what a float can hold.
+        """
+        return self.structure.scaled(frame.scale / self.frame.scale)
+
     def mean(self) -> Array:
         """E[x] = Σ π_k μ_k, (d,), and the middle of the noise by its share."""
         return self.frame.unread(centre(self))

@@ -186,7 +186,7 @@ class Problem:
         """A mixture from elsewhere, in this problem's frame; a low-rank family makes it its own."""
         if mixture.frame == self.frame and self.family.moments.shape != FACTOR:
             return mixture
-        noise, shape = mixture.noise, mixture.unframed().scaled(self.frame.scale)
+        noise, shape = mixture.noise, mixture.shaped(self.frame)
         if isinstance(self.family, Factor):
             shape = nearest(self.family, shape, mixture.weights)
         return mixture.changed(
@@ -304,6 +304,7 @@ def with_outliers(problem: Problem, outliers: Outliers) -> Problem:
     if outliers.none:
         return problem
     middle, deviation = bulk(problem.source, problem.summary.deviation)
+    _check_reach(problem.summary.deviation, deviation)
     bound = problem.guard.ratio is not None
     frame = Frame(middle, _scales(deviation, problem.family, bound))
     frame = frame if problem.held is None else frame.coarse(deviation)
@@ -317,6 +318,20 @@ def with_outliers(problem: Problem, outliers: Outliers) -> Problem:
         ),
         outliers=outliers.over(problem.source, frame),
     )
+
+
+def _check_reach(deviation: Array, of_bulk: Array) -> None:
+    """Refuse columns that reach so far beyond their bulk that squares are no numbers there."""
+    far = np.flatnonzero(deviation / _REACH > np.where(of_bulk > 0, of_bulk, np.inf))
+    if len(far):
+        raise InputError(
+            f"column {far[0]} reaches more than {_REACH:.0e} times as far as its bulk: such rows "
+            "are errors to be left out, or their cells set to NaN"
+        )
+
+
+_REACH = 1e100
+"""Deviations of the bulk within which all rows are to be."""
 
 
 def _scales(deviation: Array, family: Family, bound: bool) -> Array:

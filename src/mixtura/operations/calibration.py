@@ -112,7 +112,7 @@ def calibration(
     if not 0 < level < 1:
         raise InputError(f"level={level}: a number above 0 and below 1 is needed")
     values = _column(X)
-    weights = _checks.row_weights(sample_weight, len(values))
+    weights = _checks.row_weights(_checks.weights_beside(X, sample_weight), len(values))
     weights = np.ones(len(values)) if weights is None else weights
     seen = ~np.isnan(values) & (weights > 0)
     if not seen.any():
@@ -137,6 +137,7 @@ def calibration(
 
 def _column(X: Any) -> Array:
     """Values (n,) in float64."""
+    X = _checks.eager(X)
     if not hasattr(X, "columns") and np.ndim(X) < 2:
         return np.atleast_1d(_checks.numbers(X, "the values"))
     rows = _checks.table(X).rows
