@@ -7,11 +7,12 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 
 from mixtura._errors import InputError, InputTypeError
+from mixtura._frames import empty, frame, rows_of
 from mixtura._types import Array, Rows
 
 
@@ -37,14 +38,6 @@ class Elsewhere(ABC):
         """The rows."""
 
 
-@runtime_checkable
-class Streaming(Protocol):
-    """What gives its columns as Arrow does: batches, and tables of other libraries."""
-
-    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        """The batches."""
-
-
 def table(X: Any, finite: bool = True) -> Table:
     """Read an array, masked array, nested sequence or data frame; infinite where allowed.
 
@@ -59,24 +52,12 @@ def table(X: Any, finite: bool = True) -> Table:
         raise InputTypeError(f"X is the text {os.fspath(X)!r}, not rows: mixtura.scan reads files")
     found = frame(X)
     if found is not None:
-        rows, names = _frame_rows(found)
+        rows, names = rows_of(found)
     else:
         rows, names = _array_rows(X), None
     if finite:
         refuse_infinite(rows, names)
     return Table(rows, names)
-
-
-def eager(X: Any) -> Any:
-    """X, read into memory where it is a lazy frame."""
-    if isinstance(X, (np.ndarray, list, tuple)):
-        return X
-    import narwhals as nw
-
-    frame = nw.from_native(X, pass_through=True, allow_series=True)
-    if frame is X and isinstance(X, Streaming):
-        return nw.from_arrow(X, backend="pyarrow").to_native()
-    return frame.collect().to_native() if isinstance(frame, nw.LazyFrame) else X
 
 
 def without_gaps(rows: Rows, advice: str) -> Rows:
@@ -315,58 +296,6 @@ def _plain(values: Any) -> Any:
     return values.to_numpy() if hasattr(values, "to_numpy") else values
 
 
-def frame(X: Any) -> Any:
-    """X as a narwhals data frame, or None if it is none."""
-    if isinstance(X, (np.ndarray, list, tuple)):
-        return None
-    import narwhals as nw
-
-    try:
-        found = nw.from_native(eager(X), pass_through=True, allow_series=True)
-    except nw.exceptions.DuplicateError as error:
-        raise InputError(f"the columns of X have no names of their own: {error}") from None
-    if isinstance(found, nw.Series):
-        raise InputError(
-            f"Expected 2D array, got 1D array instead: column {found.name!r}. "
-            "Reshape your data: pass a frame of one column"
-        )
-    return found if isinstance(found, nw.DataFrame) else None
-
-
-def _frame_rows(frame: Any) -> tuple[Rows, tuple[str, ...] | None]:
-    columns = []
-    for series in frame.iter_columns():
-        name = series.name
-        if not (series.dtype.is_numeric() or str(series.dtype) in ("Boolean", "Object", "Unknown")):
-            raise InputTypeError(
-                f"column {name!r} holds {series.dtype}, not numbers: drop or encode it"
-            )
-        columns.append(_column(series, name))
-    if not columns or not len(columns[0]):
-        raise InputError(_empty(len(frame), len(columns)))
-    names = tuple(frame.columns) if all(isinstance(name, str) for name in frame.columns) else None
-    return np.column_stack(columns), names
-
-
-def _column(series: Any, name: Any) -> Rows:
-    import narwhals as nw
-
-    kind = np.float32 if str(series.dtype) == "Float32" else np.float64
-    try:
-        if str(series.dtype) in ("Object", "Unknown"):
-            return np.array([np.nan if _absent(v) else v for v in series.to_list()], dtype=kind)
-        values = series.cast(nw.Float32 if kind == np.float32 else nw.Float64)
-        return np.asarray(values.fill_null(float("nan")).to_numpy(), dtype=kind)
-    except (TypeError, ValueError) as error:
-        text = f"column {name!r} holds values that are not numbers: {error}"
-        raise InputTypeError(text) from None
-
-
-def _absent(value: Any) -> bool:
-    """None, or pandas' NA."""
-    return value is None or type(value).__name__ in ("NAType", "NaTType")
-
-
 def _array_rows(X: Any) -> Rows:
     if hasattr(X, "tocsr"):
         raise InputTypeError(
@@ -387,7 +316,7 @@ def _array_rows(X: Any) -> Rows:
             "Reshape your data: X.reshape(-1, 1) for one feature, X.reshape(1, -1) for one row"
         )
     if 0 in values.shape:
-        raise InputError(_empty(*values.shape))
+        raise InputError(empty(*values.shape))
     rows = _as_float(values)
     if mask is not None and mask.any():
         rows = np.where(mask, rows.dtype.type(np.nan), rows)
@@ -417,12 +346,6 @@ def _not_numbers(values: Any, error: Exception) -> Exception:
                 f"{message}; argument must be a string or a number: pass numeric columns only"
             )
     return InputTypeError(str(error))
-
-
-def _empty(n: int, d: int) -> str:
-    if n == 0:
-        return f"Found array with 0 sample(s) (shape=({n}, {d})) while a minimum of 1 is required."
-    return f"Found array with 0 feature(s) (shape=({n}, {d})) while a minimum of 1 is required."
 
 
 def refuse_infinite(rows: Rows, names: Sequence[str] | None, first: int = 0) -> None:

@@ -139,9 +139,9 @@ def test_weights():
 def test_weights_that_quotients_cannot_hold():
     """Weights of 1e-310 once led to indices out of bounds in compiled code."""
     np.testing.assert_array_equal(row_weights([1.0, 1e-310], 2), [1.0, 0.0])
-    with pytest.raises(InputError, match="below 1e-150 .divide it by its mean. for every row"):
+    with pytest.raises(InputError, match=r"below 1e-150 .divide it by its mean. for every row"):
         row_weights([1e-310, 1e-200], 2)
-    with pytest.raises(InputError, match="at most 1e.150; row 1 has 1e.200"):
+    with pytest.raises(InputError, match=r"at most 1e.150; row 1 has 1e.200"):
         row_weights([1.0, 1e200], 2)
 
 

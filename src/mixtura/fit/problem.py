@@ -248,6 +248,8 @@ def state(
     """
     _check_ratio(max_ratio, family)
     summary = summarize(source) if summary is None else summary
+    if not summary.weight > 0:
+        raise InputError(UNFELT)
     empty = np.flatnonzero(summary.observed == 0)
     if len(empty):
         named = [names[i] if names else int(i) for i in empty]
@@ -257,6 +259,12 @@ def state(
     ridge = _ridge(np.full(source.d, reg_covar or 0.0), frame.scale)
     guard = Guard(ridge, ratio=max_ratio)
     return Problem(source, family, summary, frame, guard, assign=assign, names=names)
+
+
+UNFELT = (
+    "none of the rows to be fitted has a weight above zero, as where rows are held out: give more "
+    "rows that count"
+)
 
 
 def _check_ratio(ratio: float | None, family: Family) -> None:

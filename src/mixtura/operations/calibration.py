@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from scipy.stats import beta
 
-from mixtura import _checks
+from mixtura import _checks, _frames
 from mixtura._errors import InputError
 from mixtura._types import Array
 
@@ -137,7 +137,7 @@ def calibration(
 
 def _column(X: Any) -> Array:
     """Values (n,) in float64."""
-    X = _checks.eager(X)
+    X = _frames.eager(X)
     if not hasattr(X, "columns") and np.ndim(X) < 2:
         return np.atleast_1d(_checks.numbers(X, "the values"))
     rows = _checks.table(X).rows

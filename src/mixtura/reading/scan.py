@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mixtura import _checks
+from mixtura import _checks, _frames
 from mixtura._errors import InputError, InputTypeError, MissingDependency
 from mixtura._types import Rows
 from mixtura.reading.cache import kept, released
@@ -227,7 +227,7 @@ def opened(X: Any) -> Any:
     elsewhere = type(X).__module__.startswith(("duckdb", "_duckdb"))
     if elsewhere or isinstance(X, str | os.PathLike | Iterator):
         return scan(X)
-    return X if isinstance(X, Scan) else _checks.eager(X)
+    return X if isinstance(X, Scan) else _frames.eager(X)
 
 
 def is_array_file(source: Any) -> bool:
