@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -242,8 +242,24 @@ def mean_vectors(means: Any) -> Array:
     return values
 
 
+def whole(value: Any, what: str) -> int:
+    """A whole number.
+
+    Raises
+    ------
+    InputTypeError
+        Something else, such as 2.5 or "3".
+    """
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise InputTypeError(f"{what}={value!r}: a whole number is needed") from None
+
+
 def positions(dims: Any, features: int, names: Sequence[str] | None) -> list[int]:
     """Column numbers from numbers or names."""
+    if not isinstance(dims, str | int | float | np.number | Iterable):
+        raise InputTypeError(f"dimensions are given by number or name, not as {dims!r}")
     listed = [dims] if isinstance(dims, (str, int, float, np.number)) else list(dims)
     if not listed:
         raise InputError("no dimension is named: give at least one, by number or name")

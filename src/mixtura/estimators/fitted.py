@@ -125,7 +125,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
     def sample(self, n_samples: int = 1, random_state: Any = None) -> tuple[Array, Array]:
         """Draw rows (n_samples, d) and their components (n_samples,); within `truncation`."""
         self._fitted()
-        if n_samples < 1:
+        if _checks.whole(n_samples, "n_samples") < 1:
             raise InputError(
                 f"Invalid value for 'n_samples': {n_samples}. At least one row is needed"
             )
