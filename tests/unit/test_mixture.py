@@ -10,7 +10,7 @@ from scipy.integrate import dblquad, quad
 from scipy.special import logsumexp
 from scipy.stats import kstest, multivariate_normal, norm
 
-from mixtura import Mixture
+from mixtura import GaussianMixture, Mixture
 from mixtura._errors import InputError, InputTypeError, MixturaError
 from oracle import FAMILIES, conditional, log_joint
 from strategies import covariance_array, dense, make, seeds
