@@ -30,7 +30,8 @@ class Watch:
     drift. With independent normal scores of a known mean a stationary stream would sound a false
     alarm about once in a million observations (Siegmund 1985); a fall by two standard errors takes
     nine to be seen. An observation moves the mean by no more than it may count for, or one far off
-    would hide those after it, of a model that learns from it. Spells of rows that resemble one another count as drifts.
+    would hide those after it, of a model that learns from it. Spells of rows that resemble one
+    another count as drifts.
 
     Attributes
     ----------
