@@ -10,7 +10,8 @@ from scipy.linalg import expm
 
 from mixtura import Conjugate, Mixture
 from mixtura.covariance import FAMILIES as RULES
-from mixtura.fit.problem import state, with_prior
+from mixtura.fit.priors import with_prior
+from mixtura.fit.problem import state
 from mixtura.source import MemorySource
 from oracle import DIAGONAL, ELLIPSOIDAL, FAMILIES, LETTERS, Prior, plausibility_of
 

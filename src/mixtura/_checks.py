@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import operator
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from mixtura._errors import InputError, InputTypeError
+from mixtura._frames import empty, frame, rows_of
 from mixtura._types import Array, Rows
 
 
@@ -46,24 +48,16 @@ def table(X: Any, finite: bool = True) -> Table:
     """
     if isinstance(X, Elsewhere):
         return X.table
+    if isinstance(X, str | os.PathLike):
+        raise InputTypeError(f"X is the text {os.fspath(X)!r}, not rows: mixtura.scan reads files")
     found = frame(X)
     if found is not None:
-        rows, names = _frame_rows(found)
+        rows, names = rows_of(found)
     else:
         rows, names = _array_rows(X), None
     if finite:
         refuse_infinite(rows, names)
     return Table(rows, names)
-
-
-def eager(X: Any) -> Any:
-    """X, read into memory where it is a lazy frame."""
-    if isinstance(X, (np.ndarray, list, tuple)):
-        return X
-    import narwhals as nw
-
-    frame = nw.from_native(X, pass_through=True, allow_series=True)
-    return frame.collect().to_native() if isinstance(frame, nw.LazyFrame) else X
 
 
 def without_gaps(rows: Rows, advice: str) -> Rows:
@@ -101,13 +95,36 @@ def rows_like(
     return read.rows
 
 
-def row_weights(sample_weight: Any, n: int) -> Array | None:
-    """Weights (n,) of the rows, or None for ones.
+LIGHTEST, HEAVIEST = 1e-150, 1e150
+"""Weights between which quotients and squares of sums neither overflow nor vanish."""
+
+
+def felt(weights: Array) -> Array:
+    """Weights, zero where they are too light to be felt."""
+    return np.where((weights > 0) & (weights < LIGHTEST), 0.0, weights)
+
+
+def same_columns(found: Sequence[str] | None, names: Sequence[str]) -> None:
+    """Refuse columns with other names, or in another order, where they have any.
 
     Raises
     ------
     InputError
-        Wrong length, negative, NaN or infinite, or all zero.
+    """
+    if found is not None and tuple(found) != tuple(names):
+        raise InputError(
+            f"the columns of X are {list(found)}, and the model was fitted to {list(names)}: pass "
+            "these, in this order"
+        )
+
+
+def row_weights(sample_weight: Any, n: int) -> Array | None:
+    """Weights (n,) of the rows, or None for ones; those below LIGHTEST count for nothing.
+
+    Raises
+    ------
+    InputError
+        Wrong length, negative, NaN or above HEAVIEST, or all zero.
     """
     if sample_weight is None:
         return None
@@ -118,15 +135,24 @@ def row_weights(sample_weight: Any, n: int) -> Array | None:
         raise InputError(
             f"sample_weight has shape {weights.shape}: one weight a row is needed, ({n},)"
         )
-    bad = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
+    bad = np.flatnonzero(~((weights >= 0) & (weights <= HEAVIEST)))
     if len(bad):
         raise InputError(
-            f"sample_weight must be finite and not negative; "
+            f"sample_weight must be finite and not negative, and at most {HEAVIEST}; "
             f"row {bad[0]} has {weights[bad[0]]} ({len(bad)} such rows)"
         )
-    if not weights.any():
-        raise InputError("sample_weight is zero for every row: nothing is left to fit")
-    return weights
+    found = felt(weights)
+    if not found.any():
+        said = f"below {LIGHTEST} (divide it by its mean)" if weights.any() else "zero"
+        raise InputError(f"sample_weight is {said} for every row: nothing is left to fit")
+    return found
+
+
+def weights_beside(X: Any, sample_weight: Any) -> Any:
+    """The weights that are told, or else those that lie in the table with the rows X."""
+    if sample_weight is None and isinstance(X, Elsewhere):
+        return X.table.weights
+    return sample_weight
 
 
 def weighted(rows: Rows, sample_weight: Any) -> tuple[Rows, Array | None]:
@@ -216,8 +242,24 @@ def mean_vectors(means: Any) -> Array:
     return values
 
 
+def whole(value: Any, what: str) -> int:
+    """A whole number.
+
+    Raises
+    ------
+    InputTypeError
+        Something else, such as 2.5 or "3".
+    """
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise InputTypeError(f"{what}={value!r}: a whole number is needed") from None
+
+
 def positions(dims: Any, features: int, names: Sequence[str] | None) -> list[int]:
     """Column numbers from numbers or names."""
+    if not isinstance(dims, str | int | float | np.number | Iterable):
+        raise InputTypeError(f"dimensions are given by number or name, not as {dims!r}")
     listed = [dims] if isinstance(dims, (str, int, float, np.number)) else list(dims)
     if not listed:
         raise InputError("no dimension is named: give at least one, by number or name")
@@ -270,55 +312,6 @@ def _plain(values: Any) -> Any:
     return values.to_numpy() if hasattr(values, "to_numpy") else values
 
 
-def frame(X: Any) -> Any:
-    """X as a narwhals data frame, or None if it is none."""
-    if isinstance(X, (np.ndarray, list, tuple)):
-        return None
-    import narwhals as nw
-
-    found = nw.from_native(eager(X), pass_through=True, allow_series=True)
-    if isinstance(found, nw.Series):
-        raise InputError(
-            f"Expected 2D array, got 1D array instead: column {found.name!r}. "
-            "Reshape your data: pass a frame of one column"
-        )
-    return found if isinstance(found, nw.DataFrame) else None
-
-
-def _frame_rows(frame: Any) -> tuple[Rows, tuple[str, ...] | None]:
-    columns = []
-    for series in frame.iter_columns():
-        name = series.name
-        if not (series.dtype.is_numeric() or str(series.dtype) in ("Boolean", "Object", "Unknown")):
-            raise InputTypeError(
-                f"column {name!r} holds {series.dtype}, not numbers: drop or encode it"
-            )
-        columns.append(_column(series, name))
-    if not columns or not len(columns[0]):
-        raise InputError(_empty(len(frame), len(columns)))
-    names = tuple(frame.columns) if all(isinstance(name, str) for name in frame.columns) else None
-    return np.column_stack(columns), names
-
-
-def _column(series: Any, name: Any) -> Rows:
-    import narwhals as nw
-
-    kind = np.float32 if str(series.dtype) == "Float32" else np.float64
-    try:
-        if str(series.dtype) in ("Object", "Unknown"):
-            return np.array([np.nan if _absent(v) else v for v in series.to_list()], dtype=kind)
-        values = series.cast(nw.Float32 if kind == np.float32 else nw.Float64)
-        return np.asarray(values.fill_null(float("nan")).to_numpy(), dtype=kind)
-    except (TypeError, ValueError) as error:
-        text = f"column {name!r} holds values that are not numbers: {error}"
-        raise InputTypeError(text) from None
-
-
-def _absent(value: Any) -> bool:
-    """None, or pandas' NA."""
-    return value is None or type(value).__name__ in ("NAType", "NaTType")
-
-
 def _array_rows(X: Any) -> Rows:
     if hasattr(X, "tocsr"):
         raise InputTypeError(
@@ -339,7 +332,7 @@ def _array_rows(X: Any) -> Rows:
             "Reshape your data: X.reshape(-1, 1) for one feature, X.reshape(1, -1) for one row"
         )
     if 0 in values.shape:
-        raise InputError(_empty(*values.shape))
+        raise InputError(empty(*values.shape))
     rows = _as_float(values)
     if mask is not None and mask.any():
         rows = np.where(mask, rows.dtype.type(np.nan), rows)
@@ -369,12 +362,6 @@ def _not_numbers(values: Any, error: Exception) -> Exception:
                 f"{message}; argument must be a string or a number: pass numeric columns only"
             )
     return InputTypeError(str(error))
-
-
-def _empty(n: int, d: int) -> str:
-    if n == 0:
-        return f"Found array with 0 sample(s) (shape=({n}, {d})) while a minimum of 1 is required."
-    return f"Found array with 0 feature(s) (shape=({n}, {d})) while a minimum of 1 is required."
 
 
 def refuse_infinite(rows: Rows, names: Sequence[str] | None, first: int = 0) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mixtura.covariance import FactorCovariances, Family, Guard
+from mixtura.covariance import Covariances, FactorCovariances, Family, Guard
 from mixtura.held import Held
 from mixtura.kernels.layout import FULL
 from mixtura.mixture import Mixture
@@ -76,20 +76,26 @@ def _staying(data: Statistics, mixture: Mixture, empty: np.ndarray) -> Statistic
     trace = EMPTY * max(float(data.mass.sum()), 1e-290)
     stay = np.where(empty, trace, 0.0)
     kept = np.where(empty, 0.0, 1.0)
-    deviations = np.sqrt(structure.variances_by_column)
-    if moments.pooled:
+    if moments.pooled and (data.dof * kept).any():
         second, dof = data.second, data.dof * kept
     else:
-        old = moments.outer(deviations, deviations)
-        if moments.shape == FULL:
-            old = structure.dense()
-        if isinstance(structure, FactorCovariances):
-            old = structure.moments
+        old, dof = _moments(moments, structure), data.dof * kept + stay
         mask = empty.reshape(-1, *[1] * (old.ndim - 1))
-        second, dof = np.where(mask, trace * old, data.second), data.dof * kept + stay
+        rest = 0.0 if moments.pooled else data.second  # all are empty where they are pooled
+        second = moments.total(np.where(mask, trace * old, rest))
     first = np.where(empty[:, None], 0.0, data.first)
     pivot = np.where(empty[:, None], mixture.location, data.pivot)
     return Statistics(moments, pivot, data.counts, data.mass * kept + stay, dof, first, second)
+
+
+def _moments(moments: Moments, structure: Covariances) -> np.ndarray:
+    """The second moments of a row of weight one in each component, about its mean."""
+    if isinstance(structure, FactorCovariances):
+        return structure.moments
+    if moments.shape == FULL:
+        return structure.dense()
+    deviations = np.sqrt(structure.variances_by_column)
+    return moments.outer(deviations, deviations)
 
 
 def log_prior(prior: Prior, mixture: Mixture, moments: Moments) -> float:

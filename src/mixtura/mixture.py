@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mixtura import _checks
-from mixtura._errors import InputError
+from mixtura._errors import InputError, InputTypeError
 from mixtura._types import Array
 from mixtura.block import Block, cuts
 from mixtura.borrowed import Borrowed
@@ -163,6 +163,13 @@ class Mixture(Densities):
         """The structured covariances in the units of the data."""
         return self.structure.scaled(1.0 / self.frame.scale)
 
+    def shaped(self, frame: Frame) -> Covariances:
+        """The structured covariances in another frame, even if they are no numbers in the data's.
+
+        Variances of columns of size 1e200 are beyond what a float can hold.
+        """
+        return self.structure.scaled(frame.scale / self.frame.scale)
+
     def mean(self) -> Array:
         """E[x] = Σ π_k μ_k, (d,), and the middle of the noise by its share."""
         return self.frame.unread(centre(self))
@@ -227,6 +234,7 @@ class Mixture(Densities):
         rows : (n, d)
         labels : (n,), with `return_labels`; -1 for noise
         """
+        n = _checks.whole(n, "n")
         if n < 1 or (component is not None and not 0 <= component < self.n_components):
             raise InputError(f"n={n}, component={component}: n >= 1, 0 <= component < k are needed")
         z, labels = drawn(self, n, np.random.default_rng(rng), component)
@@ -279,6 +287,10 @@ class Mixture(Densities):
         Mixture
             Over the dimensions not given, in their order.
         """
+        if not isinstance(given, Mapping):
+            raise InputTypeError(
+                f"condition takes a mapping of dimensions to values, {{0: 1.5}}, not {given!r}"
+            )
         dims = _checks.positions(list(given), self.n_features, self.feature_names)
         row = np.full((1, self.n_features), np.nan)
         row[0, dims] = _checks.numbers(list(given.values()), "the given values")

@@ -111,11 +111,12 @@ class Conjugate:
         return data + self.statistics(data.moments, data.pivot)
 
 
-def fraley_raftery(mean: Array, covariance: Array, k: int) -> Conjugate:
+def fraley_raftery(mean: Array, covariance: Array, k: int, scale: Array | None = None) -> Conjugate:
     """The scale-free default of Fraley & Raftery (2007).
 
     κ = 0.01, ν = d + 2, Λ = Cov(X) / k^(2/d), ς² = mean variance / k^(2/d). Given the variances
-    (d,) alone, Λ is diagonal.
+    (d,) alone, Λ is diagonal. In coordinates that have a scale (d,), ς² is still the mean in the
+    units of the data, and infinite where these are too far apart.
 
     Examples
     --------
@@ -127,5 +128,7 @@ def fraley_raftery(mean: Array, covariance: Array, k: int) -> Conjugate:
     d = len(mean)
     shrink = k ** (2.0 / d)
     spread = covariance if covariance.ndim == 1 else covariance.diagonal()
-    variance = np.full(d, spread.mean() / shrink)
+    ones = np.ones(d) if scale is None else scale
+    with np.errstate(over="ignore", under="ignore"):
+        variance = (spread * (ones[:, None] / ones) ** 2).mean(axis=1) / shrink
     return Conjugate(0.01, mean, d + 2.0, covariance / shrink, variance)

@@ -15,7 +15,8 @@ from scipy.special import logsumexp
 from mixtura import GaussianMixture, Mixture, select
 from mixtura.covariance import ALIASES, FAMILIES, UNIVARIATE, family
 from mixtura.fit.em import Stop, run
-from mixtura.fit.problem import state, with_prior
+from mixtura.fit.priors import with_prior
+from mixtura.fit.problem import state
 from mixtura.source import MemorySource
 from oracle import Prior, expectation, log_joint, maximization
 from oracle import log_likelihood as oracle_log_likelihood

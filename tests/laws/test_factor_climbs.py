@@ -9,7 +9,8 @@ from scipy.stats import multivariate_normal
 from factor_cases import KINDS, MODES, ROUNDING, draw, problem_of, rows
 from mixtura.covariance import Factor, family
 from mixtura.fit.em import Stop, run
-from mixtura.fit.problem import state, with_prior
+from mixtura.fit.priors import with_prior
+from mixtura.fit.problem import state
 from mixtura.source import MemorySource
 from oracle import expectation as oracle_expectation
 from strategies import seeds

@@ -17,7 +17,8 @@ from mixtura.covariance import structure
 from mixtura.fit.em import Stop, run
 from mixtura.fit.fixed import SEPARATE
 from mixtura.fit.outliers import Outliers
-from mixtura.fit.problem import holding, state, with_prior
+from mixtura.fit.priors import with_prior
+from mixtura.fit.problem import holding, state
 from mixtura.held import Held
 from oracle import FAMILIES
 from strategies import MODES, changed, conjugate, layout, make, spread

@@ -13,7 +13,8 @@ from mixtura.covariance import FAMILIES as RULES
 from mixtura.expectation import expectation
 from mixtura.fit.em import Stop, run
 from mixtura.fit.outliers import Outliers
-from mixtura.fit.problem import state, with_outliers, with_prior
+from mixtura.fit.priors import with_prior
+from mixtura.fit.problem import state, with_outliers
 from mixtura.source import MemorySource
 from oracle import FAMILIES, conditional
 from strategies import MODES, conjugate, dense, make, spread

@@ -136,6 +136,33 @@ def test_weights():
     assert not np.shares_memory(row_weights(given, 3), given)
 
 
+def test_weights_that_quotients_cannot_hold():
+    """Weights of 1e-310 once led to indices out of bounds in compiled code."""
+    np.testing.assert_array_equal(row_weights([1.0, 1e-310], 2), [1.0, 0.0])
+    with pytest.raises(InputError, match=r"below 1e-150 .divide it by its mean. for every row"):
+        row_weights([1e-310, 1e-200], 2)
+    with pytest.raises(InputError, match=r"at most 1e.150; row 1 has 1e.200"):
+        row_weights([1.0, 1e200], 2)
+
+
+def test_record_batches_have_names_and_nulls():
+    batch = frames[2].record_batch({"a": [1.0, None], "b": [3, 4]})
+    read = table(batch)
+    assert read.names == ("a", "b")
+    np.testing.assert_array_equal(read.rows, [[1.0, 3.0], [np.nan, 4.0]])
+    np.testing.assert_array_equal(rows_like(batch, 2, ["b", "a"]), [[3.0, 1.0], [4.0, np.nan]])
+
+
+def test_columns_of_one_name():
+    with pytest.raises(InputError, match="no names of their own"):
+        table(frames[0].DataFrame(np.ones((3, 2)), columns=["a", "a"]))
+
+
+def test_a_path_is_not_rows():
+    with pytest.raises(InputTypeError, match=r"'rows.csv', not rows: mixtura.scan"):
+        table("rows.csv")
+
+
 def test_plausibility_of_labels():
     assert plausibility(None, 3, 2) is None
     expected = [[0.0, -np.inf], [-np.inf, 0.0], [0.0, 0.0]]

@@ -503,6 +503,8 @@ def test_max_iter_is_kept(iris):
         {"covariance_type": "round"}, {"covariance_type": []}, {"covariance_type": None},
         {"reg_covar": -1.0}, {"reg_covar": "some"}, {"reg_covar": np.nan}, {"assignment": "fuzzy"},
         {"criterion": "gut"}, {"prior": "strong"}, {"n_jobs": 0}, {"random_state": "seed"},
+        {"equal_weights": "yes"}, {"callback": 3}, {"means_init": [["a", "b"]]},
+        {"weights_init": ["a"]}, {"means_init": [[1e300, 0.0]]},
     ],
 )  # fmt: skip
 def test_wrong_parameters_are_refused(wrong, faithful):

@@ -279,3 +279,16 @@ def test_views_are_the_same_over_partitions(monkeypatch):
     np.testing.assert_array_equal(found.weights, here.weights)
     np.testing.assert_array_equal(found.aside, here.aside)
     assert cache.backing(found.rows) is not None
+
+
+def test_columns_of_a_dask_frame_are_found_by_name(wide):
+    dd = pytest.importorskip("dask.dataframe")
+    model = GaussianMixture(1).fit(wide[INPUTS])
+    turned = dd.from_pandas(wide[["w", *INPUTS[::-1]]], npartitions=2)
+    for ask in (model.score, model.bic):
+        known = ask(wide[INPUTS], sample_weight=wide.w)
+        assert ask(turned, sample_weight="w") == pytest.approx(known, rel=1e-12)
+    with pytest.raises(InputError, match="lack the model's columns"):
+        model.score(turned[["a", "w"]])
+    with pytest.raises(InputError, match="2 features"):
+        model.bic(turned[["a", "w"]].to_dask_array(lengths=True))

@@ -15,7 +15,7 @@ from sklearn.base import clone
 
 from mixtura import GaussianMixture, Mixture, select
 from mixtura._errors import DegenerateWarning, InputError, InputTypeError, MixturaWarning
-from oracle import ELLIPSOIDAL, FAMILIES, SPHERICAL
+from oracle import ELLIPSOIDAL, FAMILIES, POOLED, SPHERICAL
 from strategies import later
 
 ERRORS = (InputError, InputTypeError)
@@ -346,6 +346,62 @@ def test_everything_works_at_any_scale(family, scale):
         assert not np.isnan(getattr(model, name)).any(), name
     assert "component" in repr(model.mixture_)
     assert bool(model.validate(np.nan_to_num(X))) in (True, False)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e300])
+@pytest.mark.parametrize("family", ["full", "diag", "spherical", "factor:1"])
+def test_a_prior_at_any_scale(family, scale):
+    """The usual prior is made of variances, which 1e300 squared does not have."""
+    X, _ = blobs(d=3)
+    fits = [
+        GaussianMixture(2, covariance_type=family, prior="fraley-raftery", random_state=0).fit(rows)
+        for rows in (X, scale * X)
+    ]
+    check(fits[1], scale * X)
+    np.testing.assert_allclose(fits[1].means_ / scale, fits[0].means_, rtol=1e-8)
+    assert fits[1].validate(scale * X).holds and str(fits[1].summary(scale * X))
+
+
+def test_a_prior_of_columns_too_far_apart_is_refused():
+    X = blobs()[0] * [1e-150, 1.0]
+    with pytest.raises(InputError, match="bring the columns to like units"):
+        GaussianMixture(2, covariance_type="diag", prior="fraley-raftery").fit(X)
+
+
+def test_a_ridge_far_above_the_variances_is_refused():
+    with pytest.raises(InputError, match="reg_covar is too far above the variance of column 0"):
+        GaussianMixture(2, reg_covar=1.0).fit(blobs()[0] * 1e-150)
+
+
+@pytest.mark.parametrize("options", [{"noise": True}, {"trim": 0.1}, {"distribution": "t"}])
+def test_a_row_beyond_all_squares_is_refused(options):
+    X, _ = blobs()
+    X[0] = 1e200
+    with pytest.raises(InputError, match="times as far as its bulk"):
+        GaussianMixture(2, **options).fit(X)
+
+
+@pytest.mark.filterwarnings("ignore::mixtura.DegenerateWarning")
+@pytest.mark.parametrize("family", [*POOLED, "full"])
+def test_all_rows_may_be_noise(family):
+    """Components that hold no row keep the shape they had."""
+    X = blobs(n=30, d=3)[0] * [1e-150, 1.0, 1e150]
+    model = GaussianMixture(2, covariance_type=family, noise=0.9, random_state=0).fit(X)
+    m = model.mixture_
+    assert np.isfinite(m.means).all() and np.isfinite(m.structure.dense()).all()
+    assert abs(m.weights.sum() - 1) < 1e-12 and np.isfinite(model.score_samples(X)).all()
+
+
+def test_subnormal_columns():
+    X = blobs()[0] * 1e-310
+    model = GaussianMixture(2, random_state=0).fit(X)
+    assert np.isfinite(model.score(X)) and np.ptp(model.means_, axis=0).min() > 1e-309
+
+
+def test_emptied_factor_analyzers_do_not_warn_of_numpy():
+    """Their log weights are minus infinity in the memory of accelerated steps."""
+    with pytest.warns(DegenerateWarning):
+        GaussianMixture(6, covariance_type="factor:1", random_state=0).fit(np.full((20, 3), 3.5))
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -11,7 +11,8 @@ from mixtura.block import Block
 from mixtura.covariance import family
 from mixtura.fit import em, incremental
 from mixtura.fit.em import Stop
-from mixtura.fit.problem import state, with_prior
+from mixtura.fit.priors import with_prior
+from mixtura.fit.problem import state
 from mixtura.kernels import plain
 from mixtura.source import MemorySource
 from mixtura.source.opening import remote

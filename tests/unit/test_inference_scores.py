@@ -9,7 +9,8 @@ import oracle
 from mixtura import InputError, Mixture, standard_errors
 from mixtura.block import Block
 from mixtura.covariance import family
-from mixtura.fit.problem import state, with_prior
+from mixtura.fit.priors import with_prior
+from mixtura.fit.problem import state
 from mixtura.inference.chart import chart
 from mixtura.inference.score import derivatives, of_prior, row_scores
 from mixtura.maximization import log_prior

@@ -7,7 +7,8 @@ from scipy import stats
 from mixtura import Mixture, MixtureOfLinearExperts, MixtureRegressor
 from mixtura._errors import InputError, InputTypeError
 from mixtura.covariance import Experts, family
-from mixtura.fit.problem import state, with_prior
+from mixtura.fit.priors import with_prior
+from mixtura.fit.problem import state
 from mixtura.operations.experts import linear_experts
 from mixtura.source import MemorySource
 

@@ -10,7 +10,7 @@ from scipy.integrate import dblquad, quad
 from scipy.special import logsumexp
 from scipy.stats import kstest, multivariate_normal, norm
 
-from mixtura import Mixture
+from mixtura import GaussianMixture, Mixture
 from mixtura._errors import InputError, InputTypeError, MixturaError
 from oracle import FAMILIES, conditional, log_joint
 from strategies import covariance_array, dense, make, seeds
@@ -80,6 +80,20 @@ def test_more_that_is_refused():
             Mixture([1.0], [[0.0, 0.0]], array, covariance_type=family)
     with pytest.raises((InputError, InputTypeError)):
         Mixture(["a"], [[0.0]], [[[1.0]]])
+
+
+def test_kinds_that_are_refused():
+    """By what was asked, not by whatever first trips over it."""
+    one = Mixture([1.0], [[0.0, 0.0]], [np.eye(2)])
+    for ask, said in (
+        (lambda: one.condition([1]), "a mapping of dimensions"),
+        (lambda: one.marginal(None), "by number or name, not as None"),
+        (lambda: one.sample(2.5), "n=2.5: a whole number"),
+        (lambda: one.sample("3"), "n='3': a whole number"),
+        (lambda: GaussianMixture.from_mixture(one).sample(2.5), "n_samples=2.5: a whole number"),
+    ):
+        with pytest.raises(InputTypeError, match=said):
+            ask()
 
 
 def test_it_is_frozen():

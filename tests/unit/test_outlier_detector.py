@@ -320,3 +320,11 @@ def test_the_figure_shows_calibration_and_its_band(groups):
     assert wrong.outside_ > 0.9
     with pytest.raises(InputError, match="one bool a row"):
         PValueDisplay([0.1, 0.2], 9, [True])
+
+
+def test_held_out_rows_that_weigh_nothing():
+    """A split or fold may take all rows that count; that once ended in an index out of bounds."""
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    weights = np.r_[1.0, np.zeros(59)]
+    with pytest.raises(InputError, match="none of the rows to be fitted has a weight"):
+        MixtureOutlierDetector(1, alpha=0.1, random_state=0).fit(X, sample_weight=weights)

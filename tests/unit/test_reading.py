@@ -258,3 +258,34 @@ def test_a_uri_of_nothing_is_no_damaged_file(folder, place):
 def test_keys_in_a_uri_are_not_shown():
     rows = scan("s3://someone:secret@bucket/rows.npy", columns=["a"])
     assert rows.called == "s3://bucket/rows.npy"
+
+
+def test_weights_of_a_scan_count_wherever_they_count_beside_an_array(frame, tmp_path):
+    X = frame[COLUMNS].fillna(0.0)
+    weights = np.random.default_rng(0).integers(1, 5, len(X)).astype(float)
+    X.assign(w=weights).to_parquet(tmp_path / "w.parquet")
+    rows = scan(tmp_path / "w.parquet", weights="w")
+    model = GaussianMixture(2, random_state=0).fit(rows)
+    for ask in (model.score, model.bic, model.icl, model.validate, model.summary):
+        assert str(ask(rows)) == str(ask(X, sample_weight=weights))
+    for ask in (mixtura.standard_errors, mixtura.bootstrap):
+        options = {} if ask is mixtura.standard_errors else {"n_replicates": 3, "random_state": 0}
+        one, other = ask(model, rows, **options), ask(model, X, sample_weight=weights, **options)
+        assert str(one) == str(other)
+
+
+def test_blocks_of_frames_keep_their_names(frame, model):
+    """Columns in another order once were taken for those of the fit."""
+    again = scan([frame[COLUMNS][:200], frame[COLUMNS][::-1][200:][::-1]])
+    assert again.table.names == tuple(COLUMNS)
+    turned = scan([frame[["c", "a", "b"]]])
+    with pytest.raises(InputError, match=r"\['c', 'a', 'b'\], and the model was fitted to"):
+        model.score(turned)
+
+
+def test_blocks_of_another_precision_are_refused():
+    X = np.ones((4, 2))
+    with pytest.raises(InputError, match="block 1 holds float64 and the first float32: say which"):
+        _ = scan([X.astype(np.float32), X]).table
+    assert scan([X.astype(np.float32), X], dtype="float32").table.rows.dtype == np.float32
+    assert scan([X, X.astype(np.float32)]).table.rows.dtype == np.float64

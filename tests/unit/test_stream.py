@@ -226,3 +226,18 @@ def test_the_watch_sleeps_while_nothing_changes_and_wakes_soon():
     delays = [alarms(watch, scores)[0] - 199 for scores in falls]
     assert 6 < np.mean(delays) < 12  # a fall by two errors: LIMIT / (2 - SLACK) is 8
     assert alarms(watch, [*quiet[:200], *rng.normal(-9.0, 0.2, 100)])[0] == 202
+
+
+def test_an_abrupt_drift_does_not_hide_itself():
+    """The first score after it is so low that it once pulled the mean down to what follows."""
+    scores = [-5.0] * 40 + [-474.0, -16.0, -12.0, -10.0, -9.0]
+    watch, alarms = Watch(variance=1.5, least=100.0), []
+    for score in scores:
+        watch, alarm = watch.after(score, 150.0)
+        alarms.append(alarm)
+    assert alarms.index(True) in (41, 42)
+    watch, alarms = Watch(variance=1.5, least=100.0), []
+    for score in [-5.0] * 40 + [-474.0] + [-5.0] * 40:
+        watch, alarm = watch.after(score, 150.0)
+        alarms.append(alarm)
+    assert not any(alarms)  # one bad call among good ones is none

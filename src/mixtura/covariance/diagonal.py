@@ -61,7 +61,7 @@ class DiagonalCovariances:
         return self.variances
 
     def dense(self) -> Array:
-        return np.asarray(self.variances[:, :, None] * np.eye(self.d))
+        return np.where(np.eye(self.d, dtype=bool), self.variances[:, :, None], 0.0)
 
     def array(self) -> Array:
         return self.variances[0] if self.shared else self.variances

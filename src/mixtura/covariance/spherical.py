@@ -65,7 +65,7 @@ class SphericalCovariances:
         return np.broadcast_to(self.variances[:, None], (self.k, self.features))
 
     def dense(self) -> Array:
-        return np.asarray(self.variances[:, None, None] * np.eye(self.features))
+        return np.where(np.eye(self.features, dtype=bool), self.variances[:, None, None], 0.0)
 
     def array(self) -> Array:
         return self.variances

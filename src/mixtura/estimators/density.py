@@ -171,7 +171,7 @@ class DensityEstimator(DensityMixin, BaseEstimator):
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Mean log-density in nats a row, by weight."""
         logs = self.score_samples(X)
-        weights = _checks.row_weights(sample_weight, len(logs))
+        weights = _checks.row_weights(_checks.weights_beside(X, sample_weight), len(logs))
         return float(np.average(logs, weights=weights))
 
     @over_partitions

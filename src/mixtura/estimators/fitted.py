@@ -17,7 +17,7 @@ from mixtura.conditioning import labels as best_labels
 from mixtura.conditioning import log_sums, shares
 from mixtura.estimators import attributes, criteria, parameters
 from mixtura.estimators.convert import covariance_name, outliers_of
-from mixtura.estimators.partitioned import over_partitions
+from mixtura.estimators.partitioned import apart_like_fitted, over_partitions
 from mixtura.estimators.rows import answered, block_like_fitted, rows_like_fitted, source_of
 from mixtura.fit.apart import refuse_told
 from mixtura.fit.select import rules, threads
@@ -29,7 +29,6 @@ from mixtura.mixture import Mixture
 from mixtura.reading.scan import opened
 from mixtura.scoring import ahead
 from mixtura.source import DeviceSource, MemorySource
-from mixtura.source.opening import remote
 from mixtura.trimming import Cut
 
 
@@ -115,19 +114,19 @@ class FittedMixture(DensityMixin, BaseEstimator):
         upper: Any = None,
     ) -> float:
         """Mean log-density in nats a row, by weight."""
-        apart = remote(X, sample_weight)
+        apart = apart_like_fitted(self, X, sample_weight)
         if apart is not None:
             refuse_told(self._told(noise_cov, projection, lower, upper))
             total, _, weight = criteria.totals_apart(self, apart, whole=True)
             return total / weight
         values = self._densities(self._known(X, noise_cov, projection, lower, upper))
-        weights = _checks.row_weights(sample_weight, len(values))
+        weights = _checks.row_weights(_checks.weights_beside(X, sample_weight), len(values))
         return float(np.average(values, weights=weights))
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> tuple[Array, Array]:
         """Draw rows (n_samples, d) and their components (n_samples,); within `truncation`."""
         self._fitted()
-        if n_samples < 1:
+        if _checks.whole(n_samples, "n_samples") < 1:
             raise InputError(
                 f"Invalid value for 'n_samples': {n_samples}. At least one row is needed"
             )
@@ -193,7 +192,8 @@ class FittedMixture(DensityMixin, BaseEstimator):
                 "projection to validate"
             )
         rows = self._rows(X) if said.projection is None else _checks.table(X).rows
-        block = known(rows, sample_weight, said, parameters.outliers(self), labels)
+        weights = _checks.weights_beside(X, sample_weight)
+        block = known(rows, weights, said, parameters.outliers(self), labels)
         labelled, source = labels is not None, MemorySource.of(block)
         task = parameters.task(self, source, labelled=labelled, last=self.mixture_)
         rule = rules(self.covariance_type_)[0]
@@ -226,9 +226,10 @@ class FittedMixture(DensityMixin, BaseEstimator):
 
     def _totals(self, X: Any, sample_weight: Any, **told: Any) -> tuple[float, float, float]:
         """What criteria are made of, wherever the rows are."""
-        apart = remote(X, sample_weight)
+        apart = apart_like_fitted(self, X, sample_weight)
         if apart is None:
-            return criteria.totals(self, self._known(X, **told), sample_weight)
+            weights = _checks.weights_beside(X, sample_weight)
+            return criteria.totals(self, self._known(X, **told), weights)
         refuse_told(self._told(**told))
         return criteria.totals_apart(self, apart)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mixtura import _checks
+from mixtura import _checks, _frames
 from mixtura._errors import InputError
 from mixtura.block import Block
 from mixtura.estimators.gaussian_mixture import GaussianMixture
@@ -87,7 +87,7 @@ def _by_name(X: Any, y: Any, sample_weight: Any) -> tuple[Any, int, bool]:
         if names is None:  # an array
             return X, 1 if flat else y.shape[1], flat
     X = opened(X) if engine(X) is None else X
-    frame = None if engine(X) or isinstance(X, Scan) else _checks.frame(X)
+    frame = None if engine(X) or isinstance(X, Scan) else _frames.frame(X)
     known = list(X.names()) if isinstance(X, Scan) else list(getattr(frame or X, "columns", []))
     missing = [name for name in names if name not in known]
     if missing and not (isinstance(X, Scan) and X.columns is not None):

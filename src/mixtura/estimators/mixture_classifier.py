@@ -249,7 +249,7 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
         """Brier score ``Σ w Σ_c (p_c - [y = c])² / 2 Σ w``, between 0 (best) and 1."""
         probabilities = self.predict_proba(X)
         codes = known_codes(y, len(probabilities), self.classes_)
-        weights = _checks.row_weights(sample_weight, len(probabilities))
+        weights = _checks.row_weights(_checks.weights_beside(X, sample_weight), len(codes))
         return brier(probabilities, codes, np.ones(len(codes)) if weights is None else weights)
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> tuple[Array, Any]:
@@ -263,7 +263,7 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
     def report(self, X: Any, y: Any, sample_weight: Any = None) -> ClassReport:
         """Confusion, error and Brier score on some rows, beside what was fitted; prints."""
         source = self._source(X)
-        weights = _checks.row_weights(sample_weight, source.n)
+        weights = _checks.row_weights(_checks.weights_beside(X, sample_weight), source.n)
         codes = known_codes(y, source.n, self.classes_)
         source = MemorySource(source.whole.rows, weights, threads=source.threads)
         return reported(self.fit_, [str(name) for name in self.classes_], source, codes)

@@ -202,7 +202,8 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
         self
         """
         logs = self.score_samples(X)
-        calibrated = Conformal.of(logs, _checks.row_weights(sample_weight, len(logs)))
+        weights = _checks.row_weights(_checks.weights_beside(X, sample_weight), len(logs))
+        calibrated = Conformal.of(logs, weights)
         if self.alpha is not None:
             self.offset_ = calibrated.threshold(self.alpha)
         self.conformal_ = calibrated

@@ -196,7 +196,7 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
         """
         rows = self._rows(X)
         codes = known_codes(y, len(rows), self.classes_)
-        weights = _checks.row_weights(sample_weight, len(rows))
+        weights = _checks.row_weights(_checks.weights_beside(X, sample_weight), len(rows))
         self.calibrated_ = Calibrated.of(self.model_, rows, codes, weights, self.sets)
         return self
 

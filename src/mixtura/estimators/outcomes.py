@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mixtura import _checks
+from mixtura import _checks, _frames
 from mixtura._errors import InputError
 from mixtura._types import Rows
 
@@ -86,7 +86,7 @@ def _frame(y: Any) -> Outcomes | None:
         return None
     import narwhals as nw
 
-    found = nw.from_native(_checks.eager(y), pass_through=True, allow_series=True)
+    found = nw.from_native(_frames.eager(y), pass_through=True, allow_series=True)
     if isinstance(found, nw.DataFrame):
         return _read(found.to_native(), False)
     if not isinstance(found, nw.Series):

@@ -54,6 +54,10 @@ def checked(estimator: Any) -> None:
     _check_fixed(estimator)
     if estimator.assignment not in _ASSIGN:
         raise InputError(f"assignment={estimator.assignment!r}: use one of {tuple(_ASSIGN)}")
+    if estimator.equal_weights not in ("auto", True, False):
+        raise InputError(f'equal_weights={estimator.equal_weights!r}: use "auto", True or False')
+    if estimator.callback is not None and not callable(estimator.callback):
+        raise InputTypeError(f"callback={estimator.callback!r} is no function of a step")
 
 
 def _check_fixed(estimator: Any) -> None:

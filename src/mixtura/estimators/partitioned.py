@@ -16,7 +16,8 @@ from mixtura._errors import InputError, InputTypeError
 from mixtura.fit.apart import refuse_told
 from mixtura.fit.told import Told
 from mixtura.mixture import Mixture
-from mixtura.source.opening import engine, module
+from mixtura.source.opening import engine, module, remote
+from mixtura.source.remote import RemoteSource
 
 __all__ = ["assign", "assigned_column", "over_partitions"]
 
@@ -120,6 +121,32 @@ def over_partitions(method: Callable[..., Any]) -> Callable[..., Any]:
         return answer.dask(X) if kind == "dask" else answer.spark(X)
 
     return called
+
+
+def apart_like_fitted(model: Any, X: Any, sample_weight: Any) -> RemoteSource | None:
+    """The source of new rows in partitions, with the columns of the fit; None for rows at hand.
+
+    Raises
+    ------
+    NotFittedError
+    InputError
+        Other columns than those of the fit, or weights that cannot be used.
+    """
+    if engine(X) is None:
+        return None
+    check_is_fitted(model)
+    columns = getattr(X, "columns", None)
+    if columns is not None:
+        beside = [sample_weight] if isinstance(sample_weight, str) else []
+        wanted = _wanted(model, [name for name in columns if name not in beside])
+        X = X[[*wanted, *(name for name in beside if name in columns)]]
+    apart = remote(X, sample_weight)
+    if apart is not None and apart.d != model.n_features_in_:
+        raise InputError(
+            f"X has {apart.d} features, but the mixture is expecting {model.n_features_in_} "
+            "features as input: pass the same columns, in the same order"
+        )
+    return apart
 
 
 @dataclass(frozen=True, eq=False)

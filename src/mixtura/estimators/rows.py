@@ -250,6 +250,9 @@ def _plain(X: Any) -> Any:
 def _with_columns(estimator: Any, X: Scan) -> Scan:
     """The scan of the columns by the names that the estimator was fitted to."""
     names = getattr(estimator, "feature_names_in_", None)
-    if names is None or not X.named or X.names() == tuple(names):
+    if names is None:
         return X
-    return X.taking(tuple(names))
+    if not X.named:
+        _checks.same_columns(X.table.names, names)
+        return X
+    return X if X.names() == tuple(names) else X.taking(tuple(names))

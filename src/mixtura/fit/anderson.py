@@ -81,8 +81,9 @@ def _tried(problem: Problem, memory: Memory, here: Point) -> Point | None:
 def _combined(memory: Memory) -> Any:
     """``x + f - (ΔX + ΔF) γ`` with γ that brings ``f - ΔF γ`` nearest to zero."""
     places, steps = (np.array(part) for part in zip(*memory, strict=True))
-    moves, bends = np.diff(places, axis=0), np.diff(steps, axis=0)
-    gram = bends @ bends.T
+    with np.errstate(invalid="ignore"):  # log weights of empty components
+        moves, bends = np.diff(places, axis=0), np.diff(steps, axis=0)
+        gram = bends @ bends.T
     if not len(bends) or not np.isfinite(gram).all() or not np.trace(gram) > 0:
         return None
     ridge = _RIDGE * np.trace(gram) * np.eye(len(gram))

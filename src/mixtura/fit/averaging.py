@@ -68,7 +68,7 @@ def joined(mixtures: Sequence[Mixture], shares: Array) -> Mixture:
     inside = shares * (1.0 - np.array(noise))
     every = np.concatenate([s * m.weights for s, m in zip(inside, mixtures, strict=True)])
     location = np.concatenate([frame.read(m.means) for m in mixtures])
-    dense = [m.structure.scaled(frame.scale / m.frame.scale).dense() for m in mixtures]
+    dense = [m.shaped(frame).dense() for m in mixtures]
     k, d = location.shape
     laws = [m.law for m in mixtures if isinstance(m.law, StudentT)]
     return first.changed(

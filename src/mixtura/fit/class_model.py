@@ -84,7 +84,7 @@ def united(mixtures: Sequence[Mixture], shares: Array) -> Mixture:
     frame, d = first.frame, first.n_features
     weights = [share * one.weights for share, one in zip(shares, mixtures, strict=True)]
     location = [frame.read(one.means) if one.frame != frame else one.location for one in mixtures]
-    dense = [one.unframed().scaled(frame.scale).dense() for one in mixtures]
+    dense = [one.shaped(frame).dense() for one in mixtures]
     whole, k = np.concatenate(weights), sum(map(len, location))
     shape = structure(np.concatenate(dense), "full", k, d)
     return Mixture.of(

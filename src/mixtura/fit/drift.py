@@ -29,7 +29,9 @@ class Watch:
     more. Shortfalls add up, ``c ← max(0, c + min(u, LIMIT / 2) - SLACK)``, and ``c > LIMIT`` is a
     drift. With independent normal scores of a known mean a stationary stream would sound a false
     alarm about once in a million observations (Siegmund 1985); a fall by two standard errors takes
-    nine to be seen. Spells of rows that resemble one another count as drifts.
+    nine to be seen. An observation moves the mean by no more than it may count for, or one far off
+    would hide those after it, of a model that learns from it. Spells of rows that resemble one
+    another count as drifts.
 
     Attributes
     ----------
@@ -73,10 +75,9 @@ class Watch:
     def _judged(self) -> tuple[Watch, bool]:
         """The test of what is gathered."""
         now, total = self.score / self.weight, self.known + self.weight
-        mean = self.mean + (now - self.mean) * self.weight / total
-        fresh = replace(self, score=0.0, weight=0.0, mean=mean, known=total)
+        fresh = replace(self, score=0.0, weight=0.0, known=total)
         if self.known == 0.0:
-            return fresh, False
+            return replace(fresh, mean=now), False
         error = (self.variance * (1.0 / self.weight + 1.0 / self.known)) ** 0.5
         short = (self.mean - now) / error if error > 0.0 else 0.0
         spread = max(self.squares / self.count, 1.0) ** 0.5 if self.count >= _KNOWN else 1.0
@@ -86,4 +87,6 @@ class Watch:
             return Watch(self.variance, self.least), True
         bounded = min(abs(short), LIMIT / 2.0)
         squares, count = self.squares + bounded**2, self.count + 1
-        return replace(fresh, squares=squares, count=count, shortfall=shortfall), False
+        reach = LIMIT / 2.0 * spread * error  # what is far off must not pass for what is usual
+        mean = self.mean + max(-reach, min(now - self.mean, reach)) * self.weight / total
+        return replace(fresh, mean=mean, squares=squares, count=count, shortfall=shortfall), False

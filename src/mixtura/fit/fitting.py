@@ -26,7 +26,16 @@ from mixtura.fit.incremental import way
 from mixtura.fit.problem import Problem
 from mixtura.fit.robust import hardened
 from mixtura.fit.sample import SIZE, Sample, from_shares, sample
-from mixtura.fit.start import Entrant, Finalist, agree, collapsed, met, partition, tournament
+from mixtura.fit.start import (
+    Entrant,
+    Finalist,
+    agree,
+    collapsed,
+    met,
+    partition,
+    rows_in,
+    tournament,
+)
 from mixtura.fit.truncation import SCARCE
 from mixtura.kernels.forms import COMMON_AXES
 from mixtura.kernels.layout import FACTOR
@@ -320,7 +329,7 @@ def _constant(problem: Problem, flat: list[int]) -> str:
 def _notes(fit: Fit, bad: Mask, small: Sample) -> list[Note]:
     """Too few distinct rows, collapsed components, components of a single row."""
     distinct, k = len(small.weights), len(bad)
-    rows = fit.counts / fit.counts.sum() * small.problem.source.n
+    rows = rows_in(fit, small)
     texts = []
     if distinct < k:
         rows_there = "1 distinct row" if distinct == 1 else f"{distinct} distinct rows"

@@ -85,7 +85,7 @@ def given_start(problem: Problem, k: int, given: Start, rng: np.random.Generator
         given = given.without_gaps()
     if given.means is not None:
         means = _shaped(given.means, (k, problem.source.d), "means_init")
-        start = _near(sample(problem, k, rng), problem.frame.read(means), 20)
+        start = _near(sample(problem, k, rng), _read(problem, means), 20)
     else:
         start = _asked(problem, k, given.how, rng)
     return _overridden(problem, start, given) if given.parameters else start
@@ -149,7 +149,7 @@ def _overridden(problem: Problem, start: Mixture, given: Start) -> Mixture:
         if (weights < 0).any() or abs(weights.sum() - 1.0) > 1e-6:
             raise InputError(f"weights_init must be at least 0 and sum to one: {weights}")
     if given.means is not None:
-        location = problem.frame.read(_shaped(given.means, (k, d), "means_init"))
+        location = _read(problem, _shaped(given.means, (k, d), "means_init"))
     if given.precisions is not None:
         name = problem.family.name
         if isinstance(problem.family, Factor):
@@ -161,6 +161,26 @@ def _overridden(problem: Problem, start: Mixture, given: Start) -> Mixture:
     return problem.with_held(start.changed(weights=weights, location=location, structure=shape))
 
 
+def _read(problem: Problem, means: Array) -> Array:
+    """Means (k, d) in the units of the data, in the frame.
+
+    Raises
+    ------
+    InputError
+        Means so far from the data that squares of the distance are no numbers.
+    """
+    location = problem.frame.read(means)
+    if not (np.abs(location) < _REACH).all():
+        raise InputError(
+            f"means_init lies more than {_REACH:.0e} deviations away from the data: give means "
+            "among the rows, in their units"
+        )
+    return location
+
+
+_REACH = 1e100
+
+
 def inverted(precisions: Any, family: Family, k: int, d: int) -> Covariances:
     """The covariances, in the units of the data, of precisions laid out as in scikit-learn."""
     inverse = structure(precisions, family.name, k, d, "precisions_init")
@@ -169,7 +189,7 @@ def inverted(precisions: Any, family: Family, k: int, d: int) -> Covariances:
 
 
 def _shaped(values: Any, shape: tuple[int, ...], name: str) -> Array:
-    array = np.array(values, dtype=np.float64)
+    array = _checks.numbers(values, name)
     if array.shape != shape:
         raise InputError(f"{name} has shape {array.shape}; {shape} is needed")
     if not np.isfinite(array).all():

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mixtura import _checks
+from mixtura import _checks, _frames
 from mixtura._errors import InputError
 from mixtura._types import Indices
 
@@ -106,7 +106,7 @@ def _frame(X: Any) -> Any:
         return None
     import narwhals as nw
 
-    frame = nw.from_native(_checks.eager(X), pass_through=True)
+    frame = nw.from_native(_frames.eager(X), pass_through=True)
     return frame if isinstance(frame, nw.DataFrame) else None
 
 

@@ -62,10 +62,12 @@ def held_out(task: Task, k: int, rule: Family) -> Array:
     folds = min(task.folds, n)
     for part in range(folds):
         view = partial(fold, n=n, seed=task.seed, folds=folds, part=part)
+        test = task.source.viewed(partial(view, inside=True))
+        if not test.n:  # none of its rows counts
+            continue
         problem = task.problem(rule, k, told.viewed(partial(view, inside=False)))
         start = given_start(problem, k, replace(task.start, how=task.start.name()), task.rng(k))
         mixture = fitted(problem, k, task.rng(k), start=start, stop=task.stop).fit.mixture
-        test = task.source.viewed(partial(view, inside=True))
         cut = problem.on(test).cut(mixture)
         out += _total(test, partial(_densities, problem.travelling, mixture, cut))
     return out

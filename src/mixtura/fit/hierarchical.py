@@ -122,7 +122,7 @@ def hierarchical(
     if not ridge > 0 or max_rows < 2:
         raise InputError(f"ridge={ridge}, max_rows={max_rows}: above 0, and at least 2 are needed")
     read = _checks.table(X)
-    rows, weights = _checks.weighted(read.rows, sample_weight)
+    rows, weights = _checks.weighted(read.rows, _checks.weights_beside(X, sample_weight))
     problem = state(MemorySource(rows, weights), FAMILIES["full"], names=read.names)
     z = _coordinates(problem, scale)
     leaf = _leaves(z)

@@ -13,13 +13,13 @@ from mixtura._types import Array, Mask
 from mixtura.assignment import Assign, ranked, soft
 from mixtura.block import Block
 from mixtura.conditioning import log_sums
-from mixtura.covariance import FAMILIES, RATIO, Experts, Factor, Family, Guard
+from mixtura.covariance import RATIO, Experts, Factor, Family, Guard
 from mixtura.expectation import summed
 from mixtura.fit.candidates import Candidates, Shortlist, among
 from mixtura.fit.degrees import freed
 from mixtura.fit.outliers import NONE, Outliers, bulk
 from mixtura.fit.principal import nearest
-from mixtura.fit.summary import Summary, gappy, summarize, weight_of
+from mixtura.fit.summary import Summary, summarize, weight_of
 from mixtura.fit.truncation import Truncation
 from mixtura.frame import Frame
 from mixtura.held import Held
@@ -27,10 +27,9 @@ from mixtura.kernels.layout import FACTOR, second_width, width
 from mixtura.log_linear import LOSS_SINGLE, cancellation
 from mixtura.maximization import log_prior, maximization
 from mixtura.mixture import Mixture
-from mixtura.prior import Conjugate, Flat, Prior, fraley_raftery
+from mixtura.prior import Flat, Prior
 from mixtura.source import MemorySource, Source
 from mixtura.source.ranks import place
-from mixtura.source.views import without_labels
 from mixtura.statistics import Statistics, packed
 from mixtura.trimming import Cut
 
@@ -187,7 +186,7 @@ class Problem:
         """A mixture from elsewhere, in this problem's frame; a low-rank family makes it its own."""
         if mixture.frame == self.frame and self.family.moments.shape != FACTOR:
             return mixture
-        noise, shape = mixture.noise, mixture.unframed().scaled(self.frame.scale)
+        noise, shape = mixture.noise, mixture.shaped(self.frame)
         if isinstance(self.family, Factor):
             shape = nearest(self.family, shape, mixture.weights)
         return mixture.changed(
@@ -249,15 +248,23 @@ def state(
     """
     _check_ratio(max_ratio, family)
     summary = summarize(source) if summary is None else summary
+    if not summary.weight > 0:
+        raise InputError(UNFELT)
     empty = np.flatnonzero(summary.observed == 0)
     if len(empty):
         named = [names[i] if names else int(i) for i in empty]
         raise InputError(f"columns {named} have no observed value at all: drop them")
     frame = Frame(summary.mean, _scales(summary.deviation, family, max_ratio is not None))
     family = _measured(family, summary.deviation, frame)
-    ridge = np.zeros(source.d) if reg_covar is None else reg_covar * frame.scale**2
+    ridge = _ridge(np.full(source.d, reg_covar or 0.0), frame.scale)
     guard = Guard(ridge, ratio=max_ratio)
     return Problem(source, family, summary, frame, guard, assign=assign, names=names)
+
+
+UNFELT = (
+    "none of the rows to be fitted has a weight above zero, as where rows are held out: give more "
+    "rows that count"
+)
 
 
 def _check_ratio(ratio: float | None, family: Family) -> None:
@@ -277,25 +284,6 @@ def holding(problem: Problem, held: Held | None) -> Problem:
     if held is None:
         return problem
     return replace(problem, held=held, frame=problem.frame.coarse(problem.summary.deviation))
-
-
-def with_prior(problem: Problem, prior: object, k: int) -> Problem:
-    """The problem with a prior: None, "fraley-raftery", or a dict of its parameters.
-
-    Raises
-    ------
-    InputError
-        An unknown prior.
-    """
-    if prior is None:
-        return problem
-    if prior == "fraley-raftery":
-        prior = fraley_raftery(*_total(problem), k)
-    if isinstance(prior, Conjugate):
-        return replace(problem, prior=_framed(prior, problem.frame))
-    raise InputError(
-        f'prior={prior!r} is unknown: use None, "fraley-raftery" or mixtura.Conjugate(...)'
-    )
 
 
 def shortlisted(problem: Problem, shortlist: Shortlist | None) -> Problem:
@@ -324,6 +312,7 @@ def with_outliers(problem: Problem, outliers: Outliers) -> Problem:
     if outliers.none:
         return problem
     middle, deviation = bulk(problem.source, problem.summary.deviation)
+    _check_reach(problem.summary.deviation, deviation)
     bound = problem.guard.ratio is not None
     frame = Frame(middle, _scales(deviation, problem.family, bound))
     frame = frame if problem.held is None else frame.coarse(deviation)
@@ -333,10 +322,24 @@ def with_outliers(problem: Problem, outliers: Outliers) -> Problem:
         frame=frame,
         summary=replace(problem.summary, mean=middle, deviation=deviation),
         guard=replace(
-            problem.guard, ridge=problem.guard.ridge * (frame.scale / problem.frame.scale) ** 2
+            problem.guard, ridge=_ridge(problem.guard.ridge, frame.scale / problem.frame.scale)
         ),
         outliers=outliers.over(problem.source, frame),
     )
+
+
+def _check_reach(deviation: Array, of_bulk: Array) -> None:
+    """Refuse columns that reach so far beyond their bulk that squares are no numbers there."""
+    far = np.flatnonzero(deviation / _REACH > np.where(of_bulk > 0, of_bulk, np.inf))
+    if len(far):
+        raise InputError(
+            f"column {far[0]} reaches more than {_REACH:.0e} times as far as its bulk: such rows "
+            "are errors to be left out, or their cells set to NaN"
+        )
+
+
+_REACH = 1e100
+"""Deviations of the bulk within which all rows are to be."""
 
 
 def _scales(deviation: Array, family: Family, bound: bool) -> Array:
@@ -363,37 +366,25 @@ def _powers(deviation: Array, one: bool) -> Array:
     filled = (
         np.full(len(deviation), known.max()) if one else np.where(deviation > 0, deviation, usual)
     )
-    return np.asarray(np.ldexp(1.0, 1 - np.frexp(filled)[1]))
+    return np.asarray(np.ldexp(1.0, np.minimum(1 - np.frexp(filled)[1], _FINEST)))
 
 
-def _total(problem: Problem) -> tuple[Array, Array]:
-    """Mean and covariance (n - 1) of all rows; only variances where a family needs no more."""
-    d, weight, summary = problem.source.d, problem.summary.weight, problem.summary
-    unbiased = weight / max(weight - 1.0, 1.0)
-    if problem.family.moments.shape == FACTOR:
-        return summary.mean, summary.deviation**2 * unbiased
-    whole = replace(problem.ordinary, family=FAMILIES["full"], prior=Flat(), assign=soft, held=None)
-    whole = replace(whole, source=without_labels(problem.source))  # here is one component
-    one = whole.isotropic(np.zeros((1, d)))
-    for _ in range(1 if not gappy(problem.source) else 50):
-        one = whole.maximized(whole.at(one).data, one)
-    return one.means[0], one.covariances[0] * unbiased
+_FINEST = 1023
+"""Exponent of the largest power of two: deviations below the normal numbers have none of theirs."""
 
 
-def _framed(prior: Conjugate, frame: Frame) -> Conjugate:
-    """A prior given in the data's units, in frame coordinates."""
-    scale, d = frame.scale, len(frame.scale)
-    sizes = np.shape(prior.mean), np.shape(prior.matrix), np.shape(prior.variance)
-    if sizes[0] != (d,) or sizes[1] not in ((d, d), (d,)) or sizes[2] not in ((), (d,)):
-        raise InputError(
-            f"the prior's mean, matrix and variance have shapes {sizes}; for {d} columns they are "
-            f"({d},), ({d}, {d}) and () or ({d},)"
-        )
-    return Conjugate(
-        prior.shrinkage,
-        frame.read(prior.mean),
-        prior.dof,
-        (scale[:, None] if np.ndim(prior.matrix) == 2 else scale) * prior.matrix * scale,
-        prior.variance * scale**2,
-        prior.concentration,
+def _ridge(added: Array, scale: Array) -> Array:
+    """What is added to variances (d,), in coordinates of another scale."""
+    with np.errstate(over="ignore", under="ignore"):
+        ridge = added * scale * scale  # not squared: the scale of tiny columns overflows
+    if (ridge < _BEYOND).all():
+        return np.asarray(ridge)
+    column = int(np.argmax(ridge))
+    raise InputError(
+        f"reg_covar is too far above the variance of column {column}, by {ridge[column]:.0e}, to "
+        'count with: set it in squared units of the data, or leave it at "auto"'
     )
+
+
+_BEYOND = 1e150
+"""Variances, in those of the columns, from which products of them are not numbers."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mixtura import kernels
+from mixtura._errors import InputError
 from mixtura._types import Array, Indices
 from mixtura.block import Block
 from mixtura.covariance import (
@@ -19,7 +20,7 @@ from mixtura.covariance import (
 from mixtura.covariance.guard import EXACT_FEATURES, Guard
 from mixtura.fit import importance
 from mixtura.fit.principal import EXACT, principal_start, whitening
-from mixtura.fit.problem import Problem
+from mixtura.fit.problem import UNFELT, Problem
 from mixtura.fit.seeds import LLOYD
 from mixtura.fit.summary import Summary
 from mixtura.integrals.interval import within
@@ -326,6 +327,8 @@ def merged(block: Block) -> Block:
     """
     weights = block.weight()
     kept = np.flatnonzero(weights > 0)
+    if not len(kept):
+        raise InputError(UNFELT)
     rows = block.rows[kept]
     if block.errors is not None:
         return block.take(kept[np.lexsort(rows.T[::-1])])

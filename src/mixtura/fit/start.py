@@ -233,13 +233,18 @@ def partition(mixture: Mixture, small: Sample) -> Array:
 
 
 def agree(a: Array, b: Array, weights: Array) -> float:
-    """Adjusted Rand index of two weighted partitions (Hubert & Arabie 1985)."""
-    table = np.zeros((int(a.max()) + 1, int(b.max()) + 1))
-    np.add.at(table, (a, b), weights)
+    """Adjusted Rand index of two weighted partitions (Hubert & Arabie 1985); -1 is noise."""
+    table = np.zeros((int(a.max()) + 2, int(b.max()) + 2))
+    np.add.at(table, (a + 1, b + 1), weights)
     pairs = [float((part**2).sum()) for part in (table, table.sum(axis=1), table.sum(axis=0))]
     expected = pairs[1] * pairs[2] / max(float(table.sum()) ** 2, 1e-300)
     most = (pairs[1] + pairs[2]) / 2
     return 1.0 if most == expected else (pairs[0] - expected) / (most - expected)
+
+
+def rows_in(fit: Fit, small: Sample) -> Array:
+    """About how many rows are in each component (k,); none where all are noise."""
+    return np.asarray(fit.counts / max(fit.counts.sum(), 1e-300) * small.problem.source.n)
 
 
 def collapsed(fit: Fit, small: Sample) -> Mask:
@@ -247,7 +252,7 @@ def collapsed(fit: Fit, small: Sample) -> Mask:
 
     Not those whose covariances are held, as the user wants them so.
     """
-    rows = fit.counts / fit.counts.sum() * small.problem.source.n
+    rows = rows_in(fit, small)
     bad = rows < 1e-6
     if not fit.above_floor:
         bad |= on_floor(fit.mixture, small.problem.guard) > small.flat

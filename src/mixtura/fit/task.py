@@ -18,6 +18,7 @@ from mixtura.fit.em import Stop
 from mixtura.fit.fixed import Fixed
 from mixtura.fit.given import Start
 from mixtura.fit.outliers import NONE, Outliers
+from mixtura.fit.priors import with_prior
 from mixtura.fit.problem import (
     Problem,
     Summary,
@@ -25,7 +26,6 @@ from mixtura.fit.problem import (
     shortlisted,
     state,
     with_outliers,
-    with_prior,
 )
 from mixtura.fit.robust import distinct
 from mixtura.fit.truncation import Truncation, check

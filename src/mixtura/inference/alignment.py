@@ -64,7 +64,7 @@ def align(mixture: Any, reference: Any, X: Any = None) -> Indices:
         rows = _checks.rows_like(X, two.n_features, two.feature_names)
         return assignment(-two.responsibilities(rows).T @ one.responsibilities(rows))
     frame = two.frame
-    framed = one.unframed().scaled(frame.scale).dense()
+    framed = one.shaped(frame).dense()
     distance = distances(
         two.location, two.structure.dense(), frame.read(one.means)[None], framed[None]
     )

@@ -178,7 +178,7 @@ def _whole(mixture: Mixture, X: Any, sample_weight: Any) -> tuple[Array, Array]:
         within = np.einsum("k,kij->ij", mixture.weights, mixture.structure.dense())
         return location, within + (mixture.weights * off.T) @ off
     rows = _checks.rows_like(X, mixture.n_features, mixture.feature_names)
-    source = MemorySource(*_checks.weighted(rows, sample_weight))
+    source = MemorySource(*_checks.weighted(rows, _checks.weights_beside(X, sample_weight)))
     problem = state(source, FAMILIES["full"])
     one = run(problem, problem.isotropic(np.zeros((1, source.d)))).mixture
     ratio = mixture.frame.scale / one.frame.scale

@@ -196,7 +196,7 @@ def likelihood_ratio_test(
             'components by mixtura.select, criterion="bic" or "cv"'
         )
     read = _checks.table(X)
-    source = MemorySource(*_checks.weighted(read.rows, sample_weight))
+    source = MemorySource(*_checks.weighted(read.rows, _checks.weights_beside(X, sample_weight)))
     rule = family(covariance_type)
     search = _Search(state(source, rule, names=read.names), rule, n_replicates, threads(n_jobs))
     rng = np.random.default_rng(random_state)

@@ -14,10 +14,12 @@ from mixtura.fit.em import Stop
 from mixtura.fit.fixed import Fixed
 from mixtura.fit.given import Start
 from mixtura.fit.outliers import Outliers
-from mixtura.fit.problem import Problem, holding, state, with_outliers, with_prior
+from mixtura.fit.priors import with_prior
+from mixtura.fit.problem import Problem, holding, state, with_outliers
 from mixtura.held import Held
 from mixtura.law import StudentT
 from mixtura.mixture import Mixture
+from mixtura.reading.scan import opened
 from mixtura.source import MemorySource
 
 
@@ -126,9 +128,9 @@ def subject(model: Any, X: Any, sample_weight: Any = None, labels: Any = None) -
             "the model was fitted to rows with measurement errors, which inference does not know: "
             "fit samples of the rows with their noise_cov anew and compare, or leave out X"
         )
-    k, d = mixture.location.shape
+    (k, d), X = mixture.location.shape, opened(X)
     rows = _checks.rows_like(X, d, mixture.feature_names)
-    rows, weights = _checks.weighted(rows, sample_weight)
+    rows, weights = _checks.weighted(rows, _checks.weights_beside(X, sample_weight))
     source = MemorySource(rows, weights, _checks.plausibility(labels, len(rows), k))
     ridge = known.options.get("reg_covar", "auto")
     stated = state(

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from scipy.stats import beta
 
-from mixtura import _checks
+from mixtura import _checks, _frames
 from mixtura._errors import InputError
 from mixtura._types import Array
 
@@ -118,7 +118,7 @@ def calibration(
     if not 0 < level < 1:
         raise InputError(f"level={level}: a number above 0 and below 1 is needed")
     values = _column(X)
-    weights = _checks.row_weights(sample_weight, len(values))
+    weights = _checks.row_weights(_checks.weights_beside(X, sample_weight), len(values))
     weights = np.ones(len(values)) if weights is None else weights
     seen = ~np.isnan(values) & (weights > 0)
     if not seen.any():
@@ -143,6 +143,7 @@ def calibration(
 
 def _column(X: Any) -> Array:
     """Values (n,) in float64."""
+    X = _frames.eager(X)
     if not hasattr(X, "columns") and np.ndim(X) < 2:
         return np.atleast_1d(_checks.numbers(X, "the values"))
     rows = _checks.table(X).rows

@@ -205,7 +205,7 @@ def merge(mixture: Mixture, X: Any, sample_weight: Any = None) -> Merging:
     Journal of Computational and Graphical Statistics 19, 332-353, section 3.
     """
     rows = mixture.responsibilities(X)
-    weights = _checks.row_weights(sample_weight, len(rows))
+    weights = _checks.row_weights(_checks.weights_beside(X, sample_weight), len(rows))
     weights = np.ones(len(rows)) if weights is None else weights
     steps, entropy = _merges(rows, weights)
     return Merging(mixture, steps, entropy, rows, float(weights.sum()))

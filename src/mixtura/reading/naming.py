@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mixtura import _checks
+from mixtura import _frames
 from mixtura._errors import InputError
 from mixtura.reading.scan import Scan
 
@@ -29,7 +29,7 @@ def taken(X: Any, weights: Any, aside: Any) -> tuple[Any, Any, Any]:
         by_name = [name if isinstance(name, str) else None for name in (weights, aside)]
         X = X.taking(weights=by_name[0], aside=by_name[1])
         return X, *(None if isinstance(one, str) else one for one in (weights, aside))
-    frame = _checks.frame(X)
+    frame = _frames.frame(X)
     missing = named if frame is None else [name for name in named if name not in frame.columns]
     if frame is None or missing:
         raise InputError(f"X has no columns {missing}: pass them as arrays beside it")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mixtura import _checks
+from mixtura import _checks, _frames
 from mixtura._errors import InputError, InputTypeError, MissingDependency
 from mixtura._types import Rows
 from mixtura.reading.cache import kept, released
@@ -227,7 +227,7 @@ def opened(X: Any) -> Any:
     elsewhere = type(X).__module__.startswith(("duckdb", "_duckdb"))
     if elsewhere or isinstance(X, str | os.PathLike | Iterator):
         return scan(X)
-    return X if isinstance(X, Scan) else _checks.eager(X)
+    return X if isinstance(X, Scan) else _frames.eager(X)
 
 
 def is_array_file(source: Any) -> bool:
@@ -317,17 +317,21 @@ def _from_blocks(asked: Scan) -> _checks.Table:
     if first is None:
         raise InputError(f"{asked.called} holds no blocks: nothing is left to fit")
     like = _checks.table(first)
-    kind = asked.dtype or like.rows.dtype
-    return _checks.Table(kept(_alike(asked.source, like, kind), asked.cache), like.names)
+    return _checks.Table(kept(_alike(asked.source, like, asked.dtype), asked.cache), like.names)
 
 
-def _alike(blocks: Iterable[Any], like: _checks.Table, kind: Any) -> Iterator[Rows]:
+def _alike(blocks: Iterable[Any], like: _checks.Table, asked: Any) -> Iterator[Rows]:
+    kind = np.dtype(asked or like.rows.dtype)
     d = like.rows.shape[1]
     for number, block in enumerate(blocks):
         try:
             rows = _checks.rows_like(block, d, like.names)
         except (InputError, InputTypeError) as error:
             raise type(error)(f"block {number}: {error}") from None
+        if asked is None and rows.dtype.itemsize > kind.itemsize:
+            raise InputError(
+                f"block {number} holds {rows.dtype} and the first {kind}: say which by dtype="
+            )
         yield np.asarray(rows, kind)
 
 

@@ -90,7 +90,7 @@ def places(edges: Array, d: int, complete: bool = False) -> list[Place | None]:
 def block_of(given: Any, weights: Any = None, aside: Any = None) -> Block:
     """A partition as a block, with what else is told of its rows; none of them weighs nothing."""
     rows = _checks.table(given, finite=False).rows
-    told = None if weights is None else np.asarray(weights, dtype=np.float64)
+    told = None if weights is None else _checks.felt(np.asarray(weights, dtype=np.float64))
     aside = None if aside is None else np.asarray(aside)
     if told is not None and told.shape != (len(rows),):
         raise InputError(
