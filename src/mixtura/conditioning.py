@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+from mixtura import kernels
 from mixtura._types import Array, Indices, Mask
 from mixtura.covariance import Covariances, ExpertCovariances, FactorCovariances, structure
 from mixtura.law import log_norms
@@ -128,17 +129,15 @@ def seen_through(whole: Covariances, observed: Mask) -> Observed:
 
 def log_sums(joint: Array) -> Array:
     """log Σ_k exp(joint) of each row."""
-    top = joint.max(axis=1)
-    return np.asarray(top + np.log(np.exp(joint - top[:, None]).sum(axis=1)))
+    return np.asarray(kernels.active().log_sums(joint))
 
 
 def shares(joint: Array) -> Array:
     """exp(joint) normalised to sum to one in each row."""
-    likely = np.exp(joint - joint.max(axis=1, keepdims=True))
-    return np.asarray(likely / likely.sum(axis=1, keepdims=True))
+    return np.asarray(kernels.active().shares(joint))
 
 
 def labels(joint: Array, k: int) -> Array:
     """The first best component of each row; -1 where that is the noise's column."""
-    best = joint.argmax(axis=1)
+    best = kernels.active().best(joint)
     return np.where(best < k, best, -1)

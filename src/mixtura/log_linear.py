@@ -67,10 +67,10 @@ def coefficients(mixture: Mixture) -> Array:
     if structure.shared:
         return np.column_stack([first, constant])
     constant = constant + log_norms(structure.log_det, structure.d)
-    second = -0.5 * packed(precisions, structure.shape)
-    if structure.shape == FULL:
-        second *= doubled(structure.d)
-    return np.column_stack([second, first, constant])
+    out = np.column_stack([packed(precisions, structure.shape), first, constant])
+    second = out[:, : -structure.d - 1]
+    second *= -0.5 * doubled(structure.d) if structure.shape == FULL else -0.5
+    return out
 
 
 def common_part(mixture: Mixture, second: Array, mass: float) -> float:

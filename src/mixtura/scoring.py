@@ -73,6 +73,8 @@ def gaussian_joint(
     measured = _measured(mixture, observed, frame, (log_weights, log_norms))
     with np.errstate(over="ignore", invalid="ignore"):
         logs = measured(rows[:, some])
+        if np.isfinite(logs.sum()):
+            return np.asarray(logs)
     lost = np.flatnonzero(~np.isfinite(logs.max(axis=1)))
     if len(lost):  # so far away that the square overflows: move in along the ray
         with np.errstate(over="ignore"):

@@ -205,7 +205,8 @@ class Statistics:
     def scatter(self) -> Array:
         """Second moments about the means: ``second - first firstᵀ / mass``, (k or 1, ...)."""
         centre = self.moments.outer(self.first, self.first / self.mass[:, None])
-        return np.asarray(self.second - self.moments.total(centre))
+        centre = self.moments.total(centre)
+        return np.subtract(self.second, centre, out=centre)
 
     def divisor(self) -> Array:
         """What divides the scatter, broadcastable to it."""

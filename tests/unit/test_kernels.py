@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import logsumexp, softmax
 
 from mixtura.kernels import plain
 from mixtura.kernels.layout import DIAGONAL, FULL, LINEAR, SPHERICAL, second_width, width
@@ -19,6 +20,7 @@ SIZES = [
     (601, 20, 7),
     (70, 40, 1),
     (300, 50, 3),
+    (300, 150, 2),
     (1, 1, 1),
     (0, 3, 2),
     (513, 1, 14),
@@ -294,6 +296,33 @@ def either(name: str) -> ModuleType:
     from mixtura.kernels import compiled
 
     return compiled
+
+
+@pytest.mark.parametrize("name", ["plain", "compiled"])
+@pytest.mark.parametrize("size", [(0, 3), (1, 1), (7, 5), (1001, 8), (130, 700)])
+def test_shares_are_those_of_scipy(name: str, size: tuple[int, int]) -> None:
+    rng = np.random.default_rng(size)
+    joint = rng.normal(size=size) * 10.0 ** rng.integers(-3, 4, (size[0], 1)) - 500.0
+    joint[:, 1:][rng.random(joint[:, 1:].shape) < 0.1] = -np.inf
+    joint[::3, -1] = joint[::3].max(axis=1)  # as good as another, which comes first
+    for given in (joint, np.asfortranarray(joint), np.broadcast_to(joint[:1], joint.shape)):
+        sums, shares = either(name).log_sums(given), either(name).shares(given)
+        # to the rounding of sums of k terms
+        np.testing.assert_allclose(sums, logsumexp(given, axis=1), rtol=4e-16, atol=1e-15)
+        np.testing.assert_allclose(shares, softmax(given, axis=1), rtol=1e-13, atol=1e-300)
+        np.testing.assert_array_equal(either(name).best(given), given.argmax(axis=1))
+
+
+@pytest.mark.parametrize("name", ["plain", "compiled"])
+@pytest.mark.parametrize("bad", [np.nan, -np.inf])
+def test_a_row_without_a_density_is_not_given_one(name: str, bad: float) -> None:
+    joint = np.log([[0.5, 0.5], [0.2, 0.8], [0.1, 0.3]])
+    joint[1] = bad
+    with np.errstate(invalid="ignore", divide="ignore"):
+        sums, shares = either(name).log_sums(joint), either(name).shares(joint)
+    np.testing.assert_allclose(sums[::2], np.log([1.0, 0.4]), atol=1e-15)
+    assert not np.isfinite(sums[1])
+    assert np.isnan(shares[1]).all()
 
 
 @pytest.mark.parametrize("name", ["plain", "compiled"])

@@ -140,9 +140,10 @@ def inverse_transposes(lower: Array) -> Array:
 def inverses(lower: Array) -> Array:
     """(L Lᵀ)⁻¹ of each of the (k, d, d) lower-triangular matrices."""
     out = np.empty_like(lower)
-    for index, factor in enumerate(lower):
-        upper, _ = lapack.dpotri(factor.T)
-        out[index] = np.triu(upper) + np.triu(upper, 1).T
+    for inverse, factor in zip(out, lower, strict=True):
+        upper, _ = lapack.dpotri(factor.T)  # zero below the diagonal, as the factor's transpose is
+        np.add(upper, upper.T, out=inverse)
+        np.fill_diagonal(inverse, upper.diagonal())
     return out
 
 

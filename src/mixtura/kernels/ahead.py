@@ -75,11 +75,13 @@ def replicates() -> None:
 
 
 def starts() -> None:
-    """Partitions to start from, and what components have in common."""
+    """Partitions to start from, what components have in common, and responsibilities."""
     from mixtura.kernels import compiled
 
     columns = np.asfortranarray(_rows()).T
     seeds = _rows()[:_K]
+    compiled.shares(_rows())
+    compiled.best(_rows())
     compiled.spread(columns, np.ones(_N), np.array([0.2, 0.7]))
     compiled.lloyd(columns, np.ones(_N), seeds, 2)
     compiled.agglomerate(_rows(), np.ones(_N), 1e-3, 0)

@@ -27,6 +27,7 @@ from mixtura.kernels.compiled_linear import coefficients
 from mixtura.kernels.compiled_race import Climb, race
 from mixtura.kernels.compiled_seeds import lloyd as _lloyd
 from mixtura.kernels.compiled_seeds import spread as _spread
+from mixtura.kernels.compiled_shares import best, log_sums, shares
 from mixtura.kernels.compiled_sums import (
     accumulate,
     accumulate_centred,
@@ -48,6 +49,7 @@ __all__ = [
     "accumulate_run",
     "accumulate_truncated",
     "agglomerate",
+    "best",
     "coefficients",
     "constrain",
     "distances_observed",
@@ -55,10 +57,12 @@ __all__ = [
     "joint_blurred",
     "lloyd",
     "log_joint",
+    "log_sums",
     "means_observed",
     "moments_observed",
     "posterior_blurred",
     "race",
+    "shares",
     "spread",
 ]
 

@@ -13,7 +13,7 @@ from mixtura.kernels.calling import call, frozen, native, packed, plan
 from mixtura.kernels.compiled_math import exp_constants
 from mixtura.kernels.compiled_products import lanes
 from mixtura.kernels.compiled_sweep import sweep
-from mixtura.kernels.compiled_whiten import BAND, whitened_joint, whitened_sums
+from mixtura.kernels.compiled_whiten import whitened_joint, whitened_sums
 from mixtura.kernels.compiled_wide import bands, wide_sweep
 from mixtura.kernels.layout import FULL, SPHERICAL
 from mixtura.tree import tree_sum
@@ -72,7 +72,9 @@ def accumulate_run(
             yield ready[rows.dtype](rows, frozen(weights))
 
     total = tree_sum(parts())
-    return total.value, total.sums[:, bands(len(pivot))[1] if wide else slice(theta.shape[1])]
+    if wide:
+        return total.value, total.sums.take(bands(len(pivot))[1], axis=1)
+    return total.value, total.sums[:, : theta.shape[1]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,11 +139,11 @@ def accumulate_centred(
     """As `plain.accumulate_centred`, in float64 throughout."""
     rows = native(rows)
     k, d = means.shape
-    component, ends = components(log_weights, means, factors, log_norms, shape)
+    component = components(log_weights, means, factors, log_norms, shape)
     b, step, constants = _centred_plan(rows)
     first = np.zeros((k, d + 1))
     second = np.zeros((k, component[2].shape[1], -(-d // 4) * 4))
-    given = frozen(pivot), frozen(scale), frozen(weights), component, ends, bool(hard)
+    given = frozen(pivot), frozen(scale), frozen(weights), component, bool(hard)
     log_likelihood = call(whitened_sums, rows, *given, constants, b, step, first, second)
     moments = second[:, :, :d] if shape == FULL else second[:, 0, :d]
     if shape == SPHERICAL:
@@ -161,10 +163,10 @@ def log_joint(
 ) -> Array:
     """As `plain.log_joint`."""
     rows = native(rows)
-    component, ends = components(log_weights, means, factors, log_norms, shape)
+    component = components(log_weights, means, factors, log_norms, shape)
     b, step, _ = _centred_plan(rows)
     out = np.empty((len(rows), len(means)))
-    call(whitened_joint, rows, frozen(pivot), frozen(scale), component, ends, b, step, out)
+    call(whitened_joint, rows, frozen(pivot), frozen(scale), component, b, step, out)
     return out
 
 
@@ -178,17 +180,11 @@ def _centred_plan(rows: Array) -> tuple[int, int, Array]:
 
 def components(
     log_weights: Array, means: Array, factors: Array, log_norms: Array, shape: int
-) -> tuple[tuple[Array, Array, Array], Array]:
-    """Constants, means and transposed whiteners, and where the bands of the latter end.
-
-    Those of full covariances are lower triangles.
-    """
+) -> tuple[Array, Array, Array]:
+    """Constants, means and transposed whiteners: lower triangles of full covariances."""
     k, d = means.shape
     if shape == FULL:
         whiteners = factors.swapaxes(1, 2)
-        ends = np.tile(np.minimum(np.arange(0, d, BAND) + BAND, d), (k, 1))
     else:
         whiteners = np.broadcast_to(factors.reshape(k, 1, -1), (k, 1, d))
-        ends = np.zeros((k, 0), int)
-    component = frozen(log_weights + log_norms), frozen(means), frozen(whiteners)
-    return component, frozen(ends, np.intp)
+    return frozen(log_weights + log_norms), frozen(means), frozen(whiteners)

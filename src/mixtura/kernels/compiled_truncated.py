@@ -11,15 +11,14 @@ import math
 import numpy as np
 from numba import njit
 
-from mixtura.kernels.compiled_products import add_logits
 from mixtura.kernels.compiled_sweep import OPTIONS
 from mixtura.kernels.compiled_vectors import keep_apart
-from mixtura.kernels.compiled_whiten import about_mean, add_mass, add_moments
+from mixtura.kernels.compiled_whiten import about_mean, add_mass, add_moments, log_joint_of
 from mixtura.kernels.plain_truncated import NOTHING
 
 __all__ = ["truncated_sums"]
 
-_BAND, _TILE, _NOTHING = 6, 128, NOTHING
+_TILE, _NOTHING = 128, NOTHING
 
 
 @njit(**OPTIONS)
@@ -54,8 +53,7 @@ def _assigned(  # type: ignore[no-untyped-def]
         longest = max(longest, edges[t + 1] - edges[t])
     stride = (longest + step - 1) // step * step + step
     most = min(k, near.shape[1] + longest * held.shape[1]) if near.shape[1] else k
-    z, off = np.zeros((d, stride)), np.zeros(((d + 3) // 4 * 4, stride))
-    y, logits = np.empty((d, stride)), np.empty((most, stride))
+    z, logits = np.zeros((d, stride)), np.empty((most, stride))
     stamps, listed = np.full(k, -1), np.empty(most, np.int64)
     tops, spots = np.empty(held.shape[1]), np.zeros(held.shape[1], np.int64)
     energy = 0.0
@@ -65,7 +63,7 @@ def _assigned(  # type: ignore[no-untyped-def]
         _gather(rows, frame, tile, wide, z)
         size = _listed(near, held, tile, stamps, t, listed)
         for s in range(size):
-            _joint_of(z, component, listed[s], step, off, y, logits[s], wide)
+            log_joint_of(z, component, listed[s], 1.0, logits, s, wide, step)
         for i in range(len(tile)):
             row = tile[i]
             _best(logits, size, i, tops, spots)
@@ -155,34 +153,6 @@ def _listed(near, held, tile, stamps, t, listed):  # type: ignore[no-untyped-def
                 listed[size] = c
                 size += 1
     return size
-
-
-@njit(**OPTIONS)
-def _joint_of(z, component, c, step, off, y, joint, wide):  # type: ignore[no-untyped-def]
-    """The log joint of a tile and component c."""
-    keep_apart()
-    constants, means, whiteners = component
-    d = means.shape[1]
-    about_mean(z, means[c], off, wide)
-    if len(whiteners[c]) == 1:
-        for j in range(d):
-            factor = whiteners[c, 0, j]
-            for i in range(wide):
-                y[j, i] = off[j, i] * factor
-    else:
-        for j in range(d):
-            for i in range(wide):
-                y[j, i] = 0.0
-        for lo in range(0, d, _BAND):
-            hi = min(lo + _BAND, d)
-            add_logits(whiteners[c, lo:hi], off, y[lo:hi], -1, 0, hi, wide, step)
-    for i in range(wide):
-        joint[i] = 0.0
-    for j in range(d):
-        for i in range(wide):
-            joint[i] += y[j, i] * y[j, i]
-    for i in range(wide):
-        joint[i] = constants[c] - 0.5 * joint[i]
 
 
 @njit(**OPTIONS)

@@ -10,38 +10,44 @@ import numpy as np
 from numba import njit
 
 from mixtura.kernels.compiled_math import LOG2E
-from mixtura.kernels.compiled_products import add_logits, add_sums
+from mixtura.kernels.compiled_products import add_upper, squared_norms
 from mixtura.kernels.compiled_sweep import OPTIONS, assign, read_tile
 from mixtura.kernels.compiled_vectors import keep_apart
 
-__all__ = ["BAND", "about_mean", "add_mass", "add_moments", "whitened_joint", "whitened_sums"]
-
-BAND = 24  # rows of a triangular matrix that are treated as one rectangle
-_BAND = BAND
+__all__ = [
+    "about_mean",
+    "add_mass",
+    "add_moments",
+    "log_joint_of",
+    "whitened_joint",
+    "whitened_sums",
+]
 
 
 @njit(**OPTIONS)
 def whitened_sums(  # type: ignore[no-untyped-def]
-    rows, pivot, scale, weights, component, ends, hard, constants, b, step, first, second
+    rows, pivot, scale, weights, component, hard, constants, b, step, first, second
 ):
     """Add weighted first and second moments about each mean; return the log-likelihood.
 
-    `component` holds constants (k,), means (k, d) and transposed whiteners (k, r, d), r = 1 where
-    they are diagonal; row c of `ends` tells where the non-zeros of each band of whitener c end.
+    `component` holds constants (k,), means (k, d) and transposed whiteners (k, r, d): lower
+    triangles, or r = 1 where they are diagonal.
     `first` (k, d + 1) ends with the mass; `second` is (k, r, q), q >= d a multiple of 4.
     """
     keep_apart()
     n, d = rows.shape
     means = component[1]
-    k = len(means)
-    z, w, logits, off, y = _tile(d, k, b + step)
-    top, norm, level = np.empty((1, b + step)), np.empty((1, b + step)), np.empty(b + step)
+    k, stride = len(means), b + step
+    z, w, logits = np.zeros((d, stride)), np.empty(stride), np.empty((k, stride))
+    off, y = np.zeros(((d + 3) // 4 * 4, stride)), np.empty((d, stride))
+    top, norm, level = np.empty((1, stride)), np.empty((1, stride)), np.empty(stride)
     log_likelihood = 0.0
     for start in range(0, n, b):
         m = min(b, n - start)
         wide = (m + step - 1) // step * step
         read_tile(rows, start, m, wide, pivot, scale, weights, z, w)
-        _joint(z, component, ends, step, off, y, LOG2E, logits, wide)
+        for c in range(k):
+            log_joint_of(z, component, c, LOG2E, logits, c, wide, step)
         even = weights.size == 0 and m == wide
         log_likelihood += assign(logits, w, even, hard, top, norm, level, constants, wide)
         for c in range(k):
@@ -52,61 +58,48 @@ def whitened_sums(  # type: ignore[no-untyped-def]
 
 
 @njit(**OPTIONS)
-def whitened_joint(rows, pivot, scale, component, ends, b, step, out):  # type: ignore[no-untyped-def]
+def whitened_joint(rows, pivot, scale, component, b, step, out):  # type: ignore[no-untyped-def]
     """Write the log joint (n, k)."""
     keep_apart()
     n, d = rows.shape
-    k = len(component[0])
-    z, w, logits, off, y = _tile(d, k, b + step)
+    k, stride = len(component[0]), b + step
+    z, w, logits = np.zeros((d, stride)), np.empty(stride), np.empty((k, stride))
     for start in range(0, n, b):
         m = min(b, n - start)
         wide = (m + step - 1) // step * step
         read_tile(rows, start, m, wide, pivot, scale, w[:0], z, w)
-        _joint(z, component, ends, step, off, y, 1.0, logits, wide)
+        for c in range(k):
+            log_joint_of(z, component, c, 1.0, logits, c, wide, step)
         for i in range(m):
             for c in range(k):
                 out[start + i, c] = logits[c, i]
 
 
 @njit(**OPTIONS)
-def _tile(d, k, stride):  # type: ignore[no-untyped-def]
-    """Buffers: rows, weights, logits, centred rows (padded to a multiple of 4), whitened rows."""
-    return (
-        np.zeros((d + 3, stride)),
-        np.empty(stride),
-        np.empty((k, stride)),
-        np.zeros(((d + 3) // 4 * 4, stride)),
-        np.empty((d, stride)),
-    )
+def log_joint_of(  # type: ignore[no-untyped-def]
+    z, component, c, unit, logits, row, wide, step
+):
+    """logits[row] = (constant - |whitener (z - mean)|^2 / 2) of component c, times the unit."""
+    keep_apart()
+    constants, means, whiteners = component
+    if len(whiteners[c]) == 1:
+        _squares(z, means[c], whiteners[c, 0], logits[row], wide)
+    else:
+        squared_norms(whiteners[c], means, z, logits, c, row, wide, step)
+    for i in range(wide):
+        logits[row, i] = (constants[c] - 0.5 * logits[row, i]) * unit
 
 
 @njit(**OPTIONS)
-def _joint(z, component, ends, step, off, y, unit, logits, wide):  # type: ignore[no-untyped-def]
-    """logits[c] = (constant - |whitener (z - mean)|^2 / 2) times the unit."""
+def _squares(z, mean, factor, out, wide):  # type: ignore[no-untyped-def]
+    """out = |factor * (z - mean)|^2, number by number."""
     keep_apart()
-    constants, means, whiteners = component
-    d = means.shape[1]
-    for c in range(len(means)):
-        about_mean(z, means[c], off, wide)
-        if len(whiteners[c]) == 1:
-            for j in range(d):
-                factor = whiteners[c, 0, j]
-                for i in range(wide):
-                    y[j, i] = off[j, i] * factor
-        else:
-            for j in range(d):
-                for i in range(wide):
-                    y[j, i] = 0.0
-            for band in range(ends.shape[1]):
-                lo, hi = band * _BAND, min(band * _BAND + _BAND, d)
-                add_logits(whiteners[c, lo:hi], off, y[lo:hi], -1, 0, ends[c, band], wide, step)
+    for i in range(wide):
+        out[i] = 0.0
+    for j in range(len(mean)):
         for i in range(wide):
-            logits[c, i] = 0.0
-        for j in range(d):
-            for i in range(wide):
-                logits[c, i] += y[j, i] * y[j, i]
-        for i in range(wide):
-            logits[c, i] = (constants[c] - 0.5 * logits[c, i]) * unit
+            y = (z[j, i] - mean[j]) * factor[j]
+            out[i] += y * y
 
 
 @njit(**OPTIONS)
@@ -141,6 +134,4 @@ def add_moments(off, share, y, first, second, wide):  # type: ignore[no-untyped-
         if len(second) == 1:
             second[0, j] += square
     if len(second) > 1:
-        for lo in range(0, d, _BAND):  # on and right of the diagonal
-            hi = min(lo + _BAND, d)
-            add_sums(y[lo:hi], off[lo:], second[lo:hi], lo, second.shape[1], wide)
+        add_upper(y, off, second, wide)

@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from mixtura.kernels.compiled_products import add_logits, add_sums
+from mixtura.kernels.compiled_products import add_logits_times_first, add_sums
 from mixtura.kernels.compiled_sweep import OPTIONS, assign, in_bits, read_tile
 from mixtura.kernels.compiled_vectors import keep_apart
 
@@ -63,31 +63,26 @@ def wide_sweep(  # type: ignore[no-untyped-def]
         _clear(logits, wide)
         for near in range(0, d + 1, window):
             for a in range(d + 1 - near):
-                lo, end = starts[a] + near, starts[a] + d + 1 - a
-                _clear(part, wide)
-                add_logits(bits, z[a + near :], part, -1, lo, min(lo + window, end), wide, step)
-                _scale_all(part, z[a], logits, wide, True)
+                lo, last = starts[a] + near, starts[a] + d - a  # the last feature is the constant
+                origin, end = last if near == 0 else -1, min(lo + window, last)
+                add_logits_times_first(bits, z[a:], logits, origin, lo, end, wide, step, near)
         even = weights.size == 0 and m == wide
         log_likelihood += assign(logits, w, even, hard, top, norm, level, constants, wide)
         for near in range(0, d + 1, window):
             for a in range(d + 1 - near):
                 lo = starts[a] + near
-                _scale_all(logits, z[a], part, wide, False)
+                _scale_all(logits, z[a], part, wide)
                 add_sums(part, z[a + near :], sums, lo, min(lo + window, starts[a + 1]), wide)
     return log_likelihood
 
 
 @njit(**OPTIONS)
-def _scale_all(matrix, factor, out, wide, add):  # type: ignore[no-untyped-def]
-    """out = matrix * factor in every row, or out += that."""
+def _scale_all(matrix, factor, out, wide):  # type: ignore[no-untyped-def]
+    """out = matrix * factor in every row."""
     keep_apart()
     for c in range(len(matrix)):
-        if add:
-            for i in range(wide):
-                out[c, i] += matrix[c, i] * factor[i]
-        else:
-            for i in range(wide):
-                out[c, i] = matrix[c, i] * factor[i]
+        for i in range(wide):
+            out[c, i] = matrix[c, i] * factor[i]
 
 
 @njit(**OPTIONS)

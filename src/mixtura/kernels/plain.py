@@ -22,13 +22,16 @@ __all__ = [
     "accumulate_centred",
     "agglomerate",
     "assign",
+    "best",
     "cancellation",
     "constrain",
     "features",
     "joint_blurred",
     "lloyd",
     "log_joint",
+    "log_sums",
     "posterior_blurred",
+    "shares",
     "spread",
     "weighted_sums",
 ]
@@ -177,6 +180,23 @@ def log_joint(
         out[start:stop] = _log_joint(z, log_weights, means, factors, log_norms, shape).T
         start = stop
     return out
+
+
+def best(joint: Array) -> Array:
+    """The place (n,) of the largest number of each row, the first of equal ones."""
+    return joint.argmax(axis=1)
+
+
+def log_sums(joint: Array) -> Array:
+    """log Σ_k exp(joint) of each row, (n, k) -> (n,)."""
+    top = joint.max(axis=1)
+    return np.asarray(top + np.log(np.exp(joint - top[:, None]).sum(axis=1)))
+
+
+def shares(joint: Array) -> Array:
+    """exp(joint) normalised to sum to one in each row, (n, k)."""
+    likely = np.exp(joint - joint.max(axis=1, keepdims=True))
+    return np.asarray(likely / likely.sum(axis=1, keepdims=True))
 
 
 def weighted_sums(rows: Array, pivot: Array, scale: Array, shares: Array, shape: int) -> Array:

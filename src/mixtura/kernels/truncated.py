@@ -36,7 +36,7 @@ def accumulate_truncated(
     """As `plain_truncated.accumulate_truncated`, in float64 throughout."""
     rows = native(rows)
     k, d = means.shape
-    component, _ = components(log_weights, means, factors, log_norms, shape)
+    component = components(log_weights, means, factors, log_norms, shape)
     first = np.zeros((k, d + 1))
     second = np.zeros((k, component[2].shape[1], -(-d // 4) * 4))
     kept = np.array(held, np.int32, order="C")
