@@ -17,7 +17,7 @@ from mixtura.kernels import low_rank
 from mixtura.kernels.low_rank_gaps import Gaps
 from mixtura.source import MemorySource
 from oracle import expectation as oracle_expectation
-from strategies import seeds
+from strategies import seeds, spread
 
 
 def projected_oracle(mixture, X, w, told, is_hard):
@@ -31,9 +31,7 @@ def projected_oracle(mixture, X, w, told, is_hard):
     return sums, second
 
 
-@pytest.mark.parametrize("is_hard", [False, True])
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("kind", "mode", "is_hard"), spread(KINDS, MODES, [False, True], every=2))
 def test_projected_moments_are_the_dense_ones_projected(kind, mode, is_hard):
     seed = 8 * KINDS.index(kind) + MODES.index(mode)
     mixture = draw(kind, seed)

@@ -69,7 +69,7 @@ def test_a_climb_keeps_what_is_held_and_ends_at_the_best_of_the_rest(family, mod
         assert problem.at(there).value < fit.value
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", spread(FAMILIES, every=2))
 def test_all_covariances_can_be_held_in_every_family(family):
     case = make(family, "all", seed=8, n=120, spread=3.0)
     problem = held_problem(case, NONE, NONE, ALL)

@@ -19,7 +19,7 @@ from mixtura.source import MemorySource
 from mixtura.statistics import Moments, Statistics, packed, unpacked
 from mixtura.tree import joined, runs, tree_sum
 from oracle import FAMILIES
-from strategies import cases, covariance_array, make, seeds
+from strategies import cases, covariance_array, make, seeds, spread
 
 MOMENTS = [
     Moments(shape, pooled) for shape in (FULL, DIAGONAL, SPHERICAL) for pooled in (False, True)
@@ -126,8 +126,7 @@ def test_the_order_of_rows_does_not_matter(case, seed):
     close(step(block.take(order)), step(block), rtol=1e-10)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("mode", ["complete", "all"])
+@pytest.mark.parametrize(("family", "mode"), spread(FAMILIES, ["complete", "all"], every=2))
 def test_threads_give_the_same_bits(family, mode, kernel):
     """More than 40 000 rows fall into several blocks; who sums them must not matter."""
     case = make(family, mode, seed=1, n=41_000, k=3, d=3)

@@ -26,6 +26,7 @@ from mixtura.reading import cache
 from mixtura.reading.scan import Scan
 from mixtura.source import MemorySource, RemoteSource
 from mixtura.source.shuffle import shuffled
+from strategies import spread
 
 INPUTS = ["a", "b", "c"]
 N = 500
@@ -47,7 +48,10 @@ def wide():
     )
 
 
-@pytest.fixture(scope="module", params=["scan", "blocks", "dask", "dask frame"])
+WAYS = ["scan", "blocks", "dask", "dask frame"]
+
+
+@pytest.fixture(scope="module", params=WAYS)
 def given(request, wide, tmp_path_factory):
     """``given(*columns)``: rows, and these columns beside them or by name."""
     dd, da = pytest.importorskip("dask.dataframe"), pytest.importorskip("dask.array")
@@ -95,7 +99,7 @@ KNOWN = {}
 """Fits of the rows in memory, one for all sources."""
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("mode", "given"), spread(MODES, WAYS, every=2), indirect=["given"])
 @pytest.mark.filterwarnings("ignore:the fit did not converge")  # it is stopped early
 def test_weights_gaps_and_modes_on_every_source(mode, given, wide):
     model = GaussianMixture(2, random_state=0, n_jobs=1, max_iter=10, tol=0, **MODES[mode])
@@ -153,7 +157,7 @@ ESTIMATORS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize(("name", "given"), spread(ESTIMATORS, WAYS, every=2), indirect=["given"])
 def test_every_estimator_on_every_source(name, given, wide):
     estimator, target, methods = ESTIMATORS[name]
     X, weights, *y = given("w", *([] if target is None else [target]))

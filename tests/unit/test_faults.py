@@ -14,6 +14,7 @@ from mixtura.block import cuts
 from mixtura.fit.problem import Problem
 from mixtura.reading import cache
 from mixtura.source import RemoteSource
+from strategies import later
 
 N = 60_000  # several blocks
 
@@ -144,7 +145,7 @@ print(model.means_.tobytes().hex(), model.covariances_.tobytes().hex(), model.lo
 @pytest.mark.parametrize(
     ("kernel", "cold"),
     [
-        pytest.param("plain", False, marks=pytest.mark.engines),
+        pytest.param("plain", False, marks=pytest.mark.slow),
         pytest.param("compiled", False, marks=pytest.mark.engines),
         pytest.param("compiled", True, marks=pytest.mark.slow),  # each compiles them
     ],
@@ -231,7 +232,7 @@ def test_a_worker_killed_in_any_phase_changes_no_bit(rows, lazily, tmp_path, mon
 
 @pytest.mark.engines
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.parametrize("workers", [3, *later(1, 2)])
 def test_any_number_of_workers_gives_the_same_bits(rows, lazily, workers, monkeypatch):
     """And so does one that is killed with the rows it holds: they and their sums are made again.
 

@@ -148,7 +148,7 @@ def test_intervals_cover():
         X = np.column_stack([x, x + rng.normal(size=40)])
         X[rng.random(40) < 1 / (1 + np.exp(-3 * x)), 1] = np.nan
         imputer = MixtureImputer(1, tol=1e-4, random_state=seed, n_jobs=1).fit(X)
-        ys = [table[:, 1] for table in imputer.impute_many(X, 8)]
+        ys = [table[:, 1] for table in imputer.impute_many(X, 5)]
         pooled = pool([y.mean() for y in ys], [y.var(ddof=1) / 40 for y in ys], dof=39)
         low, high = pooled.confidence_interval(0.9)
         covered += low <= 0 <= high
@@ -163,7 +163,7 @@ def test_proper_tables_differ_more(gappy):
     """What is not known of the mixture is in the spread."""
     imputer = MixtureImputer(2, random_state=0).fit(gappy[:60])
     spread = [
-        np.var([table[:, 1].mean() for table in imputer.impute_many(gappy, 100, proper=proper)])
+        np.var([table[:, 1].mean() for table in imputer.impute_many(gappy, 60, proper=proper)])
         for proper in (True, False)
     ]
     assert spread[0] > 1.3 * spread[1]

@@ -14,6 +14,7 @@ from mixtura.inference.refit import Drawn, _one_by_one, refitted
 from mixtura.inference.splits import doubled, splits
 from mixtura.inference.subject import Subject, subject
 from mixtura.source import MemorySource
+from strategies import spread
 
 
 @pytest.fixture(scope="module")
@@ -362,7 +363,7 @@ def test_what_a_bootstrap_refuses(rows, model):
 # ---- likelihood-ratio test
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", spread(FAMILIES, every=2))
 def test_splits_are_in_the_family_and_a_double_changes_nothing(rows, name):
     problem = state(MemorySource(rows), FAMILIES[name])
     fit = GaussianMixture(2, covariance_type=name, random_state=0).fit(rows)

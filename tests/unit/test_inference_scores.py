@@ -15,7 +15,7 @@ from mixtura.inference.chart import chart
 from mixtura.inference.score import derivatives, of_prior, row_scores
 from mixtura.maximization import log_prior
 from mixtura.source import MemorySource
-from strategies import conjugate, make
+from strategies import conjugate, make, spread
 
 LETTERS = ("EEI", "VEI", "EVI", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV")
 NAMES = ("full", "tied", "diag", "spherical", "equal-spherical", *LETTERS)
@@ -74,8 +74,7 @@ def bend(f, step=2e-2):
     return (sum(c * s for c, s in zip(factors, sums, strict=True)) - 205 / 72 * f(0.0)) / step**2
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("name", "mode"), spread(NAMES[::-1], MODES, every=2))
 def test_row_scores_are_the_gradients_of_each_log_density(name, mode):
     mixture, X, w, told = case(name, mode)
     local = chart(mixture, name)
@@ -86,8 +85,7 @@ def test_row_scores_are_the_gradients_of_each_log_density(name, mode):
         np.testing.assert_allclose(scores @ u, wanted, rtol=1e-8, atol=1e-8)
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("name", "mode"), spread(NAMES, MODES, every=2))
 def test_hessians_bend_as_the_log_likelihood_does(name, mode):
     mixture, X, w, told = case(name, mode, seed=1)
     local = chart(mixture, name)

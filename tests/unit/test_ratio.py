@@ -5,10 +5,12 @@ import pytest
 
 from mixtura import GaussianMixture, InputError
 from mixtura.covariance import RATIO
+from strategies import spread
 
 
-@pytest.mark.parametrize("options", [{}, {"trim": 0.05}, {"noise": True}], ids=str)
-@pytest.mark.parametrize("name", RATIO)
+@pytest.mark.parametrize(
+    ("options", "name"), spread([{}, {"trim": 0.05}, {"noise": True}], RATIO, every=2)
+)
 def test_the_ratio_is_kept_in_the_units_of_the_data(name, options, faithful):
     model = GaussianMixture(3, covariance_type=name, max_ratio=20.0, random_state=0, **options)
     values = np.linalg.eigvalsh(model.fit(faithful).mixture_.covariances)

@@ -63,7 +63,7 @@ def sums(dtype: Any) -> None:
 
 
 def replicates() -> None:
-    """Climbs over many replicates of the rows."""
+    """Climbs over many replicates of the rows, which call those of `race`."""
     from mixtura.kernels.compiled_replicates import replicates
 
     frame = np.zeros(_D), np.ones(_D), np.ones((2, _N))
@@ -127,18 +127,20 @@ SINGLE, DOUBLE = (np.float32,), (np.float64,)
 
 JOBS: tuple[tuple[Callable[..., None], tuple[Any, ...]], ...] = (
     (race, (DOUBLE, SINGLE)),
-    (replicates, ((),)),
-    (sums, (DOUBLE, SINGLE)),
-    (blurred, ((),)),
-    (shortlisted, (DOUBLE, SINGLE)),
     (starts, ((),)),
+    (shortlisted, (DOUBLE, SINGLE)),
+    (blurred, ((),)),
 )
 """What is compiled, the longest first, for some arguments in turn: each in a process of its own.
 
 Two processes that compile one function at once may write into the same file of the cache.
 """
 
-AFTER: tuple[tuple[Callable[..., None], tuple[Any, ...]], ...] = ((groups, ((),)),)
+AFTER: tuple[tuple[Callable[..., None], tuple[Any, ...]], ...] = (
+    (sums, (DOUBLE, SINGLE)),
+    (groups, ((),)),
+    (replicates, ((),)),
+)
 """What uses some of these as they then are."""
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from mixtura.kernels.compiled_calls import INNER, copy_part, number_compiled
 from mixtura.kernels.compiled_solve import linearize, maximize
-from mixtura.kernels.compiled_sweep import OPTIONS, sums_of_labels, sweep
+from mixtura.kernels.compiled_sweep import OPTIONS, sums_of_labels
 from mixtura.kernels.compiled_vectors import call_at, keep_apart
 from mixtura.kernels.forms import FREE
 
@@ -20,16 +21,15 @@ CONVERGED, EXHAUSTED, CARE = 0, 1, 2
 _FREE = FREE
 
 
-@njit(**OPTIONS)
+@njit(**INNER, inline="always")
 def _step(origin, slot, rows, points, data, model, prior, limits):  # type: ignore[no-untyped-def]
     """Fill a slot: an M-step from the sums of `origin`, then the E-step.
 
     A negative `origin` keeps the slot's parameters. False where the parameters need care.
     """
-    keep_apart()
     weights, means, covariances, theta, sums, values, axes = points
     pivot, scale, row_weights, pair, constants, mass, total, b, q, step, single = data
-    shape, pooled, hard, ridge, form, hold = model
+    shape, pooled, hard, ridge, form, hold, sweep = model
     w, m, v = weights[slot], means[slot], covariances[slot]
     if origin >= 0 and not maximize(sums[origin], total, prior, shape, pooled, ridge, w, m, v):
         return False
@@ -51,16 +51,15 @@ def _step(origin, slot, rows, points, data, model, prior, limits):  # type: igno
             single[c, f] = theta[slot, c, f]
         for f in range(sums.shape[2]):
             sums[slot, c, f] = 0.0
-    value = sweep(
-        rows, pivot, scale, row_weights, single, pair, hard, sums[slot], constants, b, q, step
-    )
+    numbers = single, pair, hard, sums[slot], constants, b, q, step
+    value = number_compiled(sweep, (rows, pivot, scale, row_weights, *numbers))
     for f in range(len(total)):
         value += common[f] * total[f]
     values[slot] = (value + log_prior) / mass
     return np.isfinite(values[slot])
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _carry_axes(axes, source, target):  # type: ignore[no-untyped-def]
     """Copy the axes of one slot to another; without a source, mark them as unknown."""
     keep_apart()
@@ -71,7 +70,7 @@ def _carry_axes(axes, source, target):  # type: ignore[no-untyped-def]
                 axes[target, c, i, j] = axes[source, c, i, j] if source >= 0 else np.nan
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _extrapolate(sums, slots, longest):  # type: ignore[no-untyped-def]
     """SQUAREM: S0 + 2 a r + a^2 v into the last slot, r = S1 - S0, v = (S2 - S1) - r.
 
@@ -98,7 +97,7 @@ def _extrapolate(sums, slots, longest):  # type: ignore[no-untyped-def]
     return a, max(1.0 - bend, 0.0)
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _gain_left(before, middle, now, rate, noise):  # type: ignore[no-untyped-def]
     """Aitken's estimate of what the objective still gains after three plain steps.
 
@@ -117,7 +116,7 @@ def _gain_left(before, middle, now, rate, noise):  # type: ignore[no-untyped-def
     return max(second, 0.0) * share / (1.0 - share) if share < 1.0 else np.inf
 
 
-@njit(**OPTIONS)
+@njit(**INNER, inline="always")
 def _climb(  # type: ignore[no-untyped-def]
     rows, points, data, labels, model, prior, limits, max_iter, tol, accelerate, noise, trace
 ):
@@ -195,8 +194,10 @@ def race(  # type: ignore[no-untyped-def]
     end_weights, end_means, end_covariances, end_axes, counts, traces, facts = ends
     last = theta.shape[2] - 1
     for e in range(len(most)):
-        weights[0], means[0], covariances[0] = starts[0][e], starts[1][e], starts[2][e]
-        axes[0] = starts[3][e]
+        copy_part(weights, 0, starts[0], e)
+        copy_part(means, 0, starts[1], e)
+        copy_part(covariances, 0, starts[2], e)
+        copy_part(axes, 0, starts[3], e)
         told = labels[e] if len(labels) else labels.reshape(-1)
         slot, entries, steps, left, status = _climb(
             rows,
@@ -212,7 +213,10 @@ def race(  # type: ignore[no-untyped-def]
             noise,
             traces[e],
         )
-        end_weights[e], end_means[e] = weights[slot], means[slot]
-        end_covariances[e], counts[e] = covariances[slot], sums[slot, :, last]
-        end_axes[e] = axes[slot]
+        copy_part(end_weights, e, weights, slot)
+        copy_part(end_means, e, means, slot)
+        copy_part(end_covariances, e, covariances, slot)
+        copy_part(end_axes, e, axes, slot)
+        for c in range(len(weights[slot])):
+            counts[e, c] = sums[slot, c, last]
         facts[e, 0], facts[e, 1], facts[e, 2], facts[e, 3] = entries, steps, left, status

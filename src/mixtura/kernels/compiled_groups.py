@@ -8,25 +8,23 @@ climb a few steps, and the best that comes through to the end is the group's.
 from __future__ import annotations
 
 import math
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from mixtura.kernels.calling import call, compiled, frozen, plan, unpacked
-from mixtura.kernels.compiled_calls import address_of, call_compiled
+from mixtura.kernels.calling import call, frozen, plan, unpacked
+from mixtura.kernels.compiled_calls import INNER, call_compiled, copy_part
 from mixtura.kernels.compiled_climb import CARE, CONVERGED, EXHAUSTED
-from mixtura.kernels.compiled_climb import race as _race
 from mixtura.kernels.compiled_forms import address, first_axes
-from mixtura.kernels.compiled_race import race, slots
+from mixtura.kernels.compiled_race import race_at, room, slots, sweep_at
 from mixtura.kernels.compiled_replicates import add_total, gather_weighted, whitened_columns
 from mixtura.kernels.compiled_seeds import lloyd, spread
 from mixtura.kernels.compiled_sweep import OPTIONS
 from mixtura.kernels.compiled_vectors import keep_apart
 from mixtura.kernels.forms import FREE
-from mixtura.kernels.layout import FULL, LINEAR, second_width, width
+from mixtura.kernels.layout import LINEAR, second_width, width
 
 __all__ = ["CARE", "CONVERGED", "EXHAUSTED", "Ends", "groups"]
 
@@ -67,7 +65,7 @@ class Ends(NamedTuple):
     status: Array
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _framed(some, w, m, one_scale, pivot, scale):  # type: ignore[no-untyped-def]
     """Write means, and powers of two that bring deviations into [1, 2); whether there are any."""
     keep_apart()
@@ -99,7 +97,7 @@ def _framed(some, w, m, one_scale, pivot, scale):  # type: ignore[no-untyped-def
     return True
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _whitening(some, w, m, pivot, scale, white):  # type: ignore[no-untyped-def]
     """Write the inverse Cholesky factor of the covariance in the frame; whether there is one."""
     keep_apart()
@@ -129,7 +127,7 @@ def _whitening(some, w, m, pivot, scale, white):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _partitioned(columns, w, draws, rounds, labels):  # type: ignore[no-untyped-def]
     """Write the labels of a few of Lloyd's steps from seeds drawn by squared distance."""
     keep_apart()
@@ -143,7 +141,7 @@ def _partitioned(columns, w, draws, rounds, labels):  # type: ignore[no-untyped-
     lloyd(columns, w, seeds, rounds, labels)
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _is_new(labels, s, m, k):  # type: ignore[no-untyped-def]
     """Number the clusters of partition s as they appear; 1 if no partition before is equal."""
     keep_apart()
@@ -162,7 +160,7 @@ def _is_new(labels, s, m, k):  # type: ignore[no-untyped-def]
     return 1
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _begun(some, m, frame, draws, race, labels, starts, given, stops, ends):  # type: ignore[no-untyped-def]
     """Climb a few steps from the distinct partitions, unless two agree; how many climbed."""
     keep_apart()
@@ -188,7 +186,7 @@ def _begun(some, m, frame, draws, race, labels, starts, given, stops, ends):  # 
     return hi
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _agree(traces, facts):  # type: ignore[no-untyped-def]
     """Whether the first two climbs came through to about the same objective."""
     first, second = int(facts[0, 0]), int(facts[1, 0])
@@ -197,7 +195,7 @@ def _agree(traces, facts):  # type: ignore[no-untyped-def]
     return abs(traces[0, first - 1] - traces[1, second - 1]) < _AGREED
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _ended(some, count, race, nothing, start, given, stops, begun, ends):  # type: ignore[no-untyped-def]
     """Climb on from the best of the starts that comes through; whether one does."""
     keep_apart()
@@ -215,7 +213,9 @@ def _ended(some, count, race, nothing, start, given, stops, begun, ends):  # typ
         if facts[best, 3] == _CONVERGED:
             _keep(begun, best, highest, facts[:count, 1].sum(), ends)
             return True
-        start[0][0], start[1][0], start[2][0] = begun[0][best], begun[1][best], begun[2][best]
+        copy_part(start[0], 0, begun[0], best)
+        copy_part(start[1], 0, begun[1], best)
+        copy_part(start[2], 0, begun[2], best)
         here = some, start, nothing, points, data, model, prior, limits
         call_compiled(race, (*here, most, tol, fast, noise, ends))
         ends[6][0, 1] += facts[:count, 1].sum()
@@ -225,12 +225,14 @@ def _ended(some, count, race, nothing, start, given, stops, begun, ends):  # typ
     return False
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _keep(begun, best, value, steps, ends):  # type: ignore[no-untyped-def]
     """The end of one of the first climbs as the end of the last."""
-    ends[0][0], ends[1][0], ends[2][0] = begun[0][best], begun[1][best], begun[2][best]
+    copy_part(ends[0], 0, begun[0], best)
+    copy_part(ends[1], 0, begun[1], best)
+    copy_part(ends[2], 0, begun[2], best)
     ends[5][0, 0] = value
-    ends[6][0] = begun[6][best]
+    copy_part(ends[6], 0, begun[6], best)
     ends[6][0, 0], ends[6][0, 1] = 1.0, steps
 
 
@@ -240,7 +242,7 @@ def _groups(  # type: ignore[no-untyped-def]
 ):
     """Climb over the rows of each group, which lie one after the other between the bounds."""
     pair, constants, b, q, step, single, total = data
-    shape, pooled, hard, reg_covar, form, hold, one_scale = model
+    shape, pooled, hard, reg_covar, form, hold, sweep, one_scale = model
     some, w, labels, nothing, whiteners, ridge, starts, start, begun, ends = room
     pivots, scales, found = out[3], out[4], out[5]
     for g in range(len(found)):
@@ -258,11 +260,13 @@ def _groups(  # type: ignore[no-untyped-def]
         for j in range(len(ridge)):
             ridge[j] = reg_covar * scale[j] ** 2
         here = pivot, scale, w[:m], pair, constants, mass, total, b, q, step, single
-        given = points, here, (shape, pooled, hard, ridge, form, hold), prior, limits
+        given = points, here, (shape, pooled, hard, ridge, form, hold, sweep), prior, limits
         frame = pivot, scale, whiteners
         count = _begun(some[:m], m, frame, draws, race, labels, starts, given, stops[0], begun)
         if _ended(some[:m], count, race, nothing, start, given, stops[1], begun, ends):
-            out[0][g], out[1][g], out[2][g] = ends[0][0], ends[1][0], ends[2][0]
+            copy_part(out[0], g, ends[0], 0)
+            copy_part(out[1], g, ends[1], 0)
+            copy_part(out[2], g, ends[2], 0)
             facts = ends[6][0]
             found[g, 0], found[g, 1] = ends[5][0, int(facts[0]) - 1], facts[1]
             found[g, 2], found[g, 3] = facts[2], facts[3]
@@ -322,10 +326,10 @@ def groups(
     pair, constants, *tile = plan(rows, k, inner)
     total = np.empty(second_width(shape, d) if pooled else 0)
     starts, start = (_parameters(number, k, d, shape, form) for number in (count, 1))
-    room = (
+    space = (
         *(np.empty((longest, d)), np.empty(longest), np.empty(count * longest, np.int32)),
         *(np.empty((0, 0), np.int32), np.stack([np.eye(d), np.eye(d)]), np.empty(d)),
-        *(starts, start, _room(starts, short), _room(start, most)),
+        *(starts, start, room(starts, short), room(start, most)),
     )
     prior = np.zeros((k, width(shape, d))), np.zeros(k), np.zeros(k)
     noise = min(max(_SHARE * tol, _NOISE), 1e-10)
@@ -334,6 +338,7 @@ def groups(
         for number, steps in ((count, short), (1, most))
     )
     parameters = tuple(np.empty((size, *part.shape[1:])) for part in start[:3])
+    called = address(form), sweep_at(rows.dtype)
     out = *parameters, np.ones((size, d)), np.ones((size, d)), np.empty((size, 4))
     call(
         _groups,
@@ -341,14 +346,14 @@ def groups(
         frozen(row_weights),
         bounds,
         frozen(draws),
-        _race_at(),
+        race_at(),
         slots(start, width(inner, d), pair.shape[1]),
         (pair, constants, *tile, np.empty((k, width(inner, d))), total),
-        (shape, pooled, False, float(reg_covar), int(form), address(form), bool(one_scale)),
+        (*(shape, pooled, False, float(reg_covar), int(form)), *called, bool(one_scale)),
         prior,
         (float(floor), float(loss * 2.0**53)),
         stops,
-        room,
+        space,
         out,
         layout="C",
     )
@@ -360,20 +365,3 @@ def _parameters(count: int, k: int, d: int, shape: int, form: int) -> tuple[Arra
     """Room for parameters of some mixtures, as the kernels lay them out; their axes unknown."""
     second = np.empty((count, k, second_width(shape, d)))
     return np.empty((count, k)), np.empty((count, k, d)), second, first_axes(form, k, d, (), count)
-
-
-def _room(starts: tuple[Array, ...], steps: int) -> tuple[Array, ...]:
-    """Room for where the climbs of a race end."""
-    ends = tuple(np.empty(part.shape) for part in starts)
-    count = len(starts[0])
-    return *ends, np.empty(starts[0].shape), np.empty((count, steps + 1)), np.empty((count, 4))
-
-
-@cache
-def _race_at() -> int:
-    """Where the compiled race lies; compiled or loaded by a first small one."""
-    rows = np.array([[-1.0], [1.0]])
-    nothing = np.empty((1, 1)), np.empty((1, 1, 1)), np.empty((1, 1, 1, 1))
-    given = rows, np.zeros(1), np.ones(1), np.empty(0), nothing, FULL, False, False
-    race(*given, most=np.array([1]), labels=np.zeros((1, 2), np.int32))
-    return address_of(compiled(_race, rows))

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mixtura.kernels.calling import call, frozen, native, packed, plan, unpacked
+from mixtura.kernels.calling import call, compiled, frozen, native, packed, plan, unpacked
+from mixtura.kernels.compiled_calls import address_of
 from mixtura.kernels.compiled_climb import race as _race
 from mixtura.kernels.compiled_forms import address, first_axes
 from mixtura.kernels.compiled_sums import accumulate
+from mixtura.kernels.compiled_sweep import sweep
 from mixtura.kernels.forms import FREE
-from mixtura.kernels.layout import LINEAR, second_width, width
+from mixtura.kernels.layout import FULL, LINEAR, second_width, width
 
-__all__ = ["Climb", "race", "slots"]
+__all__ = ["Climb", "race", "race_at", "room", "slots", "sweep_at"]
 
 Array = NDArray[Any]
 
@@ -140,14 +143,14 @@ def race(
     work = np.empty((k, coefficients), rows.dtype)
     data = frozen(pivot), frozen(scale), frozen(row_weights), pair, constants, mass, total, *tile
     ridge = frozen(np.zeros(d) if ridge is None else ridge)
-    model = int(shape), bool(pooled), bool(hard), ridge, int(form), address(form)
+    called = address(form), sweep_at(rows.dtype)
+    model = int(shape), bool(pooled), bool(hard), ridge, int(form), *called
     if prior is None:
         prior = np.zeros((k, width(shape, d))), np.zeros(k), np.zeros(k)
     loss = (1e-4 if single else 1e-9) if loss is None else loss
     limits = float(floor), float(loss * (2.0**24 if single else 2.0**53))
-    ends = tuple(np.empty(part.shape) for part in given)
-    counts, facts = np.empty((field, k)), np.empty((field, 4))
-    traces = np.empty((field, int(most.max()) + 1))
+    ends = room(given, int(most.max()))
+    counts, traces, facts = ends[4:]
     call(
         _race,
         rows,
@@ -162,7 +165,7 @@ def race(
         float(tol),
         bool(accelerate),
         max(1e-9 if single else 1e-14, noise),
-        (*ends, counts, traces, facts),
+        ends,
     )
     dense = unpacked(ends[2], shape, d)
     return [
@@ -188,8 +191,33 @@ def _total(rows: Array, pivot: Array, scale: Array, weights: Array, shape: int) 
     return accumulate(rows, pivot, scale, weights, nothing, shape, True)[1][0, :second].copy()
 
 
+def room(starts: tuple[Array, ...], steps: int) -> tuple[Array, ...]:
+    """Room for where the climbs of a race end."""
+    ends = tuple(np.empty(part.shape) for part in starts)
+    count = len(starts[0])
+    return *ends, np.empty(starts[0].shape), np.empty((count, steps + 1)), np.empty((count, 4))
+
+
 def slots(starts: tuple[Array, ...], coefficients: int, padded: int) -> tuple[Array, ...]:
     """Four slots for parameters, coefficients, sums, objectives and axes."""
     k = starts[1].shape[1]
     *own, axes = (np.zeros((4, *part.shape[1:])) for part in starts)
     return *own, np.zeros((4, k, coefficients)), np.zeros((4, k, padded)), np.zeros(4), axes
+
+
+@cache
+def sweep_at(dtype: np.dtype[Any]) -> int:
+    """Where the compiled pass over rows lies; compiled or loaded by a first small one."""
+    rows = np.zeros((1, 1), dtype)
+    accumulate(rows, np.zeros(1), np.ones(1), np.empty(0), np.zeros((1, 3)), FULL, False)
+    return address_of(compiled(sweep, rows))
+
+
+@cache
+def race_at() -> int:
+    """Where the compiled race lies; compiled or loaded by a first small one."""
+    rows = np.array([[-1.0], [1.0]])
+    nothing = np.empty((1, 1)), np.empty((1, 1, 1)), np.empty((1, 1, 1, 1))
+    given = rows, np.zeros(1), np.ones(1), np.empty(0), nothing, FULL, False, False
+    race(*given, most=np.array([1]), labels=np.zeros((1, 2), np.int32))
+    return address_of(compiled(_race, rows))

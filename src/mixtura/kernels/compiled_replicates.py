@@ -15,10 +15,11 @@ from numba import njit
 from numpy.typing import NDArray
 
 from mixtura.kernels.calling import call, frozen, packed, plan, unpacked
-from mixtura.kernels.compiled_climb import CARE, _climb
+from mixtura.kernels.compiled_calls import INNER, call_compiled, copy_part
+from mixtura.kernels.compiled_climb import CARE
 from mixtura.kernels.compiled_climb import race as _race
 from mixtura.kernels.compiled_forms import address, first_axes
-from mixtura.kernels.compiled_race import slots
+from mixtura.kernels.compiled_race import race_at, room, slots, sweep_at
 from mixtura.kernels.compiled_seeds import lloyd, spread
 from mixtura.kernels.compiled_sweep import OPTIONS
 from mixtura.kernels.compiled_vectors import keep_apart
@@ -60,7 +61,7 @@ class Ends(NamedTuple):
     status: Array
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def gather_weighted(rows, row_weights, some, w):  # type: ignore[no-untyped-def]
     """Copy the rows of positive weight to the front of `some`; how many, and their mass."""
     n, d = rows.shape
@@ -76,7 +77,7 @@ def gather_weighted(rows, row_weights, some, w):  # type: ignore[no-untyped-def]
     return m, mass
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def add_total(some, w, m, pivot, scale, shape, total):  # type: ignore[no-untyped-def]
     """Second moments of all rows together, which a pooled covariance needs once."""
     keep_apart()
@@ -93,7 +94,7 @@ def add_total(some, w, m, pivot, scale, shape, total):  # type: ignore[no-untype
                 f += 0 if shape == _SPHERICAL else 1
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def whitened_columns(some, m, pivot, scale, whitener, columns):  # type: ignore[no-untyped-def]
     """Write ``whitener z`` of the rows, feature by feature."""
     keep_apart()
@@ -107,7 +108,7 @@ def whitened_columns(some, m, pivot, scale, whitener, columns):  # type: ignore[
                 columns[a, r] += factor * (some[r, j] - pivot[j]) * scale[j]
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _partitioned(some, w, m, frame, draws, labels):  # type: ignore[no-untyped-def]
     """Write the labels of Lloyd's steps from seeds drawn by squared distance."""
     pivot, scale, whitener = frame
@@ -123,57 +124,60 @@ def _partitioned(some, w, m, frame, draws, labels):  # type: ignore[no-untyped-d
     lloyd(columns, w[:m], seeds, _ROUNDS, labels[:m])
 
 
-@njit(**OPTIONS)
-def _load(given, index, points):  # type: ignore[no-untyped-def]
-    """Copy given parameters into the first slot."""
-    points[0][0], points[1][0], points[2][0] = given[0][index], given[1][index], given[2][index]
-    points[-1][0] = given[-1][index]
+@njit(**INNER)
+def _load(given, index, into):  # type: ignore[no-untyped-def]
+    """Copy given parameters into the first place."""
+    keep_apart()
+    copy_part(into[0], 0, given[0], index)
+    copy_part(into[1], 0, given[1], index)
+    copy_part(into[2], 0, given[2], index)
+    copy_part(into[3], 0, given[3], index)
 
 
 @njit(**OPTIONS)
 def _replicates(  # type: ignore[no-untyped-def]
-    rows, row_weights, starts, draws, best, points, data, model, prior, limits, stops, ends
+    rows, row_weights, starts, draws, race, points, data, model, prior, limits, stops, out
 ):
     """Climb over each n of the rows (n or E n, d) under the weights (0 or E, n).
 
     From the best of the starts (S, ...) and of seeds drawn by `draws` (E, R, k).
     """
-    weights, means, covariances, _, _, values, _ = points
     pivot, scale, whiteners, pair, constants, b, q, step, single, buffers = data
-    total, some, w, labels, trace = buffers
+    total, some, w, labels, nothing, start, best, ends = buffers
     short, most, tol, noise = stops
-    nothing = np.empty(0, np.int32)
     n, given, seeded = len(w), len(starts[0]), draws.shape[1]
-    facts = ends[3]
-    for e in range(len(facts)):
+    traces, facts, found = ends[5], ends[6], out[3]
+    for e in range(len(found)):
         own = rows[e * n : e * n + n] if len(rows) > n else rows
         mine = row_weights[e] if len(row_weights) else row_weights.reshape(-1)
         m, mass = gather_weighted(own, mine, some, w)
         if len(total):
             add_total(some, w, m, pivot, scale, model[0], total)
         here = pivot, scale, w[:m], pair, constants, mass, total, b, q, step, single
-        highest, spent, tried = -np.inf, 0, given + seeded if given + seeded > 1 else 0
+        highest, spent, tried = -np.inf, 0.0, given + seeded if given + seeded > 1 else 0
         _load(starts, 0, best)
         for s in range(tried + 1):
             told = nothing
             if s == tried:
-                _load(best, 0, points)
+                _load(best, 0, start)
             elif s < given:
-                _load(starts, s, points)
+                _load(starts, s, start)
             else:
                 frame = pivot, scale, whiteners[s % 2]
                 _partitioned(some, w, m, frame, draws[e, s - given], labels)
-                told = labels[:m]
-            limit = most if s == tried else short
-            slot, entries, steps, left, status = _climb(
-                some[:m], points, here, told, model, prior, limits, limit, tol, True, noise, trace
-            )
-            spent += steps
-            if s < tried and entries and status != _CARE and values[slot] > highest:
-                highest = values[slot]
-                _load(points, slot, best)
-        ends[0][e], ends[1][e], ends[2][e] = weights[slot], means[slot], covariances[slot]
-        facts[e, 0], facts[e, 1], facts[e, 2], facts[e, 3] = values[slot], spent, left, status
+                told = labels[:m].reshape(1, m)
+            climb = some[:m], start, told, points, here, model, prior, limits
+            steps = most if s == tried else short
+            call_compiled(race, (*climb, steps, tol, True, noise, ends))
+            spent += facts[0, 1]
+            value = traces[0, int(facts[0, 0]) - 1] if facts[0, 0] > 0 else np.nan
+            if s < tried and facts[0, 3] != _CARE and value > highest:
+                highest = value
+                _load(ends, 0, best)
+        copy_part(out[0], e, ends[0], 0)
+        copy_part(out[1], e, ends[1], 0)
+        copy_part(out[2], e, ends[2], 0)
+        found[e, 0], found[e, 1], found[e, 2], found[e, 3] = value, spent, facts[0, 2], facts[0, 3]
 
 
 def replicates(
@@ -239,7 +243,8 @@ def replicates(
     k, count = starts[0].shape[1], max(len(rows), len(row_weights))
     begin = first_axes(form, k, d, axes, len(starts[0]))
     given = tuple(frozen(part) for part in (*starts[:2], packed(starts[2], shape), begin))
-    model = int(shape), bool(pooled), False, frozen(ridge), int(form), address(form)
+    sweep = sweep_at(np.dtype(float))
+    model = int(shape), bool(pooled), False, frozen(ridge), int(form), address(form), sweep
     limits = float(floor), float(loss * 2.0**53)
     ends = tuple(np.empty((count, *part.shape[1:])) for part in given[:3])
     facts = np.empty((count, 4))
@@ -294,7 +299,9 @@ def _together(
     _, n, d = rows.shape
     pair, constants, *tile = plan(rows[0], task.starts[0].shape[1], task.inner)
     work, total = task.work()
-    buffers = total, np.empty((n, d)), np.empty(n), np.empty(n, np.int32), np.empty(stops[1] + 1)
+    start, best = (tuple(np.empty((1, *part.shape[1:])) for part in task.starts) for _ in range(2))
+    rooms = np.empty((0, 0), np.int32), start, best, room(start, max(stops[:2]))
+    buffers = total, np.empty((n, d)), np.empty(n), np.empty(n, np.int32), *rooms
     data = task.pivot, task.scale, frozen(seeds[1]), pair, constants, *tile, work, buffers
     call(
         _replicates,
@@ -302,13 +309,13 @@ def _together(
         frozen(row_weights),
         task.starts,
         frozen(seeds[0]),
-        tuple(np.empty((1, *part.shape[1:])) for part in task.starts),
+        race_at(),
         task.points(pair),
         data,
         task.model,
         task.prior,
         task.limits,
-        stops,
+        (*(np.full(1, steps) for steps in stops[:2]), *stops[2:]),
         ends,
     )
 
@@ -325,8 +332,8 @@ def _in_turn(
     pair, constants, *tile = plan(rows[0], task.starts[0].shape[1], task.inner)
     points, (work, _) = task.points(pair), task.work()
     nothing, steps = frozen(np.empty((0, 0)), np.int32), frozen(np.array([most]), np.int64)
-    own = tuple(np.empty(part.shape) for part in task.starts)
-    counts, traces, facts = np.empty(own[0].shape), np.empty((1, most + 1)), np.empty((1, 4))
+    own = room(task.starts, most)
+    traces, facts = own[5:]
     for e in range(len(ends[0])):
         some, w = rows[e if len(rows) > 1 else 0], np.empty(0)
         mass = float(len(some))
@@ -338,7 +345,7 @@ def _in_turn(
         data = task.pivot, task.scale, frozen(w), pair, constants, mass, total, *tile, work
         call(
             _race, some, task.starts, nothing, points, data, task.model, task.prior, task.limits,
-            steps, tol, True, _NOISE, (*own, counts, traces, facts),
+            steps, tol, True, _NOISE, own,
         )  # fmt: skip
         for out, part in zip(ends[:3], own, strict=False):
             out[e] = part[0]
