@@ -6,6 +6,7 @@ BIN := .venv/bin
 
 demo: .venv/demo
 	$(BIN)/python -m mixtura fit examples/data/faithful.csv --output demo-output
+	@echo; echo "mixtura is $(BIN)/mixtura, or after: source $(BIN)/activate"
 
 test: .venv/test
 	$(BIN)/python -m mixtura.kernels

@@ -15,6 +15,7 @@ from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 from sklearn.neighbors import NearestNeighbors
 
 from mixtura import (
+    DensityEstimator,
     GaussianMixture,
     MixtureOutlierDetector,
     MixtureRegressor,
@@ -25,10 +26,14 @@ from mixtura.plot import (
     ClusterDisplay,
     DeconvolutionDisplay,
     DensityDisplay,
+    DirectionsDisplay,
     FanDisplay,
     HistogramDisplay,
+    MergeDisplay,
     PairsDisplay,
+    PITDisplay,
     PValueDisplay,
+    QQDisplay,
     RiskCoverageDisplay,
     SelectionDisplay,
     TraceDisplay,
@@ -61,6 +66,11 @@ def pictures() -> Iterator[tuple[str, Any]]:
     yield "fan", FanDisplay.from_estimator(regressor, known, wanted, **options)
     flowers = load_iris(as_frame=True).data
     species = GaussianMixture(3, random_state=0).fit(flowers)
+    yield "directions", DirectionsDisplay.from_estimator(species, flowers)
+    yield "merge", MergeDisplay.from_mixture(mixture, geyser)
+    waiting = DensityEstimator(bounds=(0, None), random_state=0).fit(geyser[["waiting"]])
+    yield "transforms", PITDisplay.from_estimator(waiting, geyser[["waiting"]])
+    yield "quantiles", QQDisplay.from_estimator(waiting, geyser[["waiting"]])
     yield "p-values", benign_and_malignant()
     yield "deconvolution", blurred_flowers()
     yield "risk-coverage", digits_never_seen()

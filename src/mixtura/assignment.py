@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mixtura import kernels
 from mixtura._types import Array, Mask
 from mixtura.block import Block, Pattern
 from mixtura.censoring import Hidden, hidden, log_probabilities
@@ -19,7 +20,7 @@ from mixtura.mixture import Mixture
 from mixtura.projected import ranked_by_factors
 from mixtura.scoring import (
     at_once,
-    distances_with_gaps,
+    distances_at_once,
     joint_at,
     joint_with,
     squared_distances,
@@ -33,15 +34,13 @@ Assign = Callable[[Array], tuple[Array, Array]]
 
 def soft(log_joint: Array) -> tuple[Array, Array]:
     """Responsibilities ``r_ik = P(k | x_i)``: expectation-maximization."""
-    top = log_joint.max(axis=1)
-    shares = np.exp(log_joint - top[:, None])
-    norm = shares.sum(axis=1)
-    return shares / norm[:, None], top + np.log(norm)
+    shares, log_likelihood = kernels.active().soft(log_joint)
+    return shares, log_likelihood
 
 
 def hard(log_joint: Array) -> tuple[Array, Array]:
     """All to the best component: classification EM (Celeux & Govaert 1992)."""
-    best = log_joint.argmax(axis=1)
+    best = kernels.active().best(log_joint)
     rows = np.arange(len(best))
     shares = np.zeros_like(log_joint)
     shares[rows, best] = 1.0
@@ -50,7 +49,7 @@ def hard(log_joint: Array) -> tuple[Array, Array]:
 
 @dataclass(frozen=True, eq=False)
 class Assigned:
-    """Rows of one pattern, assigned to the components.
+    """Rows of one pattern, or of many at once, assigned to the components.
 
     Attributes
     ----------
@@ -83,7 +82,7 @@ class Assigned:
 def assigned(
     mixture: Mixture, block: Block, assign: Assign, cut: Cut | None = None
 ) -> Iterator[Assigned]:
-    """Assign the rows of a block to the components, pattern by pattern."""
+    """Assign the rows of a block to the components: all at once, or pattern by pattern."""
     for part, pattern, squared, joint in _joints(mixture, block, mixture.plain and cut is None):
         within = None if pattern.bounded is None else hidden(mixture, part, pattern)
         if within is not None:
@@ -112,26 +111,29 @@ def ranked(mixture: Mixture, block: Block, assign: Assign, trim: Trim) -> tuple[
 def _joints(
     mixture: Mixture, block: Block, direct: bool
 ) -> Iterator[tuple[Block, Pattern, Array, Array]]:
-    """The rows of each pattern, squared distances, and the log joint under the rows' labels.
+    """Rows by pattern or at once, squared distances, and the log joint under the rows' labels.
 
     `direct` leaves out the distances. Blocks remember these, as a step may need them for its cut,
     for the degrees of freedom and for its sums.
     """
     of = (mixture.location, mixture.structure)
-    known = None
-    if many_gaps(block) and at_once():
-        known = block.once(of, lambda: np.stack(distances_with_gaps(mixture, block) or ()))
-    for pattern, part in block.parts:
+    for pattern, part in block.sides if many_gaps(block) and at_once() else block.parts:
         squared, observed = np.empty((0, 0)), pattern.observed
-        if known is not None:
-            squared, log_det = known[:, pattern.rows]
-            joint = joint_with(mixture, squared, log_det, observed)
+        if pattern.mixed:
+            squared, log_det = _distances_at_once(mixture, part, of)
+            joint = joint_with(mixture, squared, log_det, pattern)
         elif direct:
             joint = mixture.joint(part.rows, observed)
         else:
             squared = _distances(mixture, part, of, observed)
             joint = joint_at(mixture, squared, observed)
         yield part, pattern, squared, under_labels(mixture, joint, part.plausibility)
+
+
+def _distances_at_once(
+    mixture: Mixture, part: Block, of: tuple[object, ...]
+) -> tuple[Array, Array]:
+    return part.once(of, lambda: distances_at_once(mixture, part))
 
 
 def _distances(mixture: Mixture, part: Block, of: tuple[object, ...], observed: Mask) -> Array:

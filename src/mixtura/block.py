@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,16 +17,18 @@ from mixtura.kernels.layout import DIAGONAL, FULL
 from mixtura.measurement import Errors
 from mixtura.statistics import Moments
 
+T = TypeVar("T")
+
 _TILE = 1 << 19  # numbers in the rows of a tile: 4 MiB
 
 
 @dataclass(frozen=True)
 class Pattern:
-    """The rows of a block that have the same coordinates observed.
+    """The rows of a block that have the same coordinates observed, or are taken together.
 
     Attributes
     ----------
-    observed : (d,) bool
+    observed : (d,) bool, or (m, d) for rows that have each their own
     rows : (m,) indices into the block, or a slice of all its rows
     bounded : (d,) bool or None
         The coordinates known to lie within limits alone; None for none.
@@ -40,6 +42,16 @@ class Pattern:
     def complete(self) -> bool:
         """Whether nothing is missing."""
         return bool(self.observed.all())
+
+    @property
+    def mixed(self) -> bool:
+        """Whether rows have each their own coordinates observed."""
+        return self.observed.ndim == 2
+
+    @cached_property
+    def features(self) -> Indices:
+        """How many coordinates are observed, (1,), or (m, 1) for rows that have each their own."""
+        return np.asarray(self.observed.sum(axis=-1, keepdims=True))
 
     @cached_property
     def key(self) -> bytes:
@@ -94,10 +106,10 @@ class Block:
         if not gaps.any():
             return (Pattern(np.ones(self.rows.shape[1], dtype=bool), slice(None)),)
         known = gaps if self.limits is None else np.hstack([gaps, self._bounded])
-        codes, inverse = np.unique(np.packbits(known, axis=1), axis=0, return_inverse=True)
-        order = np.argsort(inverse.ravel(), kind="stable")
-        ends = np.cumsum(np.bincount(inverse.ravel(), minlength=len(codes)))
-        groups = np.split(order, ends[:-1])
+        codes = _codes(known)
+        order = np.argsort(codes, kind="stable")
+        starts = np.flatnonzero(codes[order[1:]] != codes[order[:-1]]) + 1
+        groups = np.split(order, starts)
         return tuple(Pattern(~gaps[rows[0]], rows, self._limited(rows[0])) for rows in groups)
 
     @property
@@ -168,6 +180,21 @@ class Block:
         return np.array([one.observed for one in self.patterns], dtype=float), which
 
     @cached_property
+    def sides(self) -> tuple[tuple[Pattern, Block], ...]:
+        """The complete rows, if any, and all others at once; kept, as `parts` are."""
+        first, rest = self.patterns[0], self.mixed
+        if not first.complete:
+            return ((rest, self),)
+        gappy = np.flatnonzero(~rest.observed.all(axis=1))
+        torn = Pattern(rest.observed[gappy], gappy)
+        return (first, self.take(first.rows)), (torn, self.take(gappy))
+
+    @cached_property
+    def mixed(self) -> Pattern:
+        """All rows, each with its own coordinates observed."""
+        return Pattern(~np.isnan(self.rows), slice(None))
+
+    @cached_property
     def groups(self) -> tuple[Indices, Indices, Mask]:
         """The rows by pattern: their order, where each pattern ends, and what it observes."""
         order = [np.arange(len(self))[pattern.rows] for pattern in self.patterns]
@@ -200,13 +227,14 @@ class Block:
     def _seconds(self) -> dict[int, tuple[Frame, Array]]:
         return {}
 
-    def once(self, of: tuple[object, ...], make: Callable[[], Array]) -> Array:
+    def once(self, of: tuple[object, ...], make: Callable[[], T]) -> T:
         """``make()``, kept until it is asked for of other objects; these are told by identity."""
         known = self.__dict__.get("_once")
         if known is None or any(a is not b for a, b in zip(known[0], of, strict=True)):
             known = of, make()
             self.__dict__["_once"] = known
-        return np.asarray(known[1])
+        value: T = known[1]
+        return value
 
     def take(self, rows: Indices | slice) -> Block:
         """Some of the rows."""
@@ -236,6 +264,16 @@ class Block:
     def total_weight(self) -> float:
         """What all rows weigh together."""
         return float(len(self) if self.weights is None else self.weights.sum())
+
+
+def _codes(known: Mask) -> Array:
+    """A whole number (n,) for each row of a mask (n, d): equal rows have equal ones, none is 0."""
+    packed = np.packbits(known, axis=1)
+    if packed.shape[1] > 8:
+        return np.unique(packed, axis=0, return_inverse=True)[1].ravel()
+    padded = np.zeros((len(packed), 8), dtype=np.uint8)
+    padded[:, -packed.shape[1] :] = packed
+    return padded.view(">u8")[:, 0].astype(np.uint64)
 
 
 def cuts(n: int, d: int) -> list[slice]:

@@ -21,6 +21,7 @@ import typer
 
 from mixtura import __version__
 from mixtura._errors import MissingDependency, MixturaError
+from mixtura.cli_advice import in_options
 from mixtura.cli_options import (
     ABSENT,
     CACHE,
@@ -39,6 +40,7 @@ from mixtura.cli_options import (
     IDENTIFIER,
     JOBS,
     JSON,
+    MAX_ITER,
     MAX_RATIO,
     MODEL,
     NOISE,
@@ -46,6 +48,7 @@ from mixtura.cli_options import (
     PRIOR,
     QUIET,
     SEED,
+    TOL,
     TRIM,
     WEIGHTS,
     WHERE,
@@ -78,6 +81,8 @@ def fit(
     trim: Annotated[float, TRIM] = 0.0,
     prior: Annotated[Prior | None, PRIOR] = None,
     max_ratio: Annotated[float | None, MAX_RATIO] = None,
+    tol: Annotated[float, TOL] = 1e-6,
+    max_iter: Annotated[int, MAX_ITER] = 1000,
     output: Annotated[str | None, FOLDER] = None,
     form: Annotated[Form | None, FORM_LIKE_FILE] = None,
     figures: Annotated[bool, FIGURES] = True,
@@ -107,6 +112,7 @@ def fit(
         try:
             given["covariance"] = cli_fit.family_names(covariance, bounded=max_ratio is not None)
             given["model"] = cli_fit.model_options(**{one: given.pop(one) for one in MODEL_OPTIONS})
+            given["model"] |= cli_fit.climb_options(given.pop("tol"), given.pop("max_iter"))
         except MixturaError as error:
             raise typer.BadParameter(str(error)) from None
         _check_single(given, len(given["components"]) * len(given["covariance"]))
@@ -282,7 +288,7 @@ def answering(kept: tuple[str, str] | None = None) -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except MixturaError as error:
-        _fail(str(error), 1)
+        _fail(in_options(error), 1)
     except ModuleNotFoundError as error:
         package = str(error.name).split(".")[0]
         if package not in PACKAGES:

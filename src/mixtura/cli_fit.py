@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,7 @@ from mixtura.cli_progress import Line, Pace, line
 from mixtura.cli_rows import ModelRows, Tally
 from mixtura.covariance import ALIASES, FAMILIES, RATIO, UNIVARIATE, named
 from mixtura.covariance.factor_rule import NAMES
+from mixtura.fit.em import Stop
 from mixtura.fit.outliers import asked
 from mixtura.io import model_file
 from mixtura.io.columns import Table
@@ -98,6 +99,12 @@ def model_options(
     told = {name: value for name, value in given.items() if value != plain[name]}
     told |= {} if prior is None else {"prior": str(prior)}
     return told | ({} if max_ratio is None else {"max_ratio": max_ratio})
+
+
+def climb_options(tol: float, max_iter: int) -> dict[str, Any]:
+    """When `select` is to end a climb; only what was asked for."""
+    told = {"tol": tol, "max_iter": max_iter}
+    return {name: value for name, value in told.items() if value != getattr(Stop, name)}
 
 
 @dataclass(eq=False)
@@ -182,7 +189,7 @@ def _answer(options: FitOptions, messages: list[str], told: Line) -> Answer:
     table = given.table(options.columns, options.identifier, options.weights, options.cache)
     families = rules(options.covariance, len(table.columns))
     sizes = [k for k in options.components for _ in families]
-    pace = Pace(len(table.rows), sizes)
+    pace = Pace(len(table.rows), sizes, _stop(options.model))
     told.begin("Fitting", len(sizes) if len(sizes) > 1 else None)
     selection = select(
         table,
@@ -198,6 +205,10 @@ def _answer(options: FitOptions, messages: list[str], told: Line) -> Answer:
     for note in selection.notes:
         note.warn()
     return Answer(options, given, table, selection.fit.mixture, selection, pace, messages)
+
+
+def _stop(model: Mapping[str, Any]) -> Stop:
+    return Stop(**{name: model[name] for name in ("tol", "max_iter") if name in model})
 
 
 def _folder(options: FitOptions) -> Path | None:
@@ -231,7 +242,7 @@ def _write(answer: Answer, folder: Path, told: Line) -> None:
 
 def _draw(answer: Answer, folder: Path) -> None:
     try:
-        from mixtura.plot import save_figures
+        from mixtura.plot import remove_figures, save_figures
         from mixtura.plot.shown import Drawn
     except MissingDependency as error:
         warnings.warn(f"no figures: {error}", stacklevel=2)
@@ -246,9 +257,14 @@ def _draw(answer: Answer, folder: Path) -> None:
         trace=selection.fit.trace,
         cut=selection.cut,
     )
-    names = ", ".join(path.stem for path in paths)
+    left = remove_figures(folder / "figures", but=paths)
+    gone = f"; removed, of an earlier model: {_stems(left)}" if left else ""
     of = f", of {facts.count(len(some), 'row')} at random" if len(some) < len(table.rows) else ""
-    answer.files.append((f"{folder / 'figures'}/", names + of))
+    answer.files.append((f"{folder / 'figures'}/", _stems(paths) + of + gone))
+
+
+def _stems(paths: Sequence[Path]) -> str:
+    return ", ".join(path.stem for path in paths)
 
 
 def _tell(answer: Answer, folder: Path | None) -> None:

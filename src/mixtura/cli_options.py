@@ -89,6 +89,10 @@ PRIOR = typer.Option("--prior", help="A weak prior that keeps small components s
 MAX_RATIO = typer.Option(
     "--max-ratio", metavar="R", help="Largest over smallest eigenvalue of all covariances at most."
 )
+TOL = typer.Option(
+    "--tol", min=0.0, metavar="GAIN", help="End where so many nats a row are estimated to remain."
+)
+MAX_ITER = typer.Option("--max-iter", min=1, metavar="N", help="End after so many steps.")
 FOLDER = typer.Option(
     "--output",
     "-o",

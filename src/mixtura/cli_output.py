@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from mixtura.cli_advice import in_options
 from mixtura.cli_facts import Facts
 from mixtura.io.plain_json import json_text
 from mixtura.reading.writing import table_written
@@ -56,11 +57,11 @@ class Target:
 
 @contextmanager
 def told_once() -> Iterator[list[str]]:
-    """Collect the warnings of a block, each message once."""
+    """Collect the warnings of a block, each message once, in the command line's words."""
     messages: list[str] = []
 
     def note(message: Warning | str, *_: Any, **__: Any) -> None:
-        text = " ".join(str(message).split())
+        text = in_options(message)
         if text not in messages:
             messages.append(text)
 

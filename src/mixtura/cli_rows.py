@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mixtura._types import Array, Indices, Mask
+from mixtura.assignment import soft
 from mixtura.io.inputs import Input, Piece
 from mixtura.mixture import Mixture
 from mixtura.trimming import Cut
@@ -38,10 +39,11 @@ class Assignment:
     @classmethod
     def of(cls, mixture: Mixture, rows: Array, cut: Cut | None = None) -> Assignment:
         """What the mixture says of rows (n, d)."""
-        log_density = mixture.logpdf(rows)
-        noise = None if mixture.noise is None else mixture.outlier_probability(rows)
+        k, noisy = mixture.n_components, mixture.noise is not None
+        found = mixture.by_rows(rows, lambda joint: np.column_stack(soft(joint)), (k + noisy + 1,))
+        log_density = found[:, -1].copy()
         trimmed = None if cut is None else cut.trims(log_density, rows)
-        return cls(mixture.responsibilities(rows), noise, log_density, trimmed)
+        return cls(found[:, :k], found[:, k].copy() if noisy else None, log_density, trimmed)
 
     @cached_property
     def kept(self) -> Mask:

@@ -134,7 +134,7 @@ def log_sums(joint: Array) -> Array:
 
 def shares(joint: Array) -> Array:
     """exp(joint) normalised to sum to one in each row."""
-    return np.asarray(kernels.active().shares(joint))
+    return np.asarray(kernels.active().soft(joint)[0])
 
 
 def labels(joint: Array, k: int) -> Array:

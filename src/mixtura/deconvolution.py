@@ -105,9 +105,7 @@ def joint(mixture: Any, block: Block) -> Array:
     if not errors.shared:
         out = kernels.active().joint_blurred(*_given(mixture, block))
     else:
-        out = np.empty((len(block), len(mixture.weights)))
-        for pattern, logs in blurred(mixture, errors).log_joint(block.readings):
-            out[pattern.rows] = logs
+        out = blurred(mixture, errors).joint_of(block.readings)
     return np.asarray(out - lost_volume(mixture, errors))
 
 

@@ -18,9 +18,10 @@ from mixtura.covariance import Covariances
 from mixtura.deconvolution import joint as blurred_joint
 from mixtura.frame import Frame
 from mixtura.kernels.layout import FACTOR
-from mixtura.law import Gaussian, Law, log_norms
+from mixtura.law import Gaussian, Law
 from mixtura.noise import Noise
 from mixtura.scoring import (
+    ahead,
     distances_with_gaps,
     gaussian_joint,
     joint_at,
@@ -64,7 +65,7 @@ class Densities(ABC):
 
     def logpdf(self, X: Any) -> Array:
         """Log-density log P(x) of each row, (n,), by the observed coordinates."""
-        return self._by_rows(X, log_sums, ())
+        return self.by_rows(X, log_sums, ())
 
     def pdf(self, X: Any) -> Array:
         """Density P(x) of each row, (n,)."""
@@ -73,7 +74,7 @@ class Densities(ABC):
     def component_logpdf(self, X: Any) -> Array:
         """Log-density log p(x | μ_k, Σ_k) of each row in each component, (n, k)."""
         free = self.changed(weights=np.ones_like(self.weights), noise=None)
-        return free._by_rows(self._rows(X), lambda joint: joint, (self.n_components,))
+        return free.by_rows(self._rows(X), lambda joint: joint, (self.n_components,))
 
     def responsibilities(self, X: Any) -> Array:
         """Posterior probability of each component given the row, (n, k).
@@ -81,17 +82,17 @@ class Densities(ABC):
         Rows sum to one, or with noise to one less the probability that the row is noise.
         """
         k = self.n_components
-        return self._by_rows(X, lambda joint: shares(joint)[:, :k], (k,))
+        return self.by_rows(X, lambda joint: shares(joint)[:, :k], (k,))
 
     def predict(self, X: Any) -> Array:
         """The most probable component of each row, (n,); -1 where that is the noise."""
         k = self.n_components
-        return self._by_rows(X, lambda joint: labels(joint, k), ()).astype(np.intp)
+        return self.by_rows(X, lambda joint: labels(joint, k), ()).astype(np.intp)
 
     def outlier_probability(self, X: Any) -> Array:
         """Probability that the row is noise, (n,); zero without a noise component."""
         k = self.n_components
-        return self._by_rows(X, lambda joint: shares(joint)[:, k:].sum(axis=1), ())
+        return self.by_rows(X, lambda joint: shares(joint)[:, k:].sum(axis=1), ())
 
     def outlier_weights(self, X: Any) -> Array:
         """How much each row counts in a fit, ``Σ_k r_ik u_ik``, (n,): near zero for outliers.
@@ -107,9 +108,9 @@ class Densities(ABC):
         [1.333, 1.0, 0.048]
         """
 
-        def weighed(squared: Array, observed: Mask) -> Array:
-            share = shares(joint_at(self, squared, observed))[:, : self.n_components]
-            return np.asarray(share * self.law.row_weights(squared, int(observed.sum())))
+        def weighed(squared: Array, log_det: Array, pattern: Pattern) -> Array:
+            share = shares(joint_with(self, squared, log_det, pattern))[:, : self.n_components]
+            return np.asarray(share * self.law.row_weights(squared, pattern.features))
 
         return self._by_distance(X, weighed).sum(axis=1)
 
@@ -118,7 +119,7 @@ class Densities(ABC):
 
         With gaps, that of the observed coordinates.
         """
-        return self._by_distance(X, lambda squared, observed: np.sqrt(squared))
+        return self._by_distance(X, lambda squared, log_det, pattern: np.sqrt(squared))
 
     @cached_property
     def log_weights(self) -> Array:
@@ -127,7 +128,7 @@ class Densities(ABC):
             return np.log(self.weights)
 
     def log_joint(self, block: Block) -> Iterator[tuple[Pattern, Array]]:
-        """``log π_k + log p(z | k)`` (m, k) in frame coordinates, pattern by pattern.
+        """``log π_k + log p(z | k)`` (m, k) in frame coordinates: at once, or pattern by pattern.
 
         With noise, ``log (1 - share)`` is added and a last column holds the noise's.
         """
@@ -137,9 +138,7 @@ class Densities(ABC):
             return
         found = distances_with_gaps(self, block) if many_gaps(block) else None
         if found is not None:
-            for pattern in block.patterns:
-                at = found[0][pattern.rows], found[1][pattern.rows]
-                yield pattern, joint_with(self, *at, pattern.observed)
+            yield block.mixed, joint_with(self, *found, block.mixed)
             return
         for pattern in block.patterns:
             joint = self.joint(block.rows[pattern.rows], pattern.observed)
@@ -147,6 +146,23 @@ class Densities(ABC):
                 part = block.take(pattern.rows)
                 joint = joint + log_probabilities(hidden(self, part, pattern))
             yield pattern, joint
+
+    def joint_of(self, block: Block) -> Array:
+        """`log_joint` of all rows, (n, k), or (n, k + 1) with noise."""
+        out = np.empty((len(block), self.n_components + (self.noise is not None)))
+        for pattern, joint in self.log_joint(block):
+            out[pattern.rows] = joint
+        return out
+
+    def measured(self, block: Block) -> Iterator[tuple[Pattern, Array, Array]]:
+        """Squared distances (m, k) and log-determinants (k,) or (m, k) of what is observed."""
+        found = distances_with_gaps(self, block) if many_gaps(block) else None
+        if found is not None:
+            yield block.mixed, *found
+            return
+        for pattern in block.patterns:
+            squared = squared_distances(self, block.rows[pattern.rows], pattern.observed)
+            yield pattern, squared, self.observed(pattern.observed).structure.log_det
 
     def observed(self, observed: Mask) -> Observed:
         """The mixture seen through a pattern (d,) of observed coordinates."""
@@ -187,47 +203,30 @@ class Densities(ABC):
     def _rows(self, X: Any) -> Rows:
         return _checks.rows_like(X, self.n_features, self.feature_names)
 
-    def _by_rows(self, X: Any, finish: Any, tail: tuple[int, ...]) -> Array:
+    def by_rows(self, X: Any, finish: Any, tail: tuple[int, ...]) -> Array:
         """Apply `finish` to the log joint (in the data's units) of every row, block by block."""
         rows = self._rows(X)
+        ahead(self, rows)
         out = np.empty((len(rows), *tail))
         for part in cuts(*rows.shape):
             self.fill(Block(rows[part]), finish, out[part])
         return out
 
     def _by_distance(self, X: Any, finish: Any) -> Array:
-        """``finish(squared distances, observed)``, (n, k), of every row."""
+        """``finish(squared distances, log-determinants, pattern)``, (n, k), of every row."""
         rows = self._rows(X)
+        ahead(self, rows)
         out = np.empty((len(rows), self.n_components))
         for part in cuts(*rows.shape):
-            block = Block(rows[part])
-            found = distances_with_gaps(self, block) if many_gaps(block) else None
-            for pattern in block.patterns:
-                if found is None:
-                    squared = squared_distances(self, block.rows[pattern.rows], pattern.observed)
-                else:
-                    squared = found[0][pattern.rows]
-                out[part][pattern.rows] = finish(squared, pattern.observed)
+            for pattern, squared, log_det in self.measured(Block(rows[part])):
+                out[part][pattern.rows] = finish(squared, log_det, pattern)
         return out
 
     def fill(self, block: Block, finish: Any, out: Array) -> None:
         """Write ``finish(log joint)`` of a block's rows into `out`."""
         block = block if self.plain and self.structure.shape != FACTOR else block.here
-        if self.plain and block.errors is None and many_gaps(block):
-            found = distances_with_gaps(self, block)
-            if found is not None:
-                out[:] = finish(self._joint_with_gaps(block, *found))
-                return
         for pattern, joint in self.log_joint(block):
-            volume = self.frame.take(pattern.observed).log_volume
-            out[pattern.rows] = finish(joint + volume)
-
-    def _joint_with_gaps(self, block: Block, squared: Array, log_det: Array) -> Array:
-        """Log joint (n, k), in the data's units, of rows with many patterns."""
-        seen, which = block.masks
-        features, volumes = seen.sum(axis=1), seen @ np.log(self.frame.scale)
-        norms = log_norms(log_det, features[which, None]) + volumes[which, None]
-        return np.asarray(self.log_weights + norms - 0.5 * squared)
+            out[pattern.rows] = finish(joint + self.frame.volumes(pattern.observed))
 
 
 def many_gaps(block: Block) -> bool:

@@ -5,7 +5,7 @@ The only file that knows of gaps, limits, weights, labels and measurement errors
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -17,14 +17,13 @@ from mixtura._types import Array, Rows
 from mixtura.assignment import Assign, Assigned, assigned, hard, soft
 from mixtura.block import Block
 from mixtura.deconvolution import Scores, blurred, lost_volume, steady
-from mixtura.densities import many_gaps
 from mixtura.frame import Frame
 from mixtura.kernels.layout import DIAGONAL, FACTOR, FULL, LINEAR, width
 from mixtura.law import log_norms
 from mixtura.log_linear import LOSS_SINGLE, cancellation, common_part, log_linear
 from mixtura.mixture import Mixture
 from mixtura.projected import projected
-from mixtura.scoring import at_once, seen_by_kernel
+from mixtura.scoring import seen_by_kernel
 from mixtura.statistics import Moments, Statistics
 from mixtura.tree import tree_sum
 from mixtura.trimming import Cut
@@ -130,11 +129,8 @@ def _others(
     kernel = getattr(kernels.active(), "accumulate_observed", None)
     known = cut is None and block.limits is None
     if kernel is None or not known or not _able(mixture, moments, assign):
-        found = assigned(mixture, block, assign, cut)
-        if many_gaps(block) and at_once() and fits(mixture, moments):
-            yield _at_once(mixture, block, moments, found)
-        else:
-            yield from (_by_row(mixture, moments, one) for one in found)
+        for one in assigned(mixture, block, assign, cut):
+            yield (_at_once if one.pattern.mixed else _by_row)(mixture, moments, one)
         return
     structure = mixture.structure
     value, sums = kernel(
@@ -153,23 +149,17 @@ def _others(
     yield Statistics.from_sums(sums, moments, mixture.location, value)
 
 
-def _at_once(
-    mixture: Mixture, block: Block, moments: Moments, found: Iterable[Assigned]
-) -> Statistics:
+def _at_once(mixture: Mixture, moments: Moments, found: Assigned) -> Statistics:
     """The sums over assigned rows of many patterns of gaps."""
-    shares = np.empty((len(block), mixture.n_components))
-    scaled, value, noise = np.empty(shares.shape), 0.0, 0.0
-    for one in found:
-        rows, features = one.pattern.rows, int(one.pattern.observed.sum())
-        shares[rows] = one.shares
-        scaled[rows] = one.shares * mixture.law.row_weights(one.squared, features)
-        value, noise = value + float(one.keys @ one.weights), noise + one.noise
+    shares = scaled = found.shares
+    if not mixture.plain:
+        scaled = shares * mixture.law.row_weights(found.squared, found.pattern.features)
     sums = kernels.active().moments_observed(
-        *seen_by_kernel(mixture, block), scaled, shares, moments.shape
+        *seen_by_kernel(mixture, found.block), scaled, shares, moments.shape
     )
+    value, counts = float(found.keys @ found.weights), shares.sum(axis=0)
     data = Statistics.from_sums(sums, moments, mixture.location, value)
-    counts = shares.sum(axis=0)
-    return replace(data, counts=counts, dof=counts, noise=noise)
+    return replace(data, counts=counts, dof=counts, noise=found.noise)
 
 
 def _able(mixture: Mixture, moments: Moments, assign: Assign) -> bool:
@@ -227,7 +217,7 @@ def _by_row(mixture: Mixture, moments: Moments, found: Assigned) -> Statistics:
     counts = shares.sum(axis=0)
     scaled, mass = shares, counts
     if not mixture.plain:
-        scaled = shares * mixture.law.row_weights(found.squared, int(pattern.observed.sum()))
+        scaled = shares * mixture.law.row_weights(found.squared, pattern.features)
         mass = scaled.sum(axis=0)
     pivot = mixture.location
     if found.squared.size and pattern.complete and log_linear(mixture) is not None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mixtura._types import Array, Rows
+from mixtura._types import Array, Mask, Rows
 
 _NEAR = 16.0
 """Deviations, about, up to which a pivot may be zero instead."""
@@ -37,6 +37,10 @@ class Frame:
     def log_volume(self) -> float:
         """log |dz/dx|: what the log-density gains on the way back to the data's units."""
         return float(np.sum(np.log(self.scale)))
+
+    def volumes(self, observed: Mask) -> Array:
+        """The same where these coordinates (d,) or (m, d) are observed: (1,) or (m, 1)."""
+        return np.where(observed, np.log(self.scale), 0.0).sum(axis=-1, keepdims=True)
 
     def coarse(self, deviation: Array) -> Frame:
         """A frame with its pivot at zero, or at few binary digits where the data are far from it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -38,6 +39,15 @@ def log_norms(log_det: Array, features: int | Array) -> Array:
     return np.asarray(-0.5 * (features * LOG_2PI + log_det))
 
 
+def of_each_count(function: Callable[[Array], Array], features: int | Array) -> Array:
+    """``function(features)``, (k,) or (m, k), worked out once for rows with as many features."""
+    counts = np.asarray(features)
+    if counts.size == 1:
+        return function(counts)
+    least, most = int(counts.min()), int(counts.max())
+    return function(np.arange(least, most + 1)[:, None])[counts[:, 0] - least]
+
+
 class Law(Protocol):
     """The shape of every component, given its squared distances (m, k)."""
 
@@ -57,13 +67,16 @@ class Law(Protocol):
     def inflation(self) -> Array:
         """What turns Σ_k into the covariance of component k, () or (k,)."""
 
-    def log_densities(self, squared: Array, log_det: Array, features: int) -> Array:
-        """log p(z | k), (m, k), for squared distances (m, k) over so many features."""
+    def log_densities(self, squared: Array, log_det: Array, features: int | Array) -> Array:
+        """log p(z | k), (m, k), for squared distances (m, k) over so many features.
 
-    def entropies(self, log_det: Array, features: int) -> Array:
+        Features are as many for all rows, or (m, 1) for each; so are they below.
+        """
+
+    def entropies(self, log_det: Array, features: int | Array) -> Array:
         """``-E[log p(z | k)]`` of each component, (k,), over so many features."""
 
-    def row_weights(self, squared: Array, features: int) -> Array:
+    def row_weights(self, squared: Array, features: int | Array) -> Array:
         """Expected weight u (m, k) with which a row enters the moments of each component."""
 
     def weight_falls(self, squared: Array, features: int) -> Array:
@@ -103,13 +116,13 @@ class Gaussian:
     wording = ""
     inflation = np.ones(())
 
-    def log_densities(self, squared: Array, log_det: Array, features: int) -> Array:
+    def log_densities(self, squared: Array, log_det: Array, features: int | Array) -> Array:
         return log_norms(log_det, features) - 0.5 * squared
 
-    def entropies(self, log_det: Array, features: int) -> Array:
+    def entropies(self, log_det: Array, features: int | Array) -> Array:
         return 0.5 * features - log_norms(log_det, features)
 
-    def row_weights(self, squared: Array, features: int) -> Array:
+    def row_weights(self, squared: Array, features: int | Array) -> Array:
         return np.ones_like(squared)
 
     def weight_falls(self, squared: Array, features: int) -> Array:
@@ -186,20 +199,29 @@ class StudentT:
         heavy = self.dof <= 2.0
         return np.where(heavy, np.inf, self.dof / np.where(heavy, 1.0, self.dof - 2.0))
 
-    def log_densities(self, squared: Array, log_det: Array, features: int) -> Array:
+    def log_densities(self, squared: Array, log_det: Array, features: int | Array) -> Array:
         dof = self.dof
-        norms = -0.5 * (features * np.log(dof * np.pi) + log_det)
-        if features:  # log Γ((ν+d)/2) - log Γ(ν/2), without cancellation for large ν
-            norms = norms + gammaln(0.5 * features) - betaln(0.5 * dof, 0.5 * features)
-        return np.asarray(norms - 0.5 * (dof + features) * np.log1p(squared / dof))
+        logs = np.asarray(squared / dof)
+        np.log1p(logs, out=logs)
+        logs *= -0.5 * (dof + features)
+        return logs + (of_each_count(self._log_heights, features) - 0.5 * log_det)
 
-    def entropies(self, log_det: Array, features: int) -> Array:
+    def _log_heights(self, features: Array) -> Array:
+        """``log Γ((ν+d)/2) - log Γ(ν/2) - ½ d log(νπ)`` without cancellation for large ν."""
+        some = np.maximum(features, 1)
+        lifted = gammaln(0.5 * some) - betaln(0.5 * self.dof, 0.5 * some)
+        return np.where(features > 0, lifted - 0.5 * some * np.log(self.dof * np.pi), 0.0)
+
+    def entropies(self, log_det: Array, features: int | Array) -> Array:
         """``-log p(0) + ½ (ν+d) (ψ((ν+d)/2) - ψ(ν/2))``: the mean of ``log(1 + δ²/ν)``."""
-        half, whole = 0.5 * self.dof, 0.5 * (self.dof + features)
-        top = self.log_densities(np.zeros_like(self.dof), log_det, features)
-        return np.asarray(whole * (digamma(whole) - digamma(half)) - top)
+        return np.asarray(0.5 * log_det + of_each_count(self._spreads, features))
 
-    def row_weights(self, squared: Array, features: int) -> Array:
+    def _spreads(self, features: Array) -> Array:
+        """Entropies where the log-determinant is zero."""
+        half, whole = 0.5 * self.dof, 0.5 * (self.dof + features)
+        return np.asarray(whole * (digamma(whole) - digamma(half)) - self._log_heights(features))
+
+    def row_weights(self, squared: Array, features: int | Array) -> Array:
         return np.asarray((self.dof + features) / (self.dof + squared))
 
     def weight_falls(self, squared: Array, features: int) -> Array:

@@ -15,7 +15,6 @@ from mixtura._types import Array
 from mixtura.block import Block, cuts
 from mixtura.borrowed import Borrowed
 from mixtura.censoring import filled_within
-from mixtura.conditioning import shares
 from mixtura.covariance import Covariances, structure
 from mixtura.densities import Densities, many_gaps
 from mixtura.drawing import centre, drawn, total_covariance
@@ -313,19 +312,18 @@ class Mixture(Densities):
         return rows
 
     def _filled(self, block: Block) -> Array:
-        if self.noise is None and many_gaps(block):
-            share = np.empty((len(block), self.n_components))
-            self.fill(block, shares, share)
-            found = filled_with_gaps(self, block, share)
+        joint = self.joint_of(block)
+        if many_gaps(block):
+            found = filled_with_gaps(self, block, joint)
             if found is not None:
                 return found
         rows = np.array(block.rows, dtype=np.float64)
-        for pattern, joint in self.log_joint(block):
-            some = block.take(pattern.rows)
+        for pattern in block.patterns:
+            some, logs = block.take(pattern.rows), joint[pattern.rows]
             if pattern.bounded is not None:
-                rows[pattern.rows] = filled_within(self, some, pattern, joint)
+                rows[pattern.rows] = filled_within(self, some, pattern, logs)
             elif not pattern.complete:
-                rows[pattern.rows] = filled(self, some.rows, pattern.observed, joint)
+                rows[pattern.rows] = filled(self, some.rows, pattern.observed, logs)
         return rows
 
     def _names(self, some: Any) -> list[str] | None:

@@ -45,11 +45,12 @@ class Noise:
     corner: Array | None = None
     edges: Array | None = None
 
-    def log_density(self, observed: Mask) -> float:
-        """Log-density of rows with these coordinates observed."""
-        if self.edges is not None and observed.all():
-            return -float(np.linalg.slogdet(self.edges)[1])
-        return -float(np.log((self.high - self.low)[observed]).sum())
+    def log_density(self, observed: Mask) -> Array:
+        """Log-density (...) of rows with these coordinates (..., d) observed."""
+        box = -np.where(observed, np.log(self.high - self.low), 0.0).sum(axis=-1)
+        if self.edges is None:
+            return np.asarray(box)
+        return np.where(observed.all(axis=-1), -np.linalg.slogdet(self.edges)[1], box)
 
     def sharing(self, share: float) -> Noise:
         """The same region with another share."""

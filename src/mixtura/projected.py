@@ -91,35 +91,23 @@ class Measured:
 
     def joint(self, mixture: Mixture) -> Array:
         """Log joint (b, k) under the rows' labels, with a last column for noise if there is any."""
-        joint = np.empty((len(self.block), len(mixture.weights) + (mixture.noise is not None)))
-        for pattern in self.block.patterns:
-            at = self.squared[pattern.rows], self.log_det[pattern.rows]
-            joint[pattern.rows] = joint_with(mixture, *at, pattern.observed)
+        joint = joint_with(mixture, self.squared, self.log_det, self.block.mixed)
         return under_labels(mixture, joint, self.block.plausibility)
 
     def ranks(self, keys: Array, trim: Trim) -> Array:
         """What trimming ranks the rows by, for their log-likelihoods."""
-        ranks = np.empty(len(keys))
-        for pattern in self.block.patterns:
-            ranks[pattern.rows] = trim.keys(keys[pattern.rows], pattern.observed)
-        return ranks
+        return trim.keys(keys, self.block.mixed.observed)
 
     @property
     def features(self) -> Array:
         """How many coordinates of each row are observed, (b,)."""
-        seen, which = self.block.masks
-        return np.asarray(seen.sum(axis=1)[which])
+        return self.block.mixed.features[:, 0]
 
     def scaled(self, mixture: Mixture, shares: Array) -> Array:
         """Shares (b, k) times what the law weighs the rows by."""
         if mixture.plain:
             return shares
-        scaled = shares.copy()
-        for pattern in self.block.patterns:
-            features = int(pattern.observed.sum())
-            weights = mixture.law.row_weights(self.squared[pattern.rows], features)
-            scaled[pattern.rows] *= weights
-        return scaled
+        return shares * mixture.law.row_weights(self.squared, self.block.mixed.features)
 
 
 def projected(

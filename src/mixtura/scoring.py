@@ -9,17 +9,35 @@ import numpy as np
 
 from mixtura import kernels
 from mixtura._types import Array, Mask, Rows
-from mixtura.block import Block
+from mixtura.block import Block, Pattern
 from mixtura.conditioning import shares
 from mixtura.covariance import FactorCovariances
 from mixtura.frame import Frame
-from mixtura.kernels.layout import FULL
+from mixtura.kernels.layout import DIAGONAL, SPHERICAL
 from mixtura.kernels.low_rank import tiled
 from mixtura.kernels.low_rank_gaps import Gaps
 from mixtura.parts import Parts
 
 _FAR = 1e140
 """Where coordinates are clipped if the squared distance would overflow."""
+
+
+def ahead(mixture: Parts, rows: Rows) -> None:
+    """These rows are to be scored: load the compiled kernels if that pays.
+
+    The plain ones take about 50 + d²/16 nanoseconds a row and component, and 50 microseconds for
+    each pattern of gaps and component.
+    """
+    k, d = mixture.location.shape
+    if isinstance(mixture.structure, FactorCovariances) or not isinstance(rows, np.ndarray):
+        return  # its products are the same on all kernels, or theirs are other ones
+    some = np.isnan(rows[:_SOME])
+    patterns = len(np.unique(np.packbits(some, axis=1), axis=0)) if some.any() else 0
+    kernels.spend(len(rows) * k * ((50.0 + d * d / 16.0) * 1e-9 + patterns * 5e-5 / len(some)))
+
+
+_SOME = 1000
+"""Rows by which patterns of gaps are estimated."""
 
 
 def squared_distances(mixture: Parts, rows: Rows, observed: Mask) -> Array:
@@ -38,19 +56,22 @@ def component_joint(mixture: Parts, squared: Array, observed: Mask) -> Array:
 def joint_at(mixture: Parts, squared: Array, observed: Mask) -> Array:
     """Log joint of rows at squared distances (m, k), a last column for noise if there is any."""
     log_det = mixture.observed(observed).structure.log_det
-    return joint_with(mixture, squared, log_det, observed)
+    return joint_with(mixture, squared, log_det, Pattern(observed, slice(None)))
 
 
-def joint_with(mixture: Parts, squared: Array, log_det: Array, observed: Mask) -> Array:
+def joint_with(mixture: Parts, squared: Array, log_det: Array, pattern: Pattern) -> Array:
     """The same for known log-determinants (k,) or (m, k) of the observed coordinates."""
-    logs = mixture.law.log_densities(squared, log_det, int(observed.sum())) + mixture.log_weights
+    logs = mixture.law.log_densities(squared, log_det, pattern.features)
+    logs += mixture.log_weights
     noise = mixture.noise
     if noise is None:
         return logs
+    m, k = logs.shape
+    joint = np.empty((m, k + 1))
     with np.errstate(divide="ignore"):
-        beside, within = np.log1p(-noise.share), np.log(noise.share)
-    even = np.full((len(logs), 1), within + noise.log_density(observed))
-    return np.hstack([logs + beside, even])
+        np.add(logs, np.log1p(-noise.share), out=joint[:, :k])
+        joint[:, k] = np.log(noise.share) + noise.log_density(pattern.observed)
+    return joint
 
 
 def under_labels(mixture: Parts, joint: Array, told: Array | None) -> Array:
@@ -114,15 +135,19 @@ def distances_with_gaps(mixture: Parts, block: Block) -> tuple[Array, Array] | N
     For low-rank covariances, whose rows of loadings make a pattern cheap, and by compiled kernels;
     else None.
     """
+    able = at_once() or isinstance(mixture.structure, FactorCovariances)
+    return distances_at_once(mixture, block) if able else None
+
+
+def distances_at_once(mixture: Parts, block: Block) -> tuple[Array, Array]:
+    """The same where it is known that they can be had at once."""
     structure = mixture.structure
     with np.errstate(over="ignore", invalid="ignore"):
         if isinstance(structure, FactorCovariances):
             z, terms = mixture.frame.read(block.rows), structure.terms(mixture.location)
             squared, log_det, _ = Gaps(z, *block.masks, terms).distances()
-        elif at_once():
-            squared, log_det = kernels.active().distances_observed(*seen_by_kernel(mixture, block))
         else:
-            return None
+            squared, log_det = kernels.active().distances_observed(*seen_by_kernel(mixture, block))
     for row in np.flatnonzero(~np.isfinite(squared.min(axis=1))):
         squared[row] = squared_distances(mixture, block.rows[[row]], ~np.isnan(block.rows[row]))[0]
     return squared, log_det
@@ -131,15 +156,19 @@ def distances_with_gaps(mixture: Parts, block: Block) -> tuple[Array, Array] | N
 def seen_by_kernel(mixture: Parts, block: Block) -> tuple[Any, ...]:
     """Rows with gaps, and the components that they are seen by, as kernels take them."""
     structure, frame = mixture.structure, mixture.frame
-    spread = structure.dense() if structure.shape == FULL else structure.variances_by_column
+    apart = structure.shape in (DIAGONAL, SPHERICAL)
+    spread = structure.variances_by_column if apart else structure.dense()
     return block.rows, frame.pivot, frame.scale, block.groups, mixture.location, spread
 
 
-def filled_with_gaps(mixture: Parts, block: Block, share: Array) -> Array | None:
-    """Rows (n, d) with gaps filled by responsibilities (n, k), at once; None without a kernel."""
+def filled_with_gaps(mixture: Parts, block: Block, joint: Array) -> Array | None:
+    """Rows (n, d) with gaps filled as their log joint tells, at once; None without a kernel."""
     if not at_once() or isinstance(mixture.structure, FactorCovariances):
         return None
-    guess = kernels.active().means_observed(*seen_by_kernel(mixture, block), share)
+    share, k, noise = shares(joint), len(mixture.weights), mixture.noise
+    guess = kernels.active().means_observed(*seen_by_kernel(mixture, block), share[:, :k])
+    if noise is not None:
+        guess += share[:, [k]] * noise.marginal(slice(None)).mean()
     guess = mixture.frame.unread(guess)
     return np.where(np.isnan(block.rows), guess, block.rows)
 

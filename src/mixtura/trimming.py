@@ -61,8 +61,11 @@ class Trim:
         return cls(share, log_scale, ENTROPY + np.log(deviation) - log_scale)
 
     def keys(self, values: Array, observed: Mask) -> Array:
-        """What rows are ranked by, (m,), for their log-densities in the frame."""
-        return np.asarray(values + (self.log_scale[observed].sum() - self.absent[~observed].sum()))
+        """What rows are ranked by, (m,), for their log-densities in the frame.
+
+        `observed` (d,) tells what all rows observe, or (m, d) what each does.
+        """
+        return np.asarray(values + np.where(observed, self.log_scale, -self.absent).sum(axis=-1))
 
     def ranking(self, values: Array, rows: Rows) -> Array:
         """What rows (m, d) are ranked by for their log-densities in the units of the data."""

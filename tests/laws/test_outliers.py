@@ -116,6 +116,20 @@ def expected(case, dof, low, high, share):
 @pytest.mark.parametrize("family", ["full", "diag"])
 def test_the_expectation_is_the_sum_over_rows(family, mode):
     case = contaminated(family, mode, seed=54, n=40)
+    _compare_with_the_sum_over_rows(case, family)
+
+
+@pytest.mark.parametrize("mode", ["gaps", "all"])
+@pytest.mark.parametrize("family", ["full", "diag"])
+def test_the_expectation_of_many_patterns_is_the_sum_over_rows(family, mode, each_kernel):
+    """Up to 31 patterns, taken at once by the compiled kernels."""
+    for _ in each_kernel():
+        case = contaminated(family, mode, seed=58, n=60, d=5)
+        case.X[np.random.default_rng(2).random(case.X.shape) < 0.2] = np.nan
+        _compare_with_the_sum_over_rows(case, family)
+
+
+def _compare_with_the_sum_over_rows(case, family):
     case.prior = None
     problem = stated(case, "all")
     region = problem.outliers.region

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -324,6 +325,32 @@ def test_criteria_and_families_are_those_of_select(run, scattered):
     _, out, _ = run(*FIT_SCATTERED, "--covariance", "factor:1,ppca:1", "--json", "-k", "1")
     told = json.loads(out)
     assert {one["covariance"] for one in told["candidates"]} == {"factor:1", "ppca:1"}
+
+
+@pytest.mark.parametrize("more", [(), ("-k", "1:3", "--max-iter", "2"), ("--tol", "1e-3")])
+def test_warnings_advise_what_the_command_line_has(run, work, more):
+    rng = np.random.default_rng(0)
+    rows = np.r_[rng.normal(size=(60, 2)), np.tile([3.0, 3.0], (12, 1))]
+    for name, table in (("flat", np.c_[rows, np.ones(72)]), ("spike", rows)):
+        header = ",".join("abc"[: table.shape[1]])
+        np.savetxt(f"{name}.csv", table, delimiter=",", header=header, comments="")
+        how = ("-k", "2", "--covariance", "full", "--no-figures", *more)
+        _, _, err = run("fit", f"{name}.csv", *how)
+        said = " ".join(err[err.index("Warnings") : err.index("Written")].split())
+        assert not re.search(r"(?<!-)\b(reg_covar|max_iter|tol|n_init|prior)\b", said)
+        told = set(re.findall(r"--[a-z-]+", said))
+        assert told
+        assert all(option in run("fit", "--help")[1] for option in told)
+
+
+def test_figures_of_an_earlier_model_go_and_that_is_said(run, work):
+    pytest.importorskip("matplotlib")
+    how = ("fit", "t.csv", "--covariance", "diag", "-o", "out")
+    run(*how, "-k", "2")
+    assert Path("out/figures/uncertainty.png").exists()
+    _, _, err = run(*how, "-k", "1")
+    assert "removed, of an earlier model: uncertainty" in " ".join(err.split())
+    assert not Path("out/figures/uncertainty.png").exists()
 
 
 def test_fit_is_the_same_for_the_same_seed(run, work):

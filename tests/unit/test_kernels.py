@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy.special import logsumexp, softmax
 
+from mixtura import Mixture, kernels
 from mixtura.kernels import plain
 from mixtura.kernels.layout import DIAGONAL, FULL, LINEAR, SPHERICAL, second_width, width
 
@@ -306,7 +307,8 @@ def test_shares_are_those_of_scipy(name: str, size: tuple[int, int]) -> None:
     joint[:, 1:][rng.random(joint[:, 1:].shape) < 0.1] = -np.inf
     joint[::3, -1] = joint[::3].max(axis=1)  # as good as another, which comes first
     for given in (joint, np.asfortranarray(joint), np.broadcast_to(joint[:1], joint.shape)):
-        sums, shares = either(name).log_sums(given), either(name).shares(given)
+        sums, (shares, same) = either(name).log_sums(given), either(name).soft(given)
+        np.testing.assert_array_equal(sums, same)
         # to the rounding of sums of k terms
         np.testing.assert_allclose(sums, logsumexp(given, axis=1), rtol=4e-16, atol=1e-15)
         np.testing.assert_allclose(shares, softmax(given, axis=1), rtol=1e-13, atol=1e-300)
@@ -319,7 +321,7 @@ def test_a_row_without_a_density_is_not_given_one(name: str, bad: float) -> None
     joint = np.log([[0.5, 0.5], [0.2, 0.8], [0.1, 0.3]])
     joint[1] = bad
     with np.errstate(invalid="ignore", divide="ignore"):
-        sums, shares = either(name).log_sums(joint), either(name).shares(joint)
+        sums, (shares, _) = either(name).log_sums(joint), either(name).soft(joint)
     np.testing.assert_allclose(sums[::2], np.log([1.0, 0.4]), atol=1e-15)
     assert not np.isfinite(sums[1])
     assert np.isnan(shares[1]).all()
@@ -388,3 +390,21 @@ def test_code_of_another_signature_in_the_cache_is_not_run(tmp_path, monkeypatch
     found = _compile(doubled, double)
     assert found(0.1) == 0.2 and found.signatures == [double]
     assert _compile(doubled, double).stats.cache_hits
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+def test_small_parts_of_work_add_up(fixed: bool, compiled: ModuleType, monkeypatch) -> None:
+    monkeypatch.setattr(kernels, "_state", {"active": plain})
+    monkeypatch.setattr(kernels, "_spent", {"seconds": 0.0})
+    monkeypatch.setattr(kernels, "LOADING", 1e-4)
+    monkeypatch.setattr(kernels, "COMPILING", 1e-4)
+    kernels.use("plain" if fixed else "auto")
+    mixture = Mixture([1.0], [[0.0]], [[[1.0]]])
+    mixture.logpdf(np.zeros((10, 1)))
+    assert kernels.active() is plain
+    for _ in range(100):  # half a microsecond each
+        mixture.logpdf(np.zeros((10, 1)))
+    assert kernels.active() is plain
+    for _ in range(3):
+        mixture.logpdf(np.zeros((1000, 1)))
+    assert kernels.active() is (plain if fixed else compiled)

@@ -102,7 +102,7 @@ def test_as_a_value():
 def test_degrees_of_freedom_are_the_maximum(truth, start):
     """Against a bounded search; rows with different numbers of observed coordinates."""
     rng = np.random.default_rng(int(truth))
-    features = rng.integers(0, 5, 400).astype(float)
+    features = rng.integers(0, 5, 400)
     squared = np.where(features > 0, rng.chisquare(np.maximum(features, 1)), 0.0)
     squared *= truth / rng.chisquare(truth, 400)
     evidence = Evidence(squared, features, rng.random(400))
@@ -114,13 +114,14 @@ def test_degrees_of_freedom_are_the_maximum(truth, start):
     )
     found = solved(lambda at: np.array([evidence.curve(at[0])]), np.array([start]))[0]
     assert evidence.curve(np.log(found))[0] >= -best.fun - 1e-11 * abs(best.fun)
-    # A search by values alone sees a maximum to the square root of rounding.
-    assert np.log(found) == pytest.approx(best.x, abs=1e-5)
+    # Values are off by 5e-12 here, as log Γ is, over a bend of 0.07: so the search by values alone
+    # may stop 1.2e-5 away.
+    assert np.log(found) == pytest.approx(best.x, abs=3e-5)
 
 
 def test_the_curve_and_its_derivatives():
     rng = np.random.default_rng(0)
-    evidence = Evidence(rng.chisquare(3, 50), np.full(50, 3.0), rng.random(50))
+    evidence = Evidence(rng.chisquare(3, 50), np.full(50, 3), rng.random(50))
     for at in (0.1, 2.0, 5.0):
         step = 1e-4
         low, here, high = (evidence.curve(at + shift) for shift in (-step, 0.0, step))

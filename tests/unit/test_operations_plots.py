@@ -134,3 +134,12 @@ def test_many_values_keep_their_tails(line):
     drawn = display.ax_.collections[-1].get_offsets()
     assert len(drawn) <= 20_000
     assert drawn[:, 1].min() == values.min() and drawn[:, 1].max() == values.max()
+
+
+def test_components_that_hardly_overlap_have_no_ring():
+    apart = Mixture(np.full(3, 1 / 3), [[0, 0], [20, 0], [0, 20]], [np.eye(2)] * 3)
+    rows = apart.sample(200, np.random.default_rng(0))
+    display = MergeDisplay.from_mixture(apart, rows)
+    assert display.clusters_ == 3
+    assert display.merging.suggested_by_rows is None
+    assert all(not ax.collections for ax in display.axes_[1:])  # dots are lines, the ring is not

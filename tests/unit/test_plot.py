@@ -1,5 +1,6 @@
 """The figures: what they claim is true, and they leave no trace outside themselves."""
 
+import itertools
 import sys
 
 import numpy as np
@@ -29,6 +30,7 @@ from mixtura.plot import (
     SelectionDisplay,
     TraceDisplay,
     UncertaintyDisplay,
+    remove_figures,
     save_figures,
 )
 from mixtura.plot.canvas import shortened
@@ -471,13 +473,24 @@ def test_saved_figures_fit_the_data(tmp_path, mixture, gaps, selection, dims, ex
     X = gaps[:, dims]
     X = X[~np.isnan(X).all(axis=1)]
     folder = tmp_path / "deep" / "figures"
-    folder.mkdir(parents=True)
-    for name in ("histogram", "pairs"):  # of another model
-        (folder / f"{name}.png").touch()
     paths = save_figures(mixture.marginal(dims), X, selection, folder, trace=[-2.0, -1.0])
     assert [path.stem for path in paths] == expected
     assert sorted(folder.iterdir()) == sorted(paths)  # no temporary file stays
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
+
+
+def test_only_figures_of_an_earlier_model_are_removed(tmp_path, mixture, gaps):
+    line = save_figures(mixture.marginal([0]), gaps[:, :1], None, tmp_path)
+    (tmp_path / "histogram.png").rename(tmp_path / "mine.png")
+    Figure().savefig(tmp_path / "pairs.png")  # somebody else's, under our name
+    (tmp_path / "trace.png").touch()
+    save_figures(mixture.marginal([0]), gaps[:, :1], None, tmp_path)
+    plane = save_figures(mixture.marginal([0, 1]), gaps[:, :2], None, tmp_path)
+    assert remove_figures(tmp_path, but=plane) == [tmp_path / "histogram.png"]
+    assert tmp_path / "histogram.png" in line
+    kept = {path.name for path in tmp_path.iterdir()} - {path.name for path in plane}
+    assert kept == {"mine.png", "pairs.png", "trace.png"}
+    assert remove_figures(tmp_path / "absent") == []
 
 
 def test_a_figure_that_cannot_be_written_leaves_no_file(tmp_path, mixture, rows, monkeypatch):
@@ -528,3 +541,24 @@ def test_an_open_set_classifier_shows_both_confidences_and_its_p_values():
     wanted = risk_coverage_curve(y, model.predict(X), -model.novelty(X)).risk
     np.testing.assert_array_equal(display.curves["density ratio"].risk, wanted)
     assert PValueDisplay.from_estimator(model, X).calibrated_on == 40
+
+
+def test_names_of_a_pairs_matrix_keep_apart():
+    names = [f"{name} of a very long name, in centre A" for name in ("x", "y", "z")]
+    plain = Mixture([1.0], [[0.0, 0.0, 0.0]], [np.eye(3)], feature_names=names)
+    display = PairsDisplay.from_mixture(plain)
+    display.figure_.draw_without_rendering()
+    below = [ax.xaxis.label.get_window_extent() for ax in display.axes_[-1]]
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(below))
+    beside = [ax.yaxis.label.get_window_extent() for ax in display.axes_[:, 0]]
+    assert all(upper.y0 > lower.y1 for upper, lower in itertools.pairwise(beside))
+
+
+def test_the_legend_of_a_pairs_matrix_stays_in_the_figure():
+    means = np.random.default_rng(0).normal(0, 30, (30, 1))
+    crowd = Mixture(np.full(30, 1 / 30), means, np.ones((30, 1, 1)))
+    figure = PairsDisplay.from_mixture(crowd).figure_
+    figure.draw_without_rendering()
+    legend = figure.legends[0].get_window_extent()
+    assert legend.y0 > 0
+    assert legend.x1 <= figure.bbox.x1

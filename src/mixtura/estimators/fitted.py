@@ -27,6 +27,7 @@ from mixtura.inference.validation import Validation, validation
 from mixtura.io.model_file import save
 from mixtura.mixture import Mixture
 from mixtura.reading.scan import opened
+from mixtura.scoring import ahead
 from mixtura.source import DeviceSource, MemorySource
 from mixtura.trimming import Cut
 
@@ -239,6 +240,8 @@ class FittedMixture(DensityMixin, BaseEstimator):
         self, source: MemorySource | DeviceSource, finish: Any, tail: tuple[int, ...]
     ) -> Array:
         """Apply `finish` to the log joint of every row, block by block, side by side."""
+        if isinstance(source, MemorySource):
+            ahead(self.mixture_, source.whole.rows)
         out = np.empty((source.n, *tail))
 
         def fill(part: Block, place: slice) -> None:

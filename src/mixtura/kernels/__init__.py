@@ -24,6 +24,7 @@ COMPILING = 40.0
 """The same on a machine where they have not been compiled yet."""
 
 _state: dict[str, ModuleType] = {"active": plain}
+_spent = {"seconds": 0.0}
 
 
 def active() -> ModuleType:
@@ -54,6 +55,16 @@ def prepare(seconds: float) -> None:
             use("compiled", optional=True)
 
 
+def spend(seconds: float) -> None:
+    """Count plain work that comes in small parts, of which nobody knows how many will follow.
+
+    When as much has been done as would have paid, the compiled kernels are loaded: that never takes
+    more than twice the time of the better choice.
+    """
+    _spent["seconds"] += seconds
+    prepare(_spent["seconds"])
+
+
 def use(name: str, *, optional: bool = False) -> str:
     """Choose the kernels by name: "plain", "compiled" or "auto"; say which are in use.
 
@@ -75,7 +86,7 @@ def use(name: str, *, optional: bool = False) -> str:
     """
     if name == "auto":
         _state.pop("fixed", None)
-        _state["active"] = plain
+        _state["active"], _spent["seconds"] = plain, 0.0
         return "plain"
     if name == "plain":
         _state.update(active=plain, fixed=plain)

@@ -80,7 +80,7 @@ def starts() -> None:
 
     columns = np.asfortranarray(_rows()).T
     seeds = _rows()[:_K]
-    compiled.shares(_rows())
+    compiled.soft(_rows())
     compiled.best(_rows())
     compiled.spread(columns, np.ones(_N), np.array([0.2, 0.7]))
     compiled.lloyd(columns, np.ones(_N), seeds, 2)

@@ -27,7 +27,7 @@ from mixtura.kernels.compiled_linear import coefficients
 from mixtura.kernels.compiled_race import Climb, race
 from mixtura.kernels.compiled_seeds import lloyd as _lloyd
 from mixtura.kernels.compiled_seeds import spread as _spread
-from mixtura.kernels.compiled_shares import best, log_sums, shares
+from mixtura.kernels.compiled_shares import best, log_sums, soft
 from mixtura.kernels.compiled_sums import (
     accumulate,
     accumulate_centred,
@@ -62,7 +62,7 @@ __all__ = [
     "moments_observed",
     "posterior_blurred",
     "race",
-    "shares",
+    "soft",
     "spread",
 ]
 

@@ -8,14 +8,14 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from mixtura.kernels import plain
+from mixtura.kernels import plain_shares as plain
 from mixtura.kernels.calling import call
 from mixtura.kernels.compiled_math import LOG2E, exp_constants, exponentiate, larger, log
 from mixtura.kernels.compiled_products import lanes
 from mixtura.kernels.compiled_sweep import OPTIONS
 from mixtura.kernels.compiled_vectors import keep_apart
 
-__all__ = ["best", "first_best", "log_sums", "normalize", "shares"]
+__all__ = ["best", "first_best", "log_sums", "normalize", "soft"]
 
 Array = NDArray[Any]
 
@@ -29,10 +29,10 @@ def log_sums(joint: Array) -> Array:
     return found if _normalized(joint, found, np.empty((0, 0))) else plain.log_sums(joint)
 
 
-def shares(joint: Array) -> Array:
-    """As `plain.shares`."""
-    found = np.empty(joint.shape)
-    return found if _normalized(joint, np.empty(0), found) else plain.shares(joint)
+def soft(joint: Array) -> tuple[Array, Array]:
+    """As `plain.soft`."""
+    found = np.empty(joint.shape), np.empty(len(joint))
+    return found if _normalized(joint, found[1], found[0]) else plain.soft(joint)
 
 
 def best(joint: Array) -> Array:
@@ -43,7 +43,7 @@ def best(joint: Array) -> Array:
 
 
 def _normalized(joint: Array, sums: Array, found: Array) -> bool:
-    """Fill what there is room for; false where a row has no largest number that is finite."""
+    """Fill what there is room for; whether each row has a largest number that is finite."""
     if joint.dtype != np.float64 or not joint.size or not np.isfinite(joint.max()):
         return False
     step = lanes(joint.dtype)
@@ -64,7 +64,7 @@ def first_best(joint, labels):  # type: ignore[no-untyped-def]
 
 @njit(**OPTIONS)
 def normalize(joint, constants, b, step, sums, shares):  # type: ignore[no-untyped-def]
-    """Write log Σ exp (n,) and the shares (n, k), each unless empty; the least of the maxima.
+    """Write log Σ exp (n,) and, unless empty, the shares (n, k); return the least of the maxima.
 
     Rows are taken side by side, tile by tile, so that a tile's exponentials fill vector registers.
     """
@@ -91,9 +91,8 @@ def normalize(joint, constants, b, step, sums, shares):  # type: ignore[no-untyp
             exponentiate(logits, nothing, norm, constants, c, wide)
         for i in range(m):
             least = min(least, top[i])
-        if sums.size:
-            for i in range(m):
-                sums[start + i] = top[i] + log(norm[0, i])
+        for i in range(m):
+            sums[start + i] = top[i] + log(norm[0, i])
         if shares.size:
             for i in range(m):
                 for c in range(k):

@@ -15,6 +15,7 @@ from mixtura.kernels.layout import DIAGONAL, FULL, LINEAR, SPHERICAL, triangle, 
 from mixtura.kernels.plain_blurred import accumulate_blurred, joint_blurred, posterior_blurred
 from mixtura.kernels.plain_forms import constrain
 from mixtura.kernels.plain_hierarchy import agglomerate
+from mixtura.kernels.plain_shares import best, log_sums, soft
 
 __all__ = [
     "accumulate",
@@ -31,7 +32,7 @@ __all__ = [
     "log_joint",
     "log_sums",
     "posterior_blurred",
-    "shares",
+    "soft",
     "spread",
     "weighted_sums",
 ]
@@ -180,23 +181,6 @@ def log_joint(
         out[start:stop] = _log_joint(z, log_weights, means, factors, log_norms, shape).T
         start = stop
     return out
-
-
-def best(joint: Array) -> Array:
-    """The place (n,) of the largest number of each row, the first of equal ones."""
-    return joint.argmax(axis=1)
-
-
-def log_sums(joint: Array) -> Array:
-    """log Σ_k exp(joint) of each row, (n, k) -> (n,)."""
-    top = joint.max(axis=1)
-    return np.asarray(top + np.log(np.exp(joint - top[:, None]).sum(axis=1)))
-
-
-def shares(joint: Array) -> Array:
-    """exp(joint) normalised to sum to one in each row, (n, k)."""
-    likely = np.exp(joint - joint.max(axis=1, keepdims=True))
-    return np.asarray(likely / likely.sum(axis=1, keepdims=True))
 
 
 def weighted_sums(rows: Array, pivot: Array, scale: Array, shares: Array, shape: int) -> Array:

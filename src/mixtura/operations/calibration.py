@@ -66,11 +66,17 @@ class Calibration:
         out = (self.pit < self.lower) | (self.pit > self.upper)
         return float(self.weights @ out / self.weights.sum())
 
+    def _place(self) -> str:
+        """`worst`, to a thousandth of what the values span however far from zero they are."""
+        span = float(self.values[-1] - self.values[0])
+        ahead = np.log10(abs(self.worst) / span) if span and self.worst else 0.0
+        return f"{self.worst:.{int(np.clip(np.ceil(ahead) + 3, 4, 17))}g}"
+
     def sentence(self) -> str:
         """The largest gap in words: a description, not a test, as the model saw the data."""
         return (
             f"The distribution functions of data and model differ by at most {self.distance:.3f}, "
-            f"at {self.worst:.4g}; {100 * self.outside:.1f} % of the values lie outside the "
+            f"at {self._place()}; {100 * self.outside:.1f} % of the values lie outside the "
             f"pointwise {100 * self.level:g} % envelope."
         )
 

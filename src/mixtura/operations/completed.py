@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from mixtura._types import Array, Mask
-from mixtura.block import Block
+from mixtura._types import Array
+from mixtura.block import Block, Pattern
 from mixtura.conditioning import log_sums, shares
 from mixtura.mixture import Mixture
+from mixtura.scoring import joint_with
 
 
 def completed_log_density(mixture: Mixture, block: Block) -> Array:
@@ -20,20 +21,21 @@ def completed_log_density(mixture: Mixture, block: Block) -> Array:
     have their log-density.
     """
     out = np.empty(len(block))
-    for pattern, joint in mixture.log_joint(block):
-        logs = log_sums(joint + mixture.frame.log_volume)
+    for pattern, squared, log_det in mixture.measured(block):
+        joint = joint_with(mixture, squared, log_det, pattern)
+        logs = log_sums(joint) + mixture.frame.log_volume
         if not pattern.complete:
-            logs -= shares(joint) @ _hidden(mixture, pattern.observed)
+            logs -= _hidden(mixture, shares(joint), log_det, pattern)
         out[pattern.rows] = logs
     return out
 
 
-def _hidden(mixture: Mixture, observed: Mask) -> Array:
-    """Nats (k,) that the coordinates not observed take on average, a last one for noise."""
-    law, everything = mixture.law, np.ones_like(observed)
-    whole = law.entropies(mixture.structure.log_det, len(observed))
-    part = law.entropies(mixture.observed(observed).structure.log_det, int(observed.sum()))
-    if mixture.noise is None:
-        return np.asarray(whole - part)
-    even = mixture.noise.log_density(observed) - mixture.noise.log_density(everything)
-    return np.append(whole - part, even)
+def _hidden(mixture: Mixture, share: Array, log_det: Array, pattern: Pattern) -> Array:
+    """Nats (m,) that the coordinates not observed take on average, for shares (m, k or k + 1)."""
+    law, (k, d), noise = mixture.law, mixture.location.shape, mixture.noise
+    part = law.entropies(log_det, pattern.features)
+    taken = np.sum(share[:, :k] * (law.entropies(mixture.structure.log_det, d) - part), axis=1)
+    if noise is not None:
+        even = noise.log_density(pattern.observed) - noise.log_density(np.ones(d, dtype=bool))
+        taken += share[:, k] * even
+    return np.asarray(taken)

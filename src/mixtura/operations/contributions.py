@@ -89,12 +89,12 @@ def contributions(mixture: Mixture, X: Any) -> Contributions:
     values, component = np.zeros(rows.shape), np.empty(len(rows), dtype=np.intp)
     for part in cuts(*rows.shape):
         block = Block(rows[part])
-        for pattern, joint in mixture.log_joint(block):
-            likeliest = joint[:, : mixture.n_components].argmax(axis=1)
-            component[part][pattern.rows] = likeliest
+        likeliest = mixture.joint_of(block)[:, : mixture.n_components].argmax(axis=1)
+        component[part] = likeliest
+        for pattern in block.patterns:
             if pattern.observed.any():
-                z = mixture.frame.read(block.rows[pattern.rows])
-                values[part][pattern.rows] = _split(mixture, z, pattern.observed, likeliest)
+                z, mine = mixture.frame.read(block.rows[pattern.rows]), likeliest[pattern.rows]
+                values[part][pattern.rows] = _split(mixture, z, pattern.observed, mine)
     return Contributions(values, values.sum(axis=1), component, mixture.feature_names)
 
 

@@ -135,7 +135,7 @@ class Merging:
     def suggested_by_rows(self) -> int | None:
         """Where the entropy over `merged_rows` bends."""
         found = self.elbow_by_rows
-        if found is None or not found.bends_up:
+        if found is None or not found.bends_up or not self._overlap:
             return None
         return self.n_components - found.at
 

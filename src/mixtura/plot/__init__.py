@@ -22,7 +22,7 @@ from mixtura.plot.merge import MergeDisplay
 from mixtura.plot.p_values import PValueDisplay
 from mixtura.plot.pairs import PairsDisplay
 from mixtura.plot.risk_coverage import RiskCoverageDisplay
-from mixtura.plot.save import save_figures
+from mixtura.plot.save import remove_figures, save_figures
 from mixtura.plot.selection import SelectionDisplay
 from mixtura.plot.trace import TraceDisplay
 from mixtura.plot.uncertainty import UncertaintyDisplay
@@ -43,5 +43,6 @@ __all__ = [
     "SelectionDisplay",
     "TraceDisplay",
     "UncertaintyDisplay",
+    "remove_figures",
     "save_figures",
 ]

@@ -143,15 +143,17 @@ def legend_beside(ax: Axes, handles: Sequence[Artist], title: str | None = None)
 
 
 def percent(share: float) -> str:
-    """A share as readers write it: `36 %`, `<1 %`.
+    """A share as readers write it: `36 %`, `<1 %`; all is 100 %, and nothing less.
 
     Examples
     --------
     >>> from mixtura.plot.canvas import percent
-    >>> percent(0.3558), percent(0.001)
-    ('36 %', '<1 %')
+    >>> percent(0.3558), percent(0.001), percent(0.998)
+    ('36 %', '<1 %', '>99 %')
     """
-    return "<1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"
+    if 0.995 <= share < 1 - 1e-12:  # weights sum to one but for rounding
+        return ">99 %"
+    return "<1 %" if 0 < share <= 0.005 else f"{100 * share:.0f} %"
 
 
 def counted(number: int, noun: str = "row") -> str:

@@ -119,7 +119,9 @@ class DeconvolutionDisplay:
         shown = Shown.of(X, mixture)
         chosen = most_telling(mixture, 2) if features is None else shown.positions(features)
         if len(chosen) != 2:
-            raise InputError(f"{len(chosen)} features: name two of {list(shown.names)}")
+            raise InputError(
+                f"lines are drawn in a plane: two features are needed, not {len(chosen)}"
+            )
         rows = _checks.table(X).rows if mixture.feature_names is None else shown.rows
         found = mixture.posterior(rows, noise_cov)
         restored = found.mean()[:, chosen]

@@ -10,7 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
 from mixtura._errors import InputError
-from mixtura.plot.canvas import caption, ink, label_axes, legend_beside, open_axes
+from mixtura.plot.canvas import (
+    POINTS_PER_INCH,
+    caption,
+    ink,
+    label_axes,
+    legend_beside,
+    open_axes,
+)
 from mixtura.plot.marks import RASTER, dot_size, draw_ticks
 from mixtura.plot.palette import bands
 from mixtura.plot.region import Landscape, spans
@@ -21,6 +28,9 @@ if TYPE_CHECKING:
 
 
 WIDE = 0.999
+
+INKED = 0.5
+"""Of a region, that dots may cover together; where they would cover more they are smaller."""
 """What the view holds of each component where a region would be cut off; beside noise it is wider
 than its component's share of the same probability."""
 
@@ -157,12 +167,13 @@ class DensityDisplay:
         rows = self.shown.rows
         seen = ~np.isnan(rows)
         complete = rows[seen.all(axis=1)]
+        opacity = float(np.clip(60 / max(len(rows), 1) ** 0.75, 0.15, 0.55))
         ax.scatter(
             complete[:, 0],
             complete[:, 1],
-            s=0.6 * dot_size(len(rows)),
+            s=min(0.6 * dot_size(len(rows)), self._room(ax, len(complete), opacity)),
             color=ink(ax),
-            alpha=float(np.clip(60 / max(len(rows), 1) ** 0.75, 0.15, 0.55)),
+            alpha=opacity,
             linewidths=0,
             rasterized=len(rows) > RASTER,
             zorder=2,
@@ -170,6 +181,17 @@ class DensityDisplay:
         for axis in (0, 1):
             half = rows[seen[:, axis] & ~seen[:, 1 - axis], axis]
             draw_ticks(ax, half, np.array([[0.35, 0.35, 0.35, 0.8]] * len(half)), axis)
+
+    def _room(self, ax: Axes, rows: int, opacity: float) -> float:
+        """Area of a dot, in square points, with which rows leave the regions to be seen."""
+        land = self.landscape_
+        cells = np.outer(np.gradient(land.y), np.gradient(land.x))
+        shares = [
+            cells[land.log_density >= threshold].sum() / (cells.sum() * within)
+            for threshold, within in zip(land.thresholds, land.probabilities, strict=True)
+        ]
+        points = ax.bbox.width * ax.bbox.height * (POINTS_PER_INCH / ax.figure.dpi) ** 2
+        return max(INKED * min(shares) * points / (max(rows, 1) * opacity), 1.0)
 
     def _handles(self) -> list[Patch]:
         """The legend, densest region first."""

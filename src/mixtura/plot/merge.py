@@ -151,12 +151,17 @@ class MergeDisplay:
         self.clusters_ = len(groups)
         self._draw_clusters(axes[0], groups)
         counts = np.arange(1.0, self.merging.n_components + 1.0)
-        self._draw_entropy(axes[1], counts, self.merging.elbow)
+        merging = self.merging
+        some = merging.suggested if merging.suggested < merging.n_components else None
+        self._draw_entropy(axes[1], counts, merging.elbow, some)
         axes[1].xaxis.set_major_locator(MaxNLocator(integer=True))
-        self._draw_entropy(axes[2], self.merging.merged_rows, self.merging.elbow_by_rows)
+        by_rows = merging.suggested_by_rows
+        self._draw_entropy(axes[2], merging.merged_rows, merging.elbow_by_rows, by_rows)
+        axes[0].xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+        axes[2].xaxis.set_major_locator(MaxNLocator(4))
         label_axes(axes[1], "clusters", "entropy of the clusters (nats)")
         label_axes(axes[2], "rows merged, in total", "entropy of the clusters (nats)")
-        caption(axes[1], [self.merging.sentence().rstrip(".")])
+        caption(axes[1], [merging.sentence().rstrip(".")])
         self.axes_, self.figure_ = axes, axes[0].figure
         return self
 
@@ -203,17 +208,18 @@ class MergeDisplay:
         ax.set_yticks(range(clusters))
         label_axes(ax, self.shown.names[0], "cluster")
 
-    def _draw_entropy(self, ax: Axes, x: Array, bend: Elbow | None) -> None:
+    def _draw_entropy(self, ax: Axes, x: Array, bend: Elbow | None, suggested: int | None) -> None:
         y = self.merging.entropy
         if bend is not None:
             for ends, heights in zip(bend.x, bend.y, strict=True):
                 ax.plot(ends, heights, color=QUIET, linewidth=1.1, linestyle=(0, (4, 2)), zorder=1)
         ax.plot(x, y, color=COLORS[0], marker="o", markersize=4.5, linewidth=0, zorder=3)
-        if bend is not None and bend.bends_up:
-            here = int(np.argmin(np.abs(x - bend.x[0, 1])))
+        if suggested is not None:
+            here = suggested - 1
             ring: dict[str, Any] = {"facecolors": "none", "edgecolors": COLORS[5]}
             ax.scatter(x[here], y[here], s=110, linewidths=1.6, zorder=4, **ring)
         ax.margins(x=0.06, y=0.08)
+        ax.ticklabel_format(axis="y", scilimits=(-3, 5))
 
 
 def _row() -> Any:

@@ -34,6 +34,15 @@ if TYPE_CHECKING:
 MOST = 6
 ROWS = 2_000
 
+LETTERS = 12
+"""Of a name, to an inch of a panel."""
+
+LEGEND = 1.7
+"""Inches of a column of the legend."""
+
+ENTRIES = 4.5
+"""Of a column of the legend, to an inch of the figure."""
+
 
 class PairsDisplay:
     """Matrix of features: histograms, scatters with ellipses, density regions.
@@ -184,7 +193,7 @@ class PairsDisplay:
     def _name(self, axes: Any) -> None:
         """Names and scales at the outer edge only."""
         d = len(axes)
-        names = shortened(self.shown.names, int(np.clip(96 / d, 14, 40)))
+        names = shortened(self.shown.names, int(LETTERS * _side(d) / d))
         for row in range(d):
             for column in range(d):
                 ax = axes[row, column]
@@ -214,8 +223,12 @@ class PairsDisplay:
             Patch(facecolor=color, label=f"densest {100 * p:g} %")
             for color, p in zip(shades, sorted(regions), strict=True)
         ]
+        width, height = self.figure_.get_size_inches()
+        columns = 1 + len(handles) // int(ENTRIES * height)
+        self.figure_.set_size_inches(width + LEGEND * (columns - 1), height)
         legend = self.figure_.legend(
             handles=handles,
+            ncols=columns,
             title=legend_title(self.marginal),
             loc="outside right upper",
             frameon=False,
@@ -247,12 +260,17 @@ class PairsDisplay:
 
 
 def _matrix(d: int) -> Any:
-    side = float(np.clip(1.75 * d, 4.6, 11.0))
-    axes = open_figure((side + 1.7, side)).subplots(d, d, squeeze=False)
+    side = _side(d)
+    axes = open_figure((side + LEGEND, side)).subplots(d, d, squeeze=False)
     for ax in axes.flat:
         quieten(ax)
         ax.tick_params(labelsize=SMALL - 1.5)
     return axes
+
+
+def _side(d: int) -> float:
+    """Inches of the matrix."""
+    return float(np.clip(1.75 * d, 4.6, 11.0))
 
 
 def _share_limits(axes: Any) -> None:

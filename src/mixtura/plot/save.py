@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mixtura.atomic import written_whole
 from mixtura.plot.cluster import ClusterDisplay
 from mixtura.plot.density import DensityDisplay
 from mixtura.plot.histogram import HistogramDisplay
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 DPI = 150
 NAMES = ("histogram", "clusters", "density", "pairs", "uncertainty", "selection", "trace")
+
+MARK = b"tEXtSoftware\0mixtura"
+"""What a PNG file of `save_figures` has near its beginning."""
 
 
 def save_figures(
@@ -52,16 +55,37 @@ def save_figures(
     Returns
     -------
     list of Path
-        The files written, each complete: an interrupted run leaves none half-written. Others of
-        `NAMES` that are there, of another model, are removed.
+        The files written, each complete: an interrupted run leaves none half-written.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     makers = _makers(mixture, X, selection, trace, cut)
-    for name in NAMES:
-        if name not in makers:
-            (folder / f"{name}.png").unlink(missing_ok=True)
     return [_write(make().figure_, folder / f"{name}.png") for name, make in makers.items()]
+
+
+def remove_figures(folder: str | os.PathLike[str], but: Sequence[Path] = ()) -> list[Path]:
+    """Remove figures of an earlier model that `save_figures` wrote to a folder.
+
+    Parameters
+    ----------
+    folder : as it was given to `save_figures`
+    but : files that stay, those of the present model
+
+    Returns
+    -------
+    list of Path
+        The files removed. One that is not by `save_figures`, whatever its name, stays.
+    """
+    paths = [Path(folder) / f"{name}.png" for name in NAMES]
+    left = [path for path in paths if path not in but and path.is_file() and _is_ours(path)]
+    for path in left:
+        path.unlink()
+    return left
+
+
+def _is_ours(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return MARK in stream.read(4096)
 
 
 def _makers(
@@ -90,21 +114,6 @@ def _makers(
 
 
 def _write(figure: Any, path: Path) -> Path:
-    """Write beside the target, then rename over it."""
-    handle, name = tempfile.mkstemp(suffix=".png", prefix=f".{path.stem}-", dir=path.parent)
-    os.close(handle)
-    try:
-        figure.savefig(name, dpi=DPI, format="png")
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with written_whole(path) as stream:
+        figure.savefig(stream, dpi=DPI, format="png", metadata={"Software": "mixtura"})
     return path
-
-
-def _umask() -> int:
-    """The permissions this process withholds: a temporary file is born private."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -243,6 +243,9 @@ class SelectionDisplay:
         ax.ticklabel_format(axis="y", style="plain", useOffset=False)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12))
         ax.margins(x=0.04)
+        sizes = {candidate.n_components for candidate in self.candidates}
+        if len(sizes) == 1:
+            ax.set_xlim(min(sizes) - 1, max(sizes) + 1)
         name = CV if self.criterion == "cv" else title(self.criterion.lower())
         label_axes(ax, "number of components", f"{name} (smaller is better)")
 
