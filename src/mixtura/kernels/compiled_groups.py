@@ -182,7 +182,7 @@ def _begun(some, m, frame, draws, race, labels, starts, given, stops, ends):  # 
             *(ends[4][lo:], ends[5][lo:], ends[6][lo:]),
         )
         call_compiled(race, (*here, short[lo:hi], tol, fast, noise, some_ends))
-        lo, hi = hi, hi if lo > 0 or _agree(ends[5], ends[6]) else count
+        lo, hi = hi, hi if hi == count or _agree(ends[5], ends[6]) else count
     return hi
 
 
