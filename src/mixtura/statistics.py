@@ -192,6 +192,8 @@ class Statistics:
         if pivot is self.pivot:
             return self
         shift = self.pivot - pivot
+        if not shift.any():
+            return self
         cross = self.moments.crossed(self.first, shift)
         mass = self.mass.reshape(-1, *[1] * (cross.ndim - 1))
         moved = self.moments.total(cross + mass * self.moments.outer(shift, shift))
