@@ -28,9 +28,11 @@ def ahead(mixture: Parts, rows: Rows) -> None:
     The plain ones take about 50 + d²/16 nanoseconds a row and component, and 50 microseconds for
     each pattern of gaps and component.
     """
+    if kernels.active() is not kernels.plain or not isinstance(rows, np.ndarray):
+        return
+    if isinstance(mixture.structure, FactorCovariances):
+        return  # its products are the same on all kernels
     k, d = mixture.location.shape
-    if isinstance(mixture.structure, FactorCovariances) or not isinstance(rows, np.ndarray):
-        return  # its products are the same on all kernels, or theirs are other ones
     some = np.isnan(rows[:_SOME])
     patterns = len(np.unique(np.packbits(some, axis=1), axis=0)) if some.any() else 0
     kernels.spend(len(rows) * k * ((50.0 + d * d / 16.0) * 1e-9 + patterns * 5e-5 / len(some)))

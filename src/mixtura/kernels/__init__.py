@@ -49,10 +49,11 @@ def on_device(X: Any) -> bool:
 
 def prepare(seconds: float) -> None:
     """Load the compiled kernels if so many seconds of plain work lie ahead that it pays."""
-    if active() is plain and "fixed" not in _state:
-        cached = any((Path(__file__).parent / "__pycache__").glob("compiled*.nbi"))
-        if seconds > (LOADING if cached else COMPILING):
-            use("compiled", optional=True)
+    if active() is not plain or "fixed" in _state or seconds <= LOADING:
+        return
+    cached = any((Path(__file__).parent / "__pycache__").glob("compiled*.nbi"))
+    if cached or seconds > COMPILING:
+        use("compiled", optional=True)
 
 
 def spend(seconds: float) -> None:
