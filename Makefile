@@ -28,7 +28,8 @@ style: .venv/check
 	$(BIN)/lint-imports
 
 doctests: .venv/check
-	$(BIN)/python -m pytest --doctest-modules src/mixtura README.md docs --doctest-glob="*.md"
+	$(BIN)/python -m pytest --doctest-modules src/mixtura README.md docs --doctest-glob="*.md" \
+		--ignore-glob="docs/*.py"
 
 bench: .venv/bench
 	$(BIN)/python benchmarks/run.py
