@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -151,10 +152,10 @@ class Statistics:
     ) -> Statistics:
         """Unpack the (k, p) sums of T(z - pivot); `second` replaces what LINEAR sums lack."""
         d = pivot.shape[1]
-        mass = sums[:, -1]
+        mass, first = sums[:, -1].copy(), sums[:, -d - 1 : -1].copy()  # lest the sums stay with them
         if second is None:
             second = moments.total(unpacked(sums[:, : -d - 1], moments.shape, d))
-        return cls(moments, pivot, mass, mass, mass, sums[:, -d - 1 : -1], second, log_likelihood)
+        return cls(moments, pivot, mass, mass, mass, first, second, log_likelihood)
 
     def __add__(self, other: Statistics) -> Statistics:
         return Statistics(
@@ -210,10 +211,25 @@ class Statistics:
         centre = self.moments.total(centre)
         return np.subtract(self.second, centre, out=centre)
 
+    def average(self) -> Array:
+        """The scatter over its divisor."""
+        scatter = self.scatter()
+        return np.divide(scatter, self.divisor(), out=scatter)
+
     def divisor(self) -> Array:
         """What divides the scatter, broadcastable to it."""
         dof = self.dof.sum(keepdims=True) if self.moments.pooled else self.dof
         return np.asarray(dof.reshape(-1, *[1] * (self.second.ndim - 1)))
+
+    def parts(self) -> Iterator[Statistics]:
+        """The statistics of some of the components after others, a few megabytes at a time."""
+        k, size = len(self.counts), self.second.nbytes
+        step = k if self.moments.pooled else max(k * _PART // max(size, 1), 1)
+        for start in range(0, k, step):
+            some = slice(start, start + step)
+            arrays = (self.pivot, self.counts, self.mass, self.dof, self.first)
+            second = self.second if self.moments.pooled else self.second[some]
+            yield Statistics(self.moments, *(one[some] for one in arrays), second)
 
     def norm(self) -> float:
         """Euclidean length as a vector."""
@@ -225,11 +241,42 @@ def unpacked(packed: Array, shape: int, d: int) -> Array:
     """Second moments from the kernels' packed order: (k, p₂) -> (k, d, d), (k, d) or (k,)."""
     if shape == FULL:
         full = np.empty((len(packed), d, d))
+        if d > _NARROW:
+            _unpack_by_rows(packed, full)
+            return full
         rows, columns = triangle(d)
         full[:, rows, columns] = packed
         full[:, columns, rows] = packed
         return full
     return packed if shape == DIAGONAL else packed[:, 0]
+
+
+def pack_rows(upper: Array, packed: Array) -> None:
+    """Fill packed numbers from an upper triangle (d, d), row by row."""
+    d, end = len(upper), 0
+    for i in range(d):
+        start, end = end, end + d - i
+        packed[start:end] = upper[i, i:]
+
+
+def _unpack_by_rows(packed: Array, full: Array) -> None:
+    """Fill (k, d, d) symmetric matrices from their upper triangles row by row."""
+    d = full.shape[1]
+    upper = np.zeros((d, d))
+    for numbers, matrix in zip(packed, full, strict=True):
+        end = 0
+        for i in range(d):
+            start, end = end, end + d - i
+            upper[i, i:] = numbers[start:end]
+        np.add(upper, upper.T, out=matrix)
+        np.fill_diagonal(matrix, upper.diagonal())
+
+
+_NARROW = 128
+"""Features up to which numbers are placed one by one: rows of a triangle are too short."""
+
+_PART = 1 << 23
+"""Bytes of second moments in a part: no more than a few are held beside the whole."""
 
 
 def packed(second: Array, shape: int) -> Array:

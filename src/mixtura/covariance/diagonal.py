@@ -98,7 +98,7 @@ class Diagonal:
     def maximize(
         self, data: Statistics, guard: Guard, before: Covariances | None = None
     ) -> DiagonalCovariances:
-        variances = data.scatter() / data.divisor()
+        variances = data.average()
         return DiagonalCovariances(guard.variances(variances, data.dof))
 
     def from_array(self, array: Array, k: int, d: int) -> DiagonalCovariances:
@@ -120,7 +120,7 @@ class EqualDiagonal:
     def maximize(
         self, data: Statistics, guard: Guard, before: Covariances | None = None
     ) -> DiagonalCovariances:
-        pooled = guard.variances(data.scatter() / data.divisor(), np.ones(1))
+        pooled = guard.variances(data.average(), np.ones(1))
         return self.from_array(pooled, len(data.counts), pooled.shape[1])
 
     def from_array(self, array: Array, k: int, d: int) -> DiagonalCovariances:

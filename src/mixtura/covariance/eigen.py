@@ -58,7 +58,7 @@ class Parsimonious:
     def maximize(
         self, data: Statistics, guard: Guard, before: Covariances | None = None
     ) -> FullCovariances | DiagonalCovariances:
-        averages = guard.ridged(data.scatter() / data.divisor())
+        averages = guard.ridged(data.average())
         if self.moments.shape == layout.DIAGONAL:
             averages = np.maximum(averages, 0.0)
         covariances, axes = kernels.active().constrain(

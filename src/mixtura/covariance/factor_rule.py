@@ -121,7 +121,7 @@ class Factor:
         """
         k, d = data.pivot.shape
         self.check(d)
-        scatter = data.scatter() / data.divisor()
+        scatter = data.average()
         variances, projected = scatter[:, :, 0], scatter[:, :, 1:]
         dof = data.dof if len(scatter) == k else data.dof.sum(keepdims=True)
         basis = data.moments.basis

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -69,6 +70,13 @@ class FullCovariances:
             return inverses(self.cholesky)
         return np.asarray(self.factors @ self.factors.swapaxes(1, 2))
 
+    def upper_precisions(self) -> Iterator[Array]:
+        """The upper triangle (d, d) of one precision after the other, all in the same memory."""
+        upper = np.empty((self.d, self.d))
+        for factor in self.cholesky:
+            upper[:] = lapack.dpotri(factor.T)[0]
+            yield upper
+
     @property
     def variances_by_column(self) -> Array:
         return self.covariances.diagonal(axis1=1, axis2=2)
@@ -119,7 +127,7 @@ class Full:
     def maximize(
         self, data: Statistics, guard: Guard, before: Covariances | None = None
     ) -> FullCovariances:
-        bounded, lower = guard.matrices(data.scatter() / data.divisor(), data.dof)
+        bounded, lower = guard.matrices(data.average(), data.dof)
         return FullCovariances(bounded, lower=lower)
 
     def from_array(self, array: Array, k: int, d: int) -> FullCovariances:

@@ -47,20 +47,19 @@ class Guard:
         return Bounds(self.floor, np.inf if self.ratio is None else self.ratio)
 
     def ridged(self, covariances: Array) -> Array:
-        """(m, d, d) covariances, or (m, d) variances, with the ridge."""
+        """(m, d, d) covariances, to which the ridge is added in place, or (m, d) variances."""
         if covariances.ndim == 2:
             return np.asarray(covariances + self.ridge)
         if not self.ridge.any():
             return covariances
         d = covariances.shape[1]
-        ridged = covariances + 0.0
-        ridged[:, np.arange(d), np.arange(d)] += self.ridge
-        return np.asarray(ridged)
+        covariances[:, np.arange(d), np.arange(d)] += self.ridge
+        return covariances
 
     def matrices(self, covariances: Array, dof: Array) -> tuple[Array, Array | None]:
         """Bounded (m, d, d) covariances; their weights (m,) matter where the ratio is bound.
 
-        With them their Cholesky factors, where these are known.
+        Those that are given may be written to. With them their Cholesky factors, where these are known.
         """
         bounded = self.ridged(covariances)
         if self.ratio is not None:

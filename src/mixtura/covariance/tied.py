@@ -107,7 +107,7 @@ class Tied:
     def maximize(
         self, data: Statistics, guard: Guard, before: Covariances | None = None
     ) -> TiedCovariances:
-        pooled, lower = guard.matrices(data.scatter() / data.divisor(), np.ones(1))
+        pooled, lower = guard.matrices(data.average(), np.ones(1))
         return TiedCovariances(pooled[0], len(data.counts), None if lower is None else lower[0])
 
     def from_array(self, array: Array, k: int, d: int) -> TiedCovariances:

@@ -8,6 +8,7 @@ their parameters (`mixtura.fit.coordinates`), by Anderson acceleration first.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,19 +43,25 @@ class Stride:
 
 @dataclass(frozen=True, eq=False)
 class Path:
-    """Three consecutive points of plain EM: where they start, the step, and how it bends.
+    """Three consecutive points of plain EM, and how the path through them bends.
 
-    ``step = S₁ - S``, ``bend = (S₂ - S₁) - step``; near the limit ``1 - ratio`` is EM's rate.
+    ``ratio = |(S₂ - S₁) - (S₁ - S)| / |S₁ - S|``: near the limit ``1 - ratio`` is EM's rate.
     """
 
-    start: Statistics | Coordinates
-    step: Any
-    bend: Any
+    start: Any
+    middle: Any
+    last: Any
     ratio: float
+
+    def further(self, length: float) -> Any:
+        """``S + 2 length step + length² bend``."""
+        step = self.middle - self.start
+        bend = (self.last - self.middle) - step
+        return self.start + (2.0 * length) * step + length**2 * bend
 
 
 def path(points: list[Point]) -> Path:
-    """Step and bend of three consecutive points, about the pivot of the last."""
+    """The path through three consecutive points, about the pivot of the last."""
     start: Any
     middle: Any
     last: Any
@@ -62,11 +69,14 @@ def path(points: list[Point]) -> Path:
         start, middle, last = (Coordinates.of(point.mixture) for point in points)
     else:
         start, middle, last = (point.data.about(points[-1].data.pivot) for point in points)
-    with np.errstate(invalid="ignore"):  # log weights of empty components
-        step = middle - start
-        bend = (last - middle) - step
-    size = step.norm()
-    return Path(start, step, bend, bend.norm() / size if size > 0 else 1.0)
+    steps, bends = [], []
+    for a, b, c in zip(start.parts(), middle.parts(), last.parts(), strict=True):
+        with np.errstate(invalid="ignore"):  # log weights of empty components
+            step = b - a
+            bends.append(((c - b) - step).norm())
+        steps.append(step.norm())
+    size = math.hypot(*steps)
+    return Path(start, middle, last, math.hypot(*bends) / size if size > 0 else 1.0)
 
 
 def onward(
@@ -97,7 +107,8 @@ def _gained(points: list[Point], landed: list[Point], stride: Stride) -> float:
 def leap(problem: Problem, last: Point, track: Path, stride: Stride) -> tuple[Point, Stride]:
     """Extrapolate a path, ``S - 2αr + α²v`` with α = -|r|/|v|; its last point if that is better."""
     length = min(max(1.0 / track.ratio if track.ratio > 0 else 1.0, 1.0), stride.longest)
-    target = track.start + (2.0 * length) * track.step + length**2 * track.bend
+    with np.errstate(invalid="ignore"):  # log weights of empty components
+        target = track.further(length)
     try:
         landed = _landed(problem, target, last.mixture)
         if landed is None:

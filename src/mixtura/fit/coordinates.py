@@ -52,6 +52,10 @@ class Coordinates:
     def __sub__(self, other: Coordinates) -> Coordinates:
         return Coordinates(self.values - other.values)
 
+    def parts(self) -> list[Coordinates]:
+        """The point itself: a few numbers need not be taken in turn."""
+        return [self]
+
     def norm(self) -> float:
         """Euclidean length."""
         return float(np.linalg.norm(self.values))

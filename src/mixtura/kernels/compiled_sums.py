@@ -83,7 +83,8 @@ class _Part:
     sums: Array
 
     def __add__(self, other: _Part) -> _Part:
-        return _Part(self.value + other.value, self.sums + other.sums)
+        """The sum, in the place of the first: within a run nobody else has it."""
+        return _Part(self.value + other.value, np.add(self.sums, other.sums, out=self.sums))
 
 
 _Sweep = Callable[[Array, Array], _Part]
