@@ -20,7 +20,7 @@ from mixtura.deconvolution import Scores, blurred, lost_volume, steady
 from mixtura.frame import Frame
 from mixtura.kernels.layout import DIAGONAL, FACTOR, FULL, LINEAR, width
 from mixtura.law import log_norms
-from mixtura.log_linear import LOSS_SINGLE, cancellation, common_part, log_linear
+from mixtura.log_linear import common_part, log_linear, single
 from mixtura.mixture import Mixture
 from mixtura.projected import projected
 from mixtura.scoring import seen_by_kernel
@@ -116,7 +116,7 @@ def _origin(mixture: Mixture) -> Array:
 def _rows_and_weights(block: Block, mixture: Mixture) -> tuple[Rows, Array]:
     """A block as the kernels take it: in float64 where single precision would lose too much."""
     rows = block.rows
-    if rows.dtype.itemsize == 4 and cancellation(mixture) * 2.0**29 > LOSS_SINGLE:
+    if rows.dtype.itemsize == 4 and not single(mixture):
         here = isinstance(rows, np.ndarray)
         rows = rows.astype(np.float64) if here else kernels.of(rows).doubled(rows)
     return rows, np.empty(0) if block.weights is None else block.weights

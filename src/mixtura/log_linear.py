@@ -12,7 +12,7 @@ from mixtura.law import log_norms
 from mixtura.mixture import Mixture
 from mixtura.projected import LOSS
 from mixtura.projected import cancellation as low_rank_cancellation
-from mixtura.statistics import pack_rows, packed
+from mixtura.statistics import pack_rows, packed, unpack_rows
 
 LOSS_SINGLE = 1e-2
 """The same bound for float32 rows, whose products run in single precision; what is really lost is
@@ -32,6 +32,52 @@ def _cancellation(mixture: Mixture) -> float:
         return mixture.kept("coefficients and cancellation", _both)[1]
     deviations = np.sqrt(structure.variances_by_column)
     return kernels.plain.cancellation(mixture.location, structure.precisions, deviations)
+
+
+def single(mixture: Mixture) -> bool:
+    """Whether products in single precision are accurate enough for float32 rows.
+
+    They are by the bound on what cancels; or, where the kernels add up products in double, by what
+    a few rows drawn from each component lose.
+    """
+    if cancellation(mixture) * 2.0**29 <= LOSS_SINGLE:
+        return True
+    wide = getattr(kernels.active(), "is_wide", None)
+    structure = mixture.structure
+    if structure.shared or wide is None or not wide(structure.shape, structure.d, structure.k):
+        return False
+    return _CAUTION * float(mixture.kept("loss in single precision", _drawn_loss)) <= LOSS_SINGLE
+
+
+def _drawn_loss(mixture: Mixture) -> float:
+    """The most nats that rows drawn from the components lose to single precision.
+
+    Infinite where the log-linear form is not accurate enough even in double. A draw ``μ + L g``
+    has the squared distance ``|g|²`` with no rounding at all. Coefficients that are alike are
+    rounded alike, so that their errors add up where columns vary together: no count of independent
+    roundings tells that.
+    """
+    theta = log_linear(mixture)
+    if theta is None:
+        return np.inf
+    structure, d = mixture.structure, mixture.location.shape[1]
+    noise = np.random.default_rng(0).standard_normal((_DRAWS, d))
+    exact = log_norms(structure.log_det, d)[:, None] - 0.5 * (noise**2).sum(axis=1)
+    bits = np.float32(np.log2(np.e))
+    upper, lost = np.zeros((d, d), np.float32), 0.0
+    for component in np.flatnonzero(mixture.weights > 0):
+        z = (mixture.location[component] + structure.colorize(noise, component)).astype(np.float32)
+        own = theta[component].astype(np.float32) * bits
+        unpack_rows(own, upper)
+        inner = upper @ z.T + own[-d - 1 : -1, None]
+        found = np.log(2.0) * ((z.T.astype(np.float64) * inner).sum(axis=0) + own[-1])
+        off = found - mixture.log_weights[component] - exact[component]
+        lost = max(lost, float(np.nan_to_num(np.abs(off), nan=np.inf).max()))
+    return lost
+
+
+_DRAWS, _CAUTION = 8, 4.0
+"""Rows drawn from each component, and how many times as much others may lose."""
 
 
 def log_linear(mixture: Mixture) -> Array | None:

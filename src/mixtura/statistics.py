@@ -259,15 +259,20 @@ def pack_rows(upper: Array, packed: Array) -> None:
         packed[start:end] = upper[i, i:]
 
 
+def unpack_rows(packed: Array, upper: Array) -> None:
+    """Fill an upper triangle (d, d) from packed numbers, row by row."""
+    d, end = len(upper), 0
+    for i in range(d):
+        start, end = end, end + d - i
+        upper[i, i:] = packed[start:end]
+
+
 def _unpack_by_rows(packed: Array, full: Array) -> None:
     """Fill (k, d, d) symmetric matrices from their upper triangles row by row."""
     d = full.shape[1]
     upper = np.zeros((d, d))
     for numbers, matrix in zip(packed, full, strict=True):
-        end = 0
-        for i in range(d):
-            start, end = end, end + d - i
-            upper[i, i:] = numbers[start:end]
+        unpack_rows(numbers, upper)
         np.add(upper, upper.T, out=matrix)
         np.fill_diagonal(matrix, upper.diagonal())
 

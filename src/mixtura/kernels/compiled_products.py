@@ -44,7 +44,7 @@ def _logits_block(height: int) -> Any:
 
     With a column `origin` of theta, not negative, the logits begin with it instead. With a row
     `factor` of the table, not negative, what is added is that column and the product, times the
-    row.
+    row. Logits in a wider type than the table are only ever added to so.
     """
 
     @intrinsic
@@ -101,6 +101,8 @@ def _begin(
 ) -> None:
     """Fill the accumulators: one start for each row if `fresh`, zero if `scaled`, or the places."""
     builder = emit.builder
+    if _widened(emit, places):
+        scaled = ir.Constant(scaled.type, 1)
     with builder.if_else(fresh) as (then, otherwise):
         with then:
             for r, start in enumerate(starts):
@@ -112,8 +114,14 @@ def _begin(
                 for slot in sums:
                     builder.store(ir.Constant(emit.vector, [0.0] * emit.count), slot)
             with there:
-                for place, slot in zip(places, sums, strict=True):
-                    builder.store(emit.load(place), slot)
+                if not _widened(emit, places):
+                    for place, slot in zip(places, sums, strict=True):
+                        builder.store(emit.load(place), slot)
+
+
+def _widened(emit: Vectors, places: list[Any]) -> bool:
+    """Whether the places hold doubles while vectors are of single precision."""
+    return bool(places[0].type.pointee != emit.scalar)
 
 
 def _end(emit: Vectors, scaled: Any, factors: list[Any], places: Any, sums: list[Any]) -> None:
@@ -123,11 +131,15 @@ def _end(emit: Vectors, scaled: Any, factors: list[Any], places: Any, sums: list
         with then:
             by = [emit.load(factor) for factor in factors]
             for index, (place, slot) in enumerate(zip(places, sums, strict=True)):
-                total = emit.fma(builder.load(slot), by[index % _VECTORS], emit.load(place))
-                emit.store(total, place)
+                product = builder.load(slot), by[index % _VECTORS]
+                if _widened(emit, places):
+                    _add_wide(emit, *product, place)
+                else:
+                    emit.store(emit.fma(*product, emit.load(place)), place)
         with otherwise:
-            for place, slot in zip(places, sums, strict=True):
-                emit.store(builder.load(slot), place)
+            if not _widened(emit, places):
+                for place, slot in zip(places, sums, strict=True):
+                    emit.store(builder.load(slot), place)
 
 
 def _norms_block(height: int) -> Any:
@@ -229,6 +241,15 @@ def _sums_block(height: int, features: int) -> Any:
         return types.void(shares, table, sums, c, j, lo, b), codegen
 
     return block
+
+
+def _add_wide(emit: Vectors, a: Any, b: Any, place: Any) -> None:
+    """Add the products of two vectors of single precision to the doubles at a place."""
+    builder, wide = emit.builder, ir.VectorType(ir.DoubleType(), emit.count)
+    place = builder.bitcast(place, wide.as_pointer())
+    total = builder.fmul(builder.fpext(a, wide), builder.fpext(b, wide), flags=("contract",))
+    total = builder.fadd(builder.load(place, align=8), total, flags=("contract",))
+    builder.store(total, place, align=8)
 
 
 def _add_four(emit: Vectors, place: Any, values: Any) -> None:
