@@ -65,7 +65,7 @@ def _drawn_loss(mixture: Mixture) -> float:
     exact = log_norms(structure.log_det, d)[:, None] - 0.5 * (noise**2).sum(axis=1)
     bits = np.float32(np.log2(np.e))
     upper, lost = np.zeros((d, d), np.float32), 0.0
-    for component in np.flatnonzero(mixture.weights > 0):
+    for component in np.flatnonzero(mixture.weights > 0).tolist():
         z = (mixture.location[component] + structure.colorize(noise, component)).astype(np.float32)
         own = theta[component].astype(np.float32) * bits
         unpack_rows(own, upper)

@@ -152,7 +152,8 @@ class Statistics:
     ) -> Statistics:
         """Unpack the (k, p) sums of T(z - pivot); `second` replaces what LINEAR sums lack."""
         d = pivot.shape[1]
-        mass, first = sums[:, -1].copy(), sums[:, -d - 1 : -1].copy()  # lest the sums stay with them
+        # Copies: views would keep all sums in memory for as long as the statistics.
+        mass, first = sums[:, -1].copy(), sums[:, -d - 1 : -1].copy()
         if second is None:
             second = moments.total(unpacked(sums[:, : -d - 1], moments.shape, d))
         return cls(moments, pivot, mass, mass, mass, first, second, log_likelihood)
@@ -227,9 +228,9 @@ class Statistics:
         step = k if self.moments.pooled else max(k * _PART // max(size, 1), 1)
         for start in range(0, k, step):
             some = slice(start, start + step)
-            arrays = (self.pivot, self.counts, self.mass, self.dof, self.first)
             second = self.second if self.moments.pooled else self.second[some]
-            yield Statistics(self.moments, *(one[some] for one in arrays), second)
+            counters = self.counts[some], self.mass[some], self.dof[some]
+            yield Statistics(self.moments, self.pivot[some], *counters, self.first[some], second)
 
     def norm(self) -> float:
         """Euclidean length as a vector."""

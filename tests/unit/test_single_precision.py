@@ -88,7 +88,9 @@ def test_many_columns_are_unpacked_as_few_are():
 
 def test_a_ridge_is_added_once():
     rng = np.random.default_rng(0)
-    data = expectation(mixture(np.eye(D), 0.0), Block(rng.normal(size=(500, D))), moments=Moments(0))
+    data = expectation(
+        mixture(np.eye(D), 0.0), Block(rng.normal(size=(500, D))), moments=Moments(0)
+    )
     before = data.second.copy()
     plain = FAMILIES["full"].maximize(data, Guard(np.zeros(D)))
     ridged = FAMILIES["full"].maximize(data, Guard(np.full(D, 0.25)))

@@ -59,7 +59,8 @@ class Guard:
     def matrices(self, covariances: Array, dof: Array) -> tuple[Array, Array | None]:
         """Bounded (m, d, d) covariances; their weights (m,) matter where the ratio is bound.
 
-        Those that are given may be written to. With them their Cholesky factors, where these are known.
+        Those that are given may be written to. With them their Cholesky factors, where these are
+        known.
         """
         bounded = self.ridged(covariances)
         if self.ratio is not None:
