@@ -13,12 +13,11 @@ from mixtura.kernels.calling import call, compiled, frozen, native, packed, plan
 from mixtura.kernels.compiled_calls import address_of
 from mixtura.kernels.compiled_climb import race as _race
 from mixtura.kernels.compiled_forms import address, first_axes
-from mixtura.kernels.compiled_sums import accumulate
-from mixtura.kernels.compiled_sweep import sweep
+from mixtura.kernels.compiled_sums import accumulate, sweep_at
 from mixtura.kernels.forms import FREE
 from mixtura.kernels.layout import FULL, LINEAR, second_width, width
 
-__all__ = ["Climb", "race", "race_at", "room", "slots", "sweep_at"]
+__all__ = ["Climb", "race", "race_at", "room", "slots"]
 
 Array = NDArray[Any]
 
@@ -203,14 +202,6 @@ def slots(starts: tuple[Array, ...], coefficients: int, padded: int) -> tuple[Ar
     k = starts[1].shape[1]
     *own, axes = (np.zeros((4, *part.shape[1:])) for part in starts)
     return *own, np.zeros((4, k, coefficients)), np.zeros((4, k, padded)), np.zeros(4), axes
-
-
-@cache
-def sweep_at(dtype: np.dtype[Any]) -> int:
-    """Where the compiled pass over rows lies; compiled or loaded by a first small one."""
-    rows = np.zeros((1, 1), dtype)
-    accumulate(rows, np.zeros(1), np.ones(1), np.empty(0), np.zeros((1, 3)), FULL, False)
-    return address_of(compiled(sweep, rows))
 
 
 @cache

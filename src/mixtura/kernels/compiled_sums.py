@@ -2,35 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mixtura.kernels.calling import call, frozen, native, packed, plan
+from mixtura.kernels.calling import call, compiled, frozen, native, packed, plan
+from mixtura.kernels.compiled_blocks import sweep_blocks
+from mixtura.kernels.compiled_calls import address_of
 from mixtura.kernels.compiled_math import exp_constants
 from mixtura.kernels.compiled_products import lanes
 from mixtura.kernels.compiled_sweep import sweep
 from mixtura.kernels.compiled_whiten import whitened_joint, whitened_sums
 from mixtura.kernels.compiled_wide import bands, wide_sweep
+from mixtura.kernels.crew import Crew
 from mixtura.kernels.layout import FULL, SPHERICAL
 from mixtura.tree import tree_sum
 
 __all__ = [
     "accumulate",
+    "accumulate_blocks",
     "accumulate_centred",
     "accumulate_run",
     "components",
     "is_wide",
     "log_joint",
+    "sweep_at",
 ]
 
 Array = NDArray[Any]
 
 # From so many features, and so many for each component, on.
 _WIDE, _WIDE_PER_COMPONENT = 48, 4
+
+_SHARED = 1 << 22  # numbers in the sums of all blocks that are kept for several threads: 32 MiB
 
 
 def is_wide(shape: int, d: int, k: int) -> bool:
@@ -75,6 +83,37 @@ def accumulate_run(
     if wide:
         return total.value, total.sums.take(bands(len(pivot))[1], axis=1)
     return total.value, total.sums[:, : theta.shape[1]]
+
+
+def accumulate_blocks(
+    rows: Array,
+    weights: Array,
+    blocks: Sequence[Any],
+    pivot: Array,
+    scale: Array,
+    theta: Array,
+    shape: int,
+    hard: bool,
+    crew: Crew,
+) -> tuple[float, Array] | None:
+    """`accumulate_run` over rows by the blocks they are cut into, by several threads.
+
+    None where that does not pay, or the crew is busy.
+    """
+    k, m = len(theta), len(blocks)
+    pair, constants, *tile = plan(rows[: len(blocks[0])], k, shape)
+    if is_wide(shape, rows.shape[1], k) or m * k * pair.shape[1] > _SHARED:
+        return None
+    rows = native(rows)
+    model = np.array(theta, rows.dtype, order="C"), pair, bool(hard)
+    sums, values = np.zeros((m, k, pair.shape[1])), np.zeros(m)
+    edges = np.cumsum([0, *map(len, blocks)])
+    given = frozen(weights), frozen(edges, np.int64), (frozen(pivot), frozen(scale)), model
+    rest = (constants, *tile), sums, values
+    done = crew.does(
+        lambda control: call(sweep_blocks, rows, *given, *rest, control, sweep_at(rows.dtype))
+    )
+    return None if done is None else (done, sums[0, :, : theta.shape[1]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,3 +227,11 @@ def components(
     else:
         whiteners = np.broadcast_to(factors.reshape(k, 1, -1), (k, 1, d))
     return frozen(log_weights + log_norms), frozen(means), frozen(whiteners)
+
+
+@cache
+def sweep_at(dtype: np.dtype[Any]) -> int:
+    """Where the compiled pass over rows lies; compiled or loaded by a first small one."""
+    rows = np.zeros((1, 1), dtype)
+    accumulate(rows, np.zeros(1), np.ones(1), np.empty(0), np.zeros((1, 3)), FULL, False)
+    return address_of(compiled(sweep, rows))
