@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import numpy as np
 from numba import njit
 
 from mixtura.kernels.compiled_calls import number_compiled
-from mixtura.kernels.compiled_crew import NEXT, add, address_in, close_job, entrance, open_job
+from mixtura.kernels.compiled_crew import (
+    add,
+    address_in,
+    close_job,
+    entrance,
+    open_job,
+)
 from mixtura.kernels.compiled_sweep import OPTIONS
+from mixtura.kernels.compiled_vectors import keep_apart
+from mixtura.kernels.crew import BLOCKS, NEXT, SWEEP
 
 __all__ = ["sweep_blocks"]
 
@@ -14,37 +23,43 @@ __all__ = ["sweep_blocks"]
 @njit(**OPTIONS)
 def _some(given):  # type: ignore[no-untyped-def]
     """Blocks that no other thread has taken, until there are none left."""
-    rows, weights, edges, frame, model, tile, sums, values, control, sweep = given
-    (pivot, scale), (theta, pair, hard), (constants, b, q, step) = frame, model, tile
+    rows, frame, weights, model, sums, values, tile, control = given
+    n, m = len(rows), len(values)
     while True:
         block = add(control, NEXT, 1)
-        if block >= len(values):
+        if block >= m:
             return
-        start, stop = edges[block], edges[block + 1]
+        start, stop = n * block // m, n * (block + 1) // m
         part = weights[start:stop] if weights.size else weights
-        numbers = theta, pair, hard, sums[block], constants, b, q, step
-        whole = rows[start:stop], pivot, scale, part, *numbers
-        values[block] = number_compiled(sweep, whole)
+        numbers = *frame, part, *model, sums[block], *tile, control
+        values[block] = number_compiled(control[SWEEP], (rows[start:stop], *numbers))
 
 
 @njit(**OPTIONS)
 def sweep_blocks(  # type: ignore[no-untyped-def]
-    rows, weights, edges, frame, model, tile, sums, values, control, sweep
+    rows, pivot, scale, weights, theta, pair, hard, sums, constants, b, q, step, control
 ):
-    """The sums (m, k, p) and log-likelihoods (m,) of m blocks; the first of each are those of all.
-
-    They are added up in the blocks' tree, whoever made them: neighbours, then sums of neighbours.
-    """
-    given = rows, weights, edges, frame, model, tile, sums, values, control, sweep
+    """`sweep` over blocks of rows by several threads, added up in their tree, whoever made them."""
+    m = control[BLOCKS]
+    parts, values = np.zeros((m, *sums.shape)), np.zeros(m)
+    model, tile = (theta, pair, hard), (constants, b, q, step)
+    given = rows, (pivot, scale), weights, model, parts, values, tile, control
     open_job(control, entrance(_some, given), address_in(given))
     _some(given)
     close_job(control)
     apart = 1
-    while apart < len(values):
-        for left in range(0, len(values) - apart, 2 * apart):
+    while apart < m:
+        for left in range(0, m - apart, 2 * apart):
             values[left] += values[left + apart]
-            for c in range(sums.shape[1]):
-                for f in range(sums.shape[2]):
-                    sums[left, c, f] += sums[left + apart, c, f]
+            _add(parts[left], parts[left + apart])
         apart *= 2
+    _add(sums, parts[0])
     return values[0]
+
+
+@njit(**OPTIONS)
+def _add(sums, others):  # type: ignore[no-untyped-def]
+    keep_apart()
+    for c in range(sums.shape[0]):
+        for f in range(sums.shape[1]):
+            sums[c, f] += others[c, f]

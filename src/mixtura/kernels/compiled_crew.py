@@ -20,26 +20,9 @@ from mixtura.kernels.calling import compile_for
 from mixtura.kernels.compiled_calls import call_compiled
 from mixtura.kernels.compiled_sweep import OPTIONS
 from mixtura.kernels.compiled_vectors import keep_apart
+from mixtura.kernels.crew import CODE, GIVEN, HELPED, NEXT, ROUND, STATE, YIELD
 
-__all__ = [
-    "HELPED",
-    "NEXT",
-    "WORDS",
-    "YIELD",
-    "add",
-    "address_in",
-    "attend",
-    "close_job",
-    "entrance",
-    "helper",
-    "open_job",
-]
-
-WORDS = 64
-STATE, NEXT, ROUND, CODE, GIVEN, YIELD, HELPED = 0, 16, 32, 33, 34, 35, 48
-"""Where in the control words stand: helpers inside (and whether there is a job), the next piece,
-the number of the job, its code and what it is given, how to let other processes run, and the last
-job that had a helper."""
+__all__ = ["add", "address_in", "attend", "close_job", "entrance", "helper", "open_job"]
 
 _OPEN = 1 << 32
 _PAUSES = 32

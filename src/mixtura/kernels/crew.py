@@ -12,7 +12,17 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+__all__ = ["Crew"]
+
 T = TypeVar("T")
+
+WORDS = 64
+STATE, NEXT, ROUND, HELPED = 0, 16, 32, 48
+CODE, GIVEN, YIELD, PASS, SWEEP, BLOCKS = 33, 34, 35, 36, 37, 38
+"""Control words, in which threads tell each other: how many helpers are inside and whether there is
+a job, the next piece, the number of the job and of the last one that had a helper; its code, what
+it is given, how to let other processes run; the code of a pass over rows, that of one over a block,
+and the number of blocks."""
 
 _PATIENCE = 1000
 """Waits of a microsecond or two after which a helper goes to sleep."""
@@ -28,8 +38,6 @@ class Crew:
     """
 
     def __init__(self, threads: int) -> None:
-        from mixtura.kernels.compiled_crew import WORDS, YIELD
-
         self.threads = threads
         self._control = np.zeros(WORDS, np.int64)
         self._control[YIELD] = ctypes.cast(_give_way(), ctypes.c_void_p).value or 0
@@ -58,8 +66,6 @@ class Crew:
     @property
     def helped(self) -> int:
         """The number of the last job that had a helper."""
-        from mixtura.kernels.compiled_crew import HELPED
-
         return int(self._control[HELPED])
 
 

@@ -18,7 +18,7 @@ from mixtura._types import Array, Indices, Rows
 from mixtura.block import Block, cuts
 from mixtura.kernels.crew import Crew
 from mixtura.reading.cache import IN_MEMORY, backing, gathered, released
-from mixtura.source.protocol import View
+from mixtura.source.protocol import View, Whole
 from mixtura.tree import joined, runs, tree_sum
 
 T = TypeVar("T")
@@ -209,9 +209,11 @@ class MemorySource:
                 one._pool, one._crew = self._pool, self._crew
         return found
 
-    def single(self) -> Block | None:
-        """All rows where they are a single block, else None."""
-        return self.whole if len(self.blocks) == 1 else None
+    def in_memory(self) -> Whole | None:
+        """All rows where they are in memory, else None."""
+        if self._elsewhere:
+            return None
+        return Whole(self.whole, self.blocks, self._crew if self.threads > 1 else None)
 
     def take(self, rows: Indices | slice) -> Block:
         """Some of the rows as one block."""
