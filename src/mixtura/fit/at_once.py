@@ -21,6 +21,9 @@ from mixtura.projected import LOSS
 _LONGEST, _LEAST = 1.0, 10
 """Seconds of a call that nobody can interrupt, and the steps in it that make it worth while."""
 
+_SHORT, _FEW = 1e-4, 4
+"""Seconds from which a pass is worth being shared, and the parts of it."""
+
 
 def able(problem: Problem, k: int) -> bool:
     """Whether climbs can be compiled, of any length: the rows are few enough for that."""
@@ -39,10 +42,19 @@ def steps(problem: Problem, k: int, most: float) -> float:
         return 0
     if len(whole.blocks) == 1:
         return most
-    shape, d = problem.family.moments.shape, problem.source.d
-    step = 1e-9 * len(whole.rows) * k * (2.0 + width(shape, d) / 6.0)  # seconds, about
-    enough = int(_LONGEST / step)
+    enough = int(_LONGEST / _seconds(problem, k))
     return min(most, enough) if enough >= _LEAST else 0
+
+
+def _parts(problem: Problem, blocks: int, k: int) -> int:
+    """Into how many parts the rows are cut: few rows, too, if a pass is long beside their sums."""
+    return _FEW if blocks == 1 and _seconds(problem, k) > _SHORT else blocks
+
+
+def _seconds(problem: Problem, k: int) -> float:
+    """A pass over the rows, about."""
+    shape, source = problem.family.moments.shape, problem.source
+    return 1e-9 * source.n * k * (2.0 + width(shape, source.d) / 6.0)
 
 
 def _known(problem: Problem, k: int) -> bool:
@@ -123,7 +135,7 @@ def _race(
         labels=labels,
         form=problem.family.form,
         axes=axes,
-        blocks=len(whole.blocks),
+        blocks=_parts(problem, len(whole.blocks), starts[0].shape[1]),
         crew=whole.crew,
     )
     return found

@@ -212,11 +212,13 @@ def _round(
     track, stride = path(points), state.stride
     values = [point.value for point in points]
     gain = gain_left(*values, ratio=track.ratio, noise=state.noise)
-    state = replace(state, remaining=max(stride.gained, gain))
+    leaping, bursting = stop.accelerate and problem.assign is not hard, _in_bursts(problem, stop)
+    if leaping and not bursting:
+        stride = replace(stride, gained=values[-1] - stride.reached, reached=values[-1])
+    state = replace(state, remaining=max(stride.gained, gain), stride=stride)
     if state.remaining < stop.tol:
         return points[-1], replace(state, end="converged")
-    leaping = stop.accelerate and problem.assign is not hard
-    if not (leaping or _in_bursts(problem, stop)) or state.n_iter >= stop.max_iter:
+    if not (leaping or bursting) or state.n_iter >= stop.max_iter:
         return points[-1], state
     most = stop.max_iter - state.n_iter
     landed, stride, used = onward(problem, points, track, stride, most)
