@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,15 +14,14 @@ import numpy as np
 from mixtura import _checks, _frames
 from mixtura._errors import InputError, InputTypeError, MissingDependency
 from mixtura._types import Rows
+from mixtura.reading import sql
 from mixtura.reading.cache import kept, released
 from mixtura.reading.uri import shown
 
 if TYPE_CHECKING:
     from mixtura.reading.stored import Stored
 
-__all__ = ["Scan", "is_array_file", "is_query", "opened", "scan", "stored"]
-
-_QUERY = re.compile(r"\s*(select|with|from|values)\s", re.IGNORECASE)
+__all__ = ["Scan", "is_array_file", "opened", "scan", "stored"]
 
 _ROWS = 1 << 16
 """Rows looked at together."""
@@ -235,16 +233,12 @@ def is_array_file(source: Any) -> bool:
     return _is_path(source) and os.fspath(source).endswith(".npy")
 
 
-def is_query(source: Any) -> bool:
-    return isinstance(source, str) and _QUERY.match(source) is not None
-
-
 def _is_path(source: Any) -> bool:
-    return isinstance(source, str | os.PathLike) and not is_query(source)
+    return isinstance(source, str | os.PathLike) and not sql.is_query(source)
 
 
 def _streams(source: Any) -> bool:
-    return is_query(source) or any(hasattr(source, name) for name in _STREAMING)
+    return sql.is_query(source) or any(hasattr(source, name) for name in _STREAMING)
 
 
 _STREAMING = ("__arrow_c_stream__", "collect_batches")
@@ -271,8 +265,12 @@ def stored(source: Any, where: Any = None) -> Stored:
         raise InputError("where= is for files with named columns: say it in the query instead")
     if _is_path(source):
         return tables.of_array(_mapped(os.fspath(source)), os.fspath(source))
-    called = source if isinstance(source, str) else f"the {type(source).__name__}"
-    return tables.of_stream(_queried(source) if isinstance(source, str) else source, called)
+    called = f"the {type(source).__name__}"
+    if isinstance(source, str):
+        return sql.of_query(source)
+    if sql.is_relation(source):
+        return sql.of_relation(source, called)
+    return tables.of_stream(source, called)
 
 
 def _from_arrow(asked: Scan) -> _checks.Table:
@@ -291,17 +289,6 @@ def _from_arrow(asked: Scan) -> _checks.Table:
     if weights is None:
         return _checks.Table(table, chosen.names, None, beside)
     return _checks.Table(table[:, :-1], chosen.names, table[:, -1], beside)
-
-
-def _queried(query: str) -> Any:
-    try:
-        import duckdb
-    except ImportError as error:
-        raise MissingDependency.of("duckdb", extra="sql") from error
-    try:
-        return duckdb.sql(query)
-    except duckdb.Error as error:
-        raise InputError(f"DuckDB does not run the query {query!r}: {error}") from None
 
 
 def _from_blocks(asked: Scan) -> _checks.Table:
