@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,13 +26,13 @@ class Batches:
     ----------
     names : of the columns of numbers
     weights, aside : names of the columns of weights, and of what else is told of the rows, or None
-    batches : iterable of pyarrow.RecordBatch
+    batches : generator of pyarrow.RecordBatch, which is closed after use
     rows : how many rows are to come, None where that is not known
     where : what to call it in messages
     """
 
     names: tuple[str, ...]
-    batches: Iterable[Any]
+    batches: Any
     rows: int | None
     where: str
     weights: str | None = None
@@ -55,7 +56,7 @@ def numeric(
     """
     schema, where = stored.schema, stored.called
     names = tuple(columns or (name for name in schema.names if name not in (weights, aside)))
-    found = Batches(names, (), stored.rows, where, weights, aside)
+    found = Batches(names, None, stored.rows, where, weights, aside)
     missing = [name for name in found.wanted if name not in schema.names]
     if missing:
         raise InputError(f"{where} has no columns {missing}; it has {schema.names}")
@@ -76,19 +77,20 @@ def blocks(found: Batches, kind: np.dtype[Any], aside: list[Any]) -> Iterator[Ro
     Rows of weight zero are left out. What else is told of the rows is appended to `aside`.
     """
     start = 0
-    for batch in found.batches:
-        told = None if found.aside is None else _told(batch.column(found.aside))
-        rows = _array(batch if told is None else batch.drop_columns([found.aside]), kind)
-        if found.weights is not None:
-            _check_weights(rows[:, -1], start, found.where)
-            counted = rows[:, -1] > 0
-            rows, told = rows[counted], None if told is None else told[counted]
-        if len(rows):
-            _checks.refuse_infinite(rows, found.names, start)
-            if told is not None:
-                aside.append(told)
-            yield rows
-        start += batch.num_rows
+    with closing(found.batches) as batches:
+        for batch in batches:
+            told = None if found.aside is None else _told(batch.column(found.aside))
+            rows = _array(batch if told is None else batch.drop_columns([found.aside]), kind)
+            if found.weights is not None:
+                _check_weights(rows[:, -1], start, found.where)
+                counted = rows[:, -1] > 0
+                rows, told = rows[counted], None if told is None else told[counted]
+            if len(rows):
+                _checks.refuse_infinite(rows, found.names, start)
+                if told is not None:
+                    aside.append(told)
+                yield rows
+            start += batch.num_rows
     if not start:
         raise InputError(f"{found.where} has no rows: nothing is left to fit")
 

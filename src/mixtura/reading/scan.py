@@ -48,7 +48,8 @@ def scan(
         A file, a folder or a pattern (``"part-*.parquet"``) of Parquet, Arrow IPC (Feather) or
         delimited text files, also by a URI such as ``"s3://bucket/folder"``; a ``.npy`` file, which
         is mapped as it is; an SQL query for DuckDB (``"select x, y from 'part-*.parquet'"``); a
-        DuckDB relation, a polars LazyFrame, or whatever else streams Arrow batches; a list, or any
+        DuckDB relation, a polars LazyFrame, a pyarrow Dataset, or whatever else streams Arrow
+        batches; a list, or any
         other iterable that can be read again, of arrays or data frames with the same columns.
     columns : sequence of str, optional
         All columns by default.
@@ -212,8 +213,9 @@ class Scan(_checks.Elsewhere):
         if isinstance(self.source, Iterable):
             return _from_blocks(self)
         raise InputTypeError(
-            f"{self.called} cannot be scanned: give a path, a query, a relation, a lazy frame, or "
-            "an iterable of arrays that can be read again"
+            f"{self.called} cannot be scanned: give a path, a query, a relation (as "
+            "connection.sql(...) returns), a lazy frame, or an iterable of arrays that can be read "
+            "again"
         )
 
 
@@ -222,7 +224,7 @@ def opened(X: Any) -> Any:
 
     So is an iterator, which a scan refuses with what to do.
     """
-    elsewhere = type(X).__module__.startswith(("duckdb", "_duckdb"))
+    elsewhere = type(X).__module__.startswith(("duckdb", "_duckdb")) or hasattr(X, "get_fragments")
     if elsewhere or isinstance(X, str | os.PathLike | Iterator):
         return scan(X)
     return X if isinstance(X, Scan) else _frames.eager(X)
@@ -241,8 +243,8 @@ def _streams(source: Any) -> bool:
     return sql.is_query(source) or any(hasattr(source, name) for name in _STREAMING)
 
 
-_STREAMING = ("__arrow_c_stream__", "collect_batches")
-"""What tables, relations and readers have, and what lazy frames of polars have."""
+_STREAMING = ("__arrow_c_stream__", "collect_batches", "get_fragments")
+"""What tables, relations and readers have, lazy frames of polars, and data sets of pyarrow."""
 
 
 def stored(source: Any, where: Any = None) -> Stored:
@@ -293,6 +295,10 @@ def _from_arrow(asked: Scan) -> _checks.Table:
 
 def _from_blocks(asked: Scan) -> _checks.Table:
     """The blocks of an iterable, checked one by one."""
+    if hasattr(asked.source, "fetch_record_batch"):
+        raise InputTypeError(
+            f"{asked.called} is not the rows themselves: give what its fetch_record_batch() returns"
+        )
     if isinstance(asked.source, Iterator):
         raise InputTypeError(
             f"{asked.called} can be read only once, and what fails half-way would be lost: give "

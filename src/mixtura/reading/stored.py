@@ -45,20 +45,57 @@ class Stored:
 
 
 def of_stream(given: Any, called: str) -> Stored:
-    """What streams Arrow batches: a query's result, a table, a lazy frame."""
-    lazy = hasattr(given, "collect_batches")
-    if lazy:
-        schema = given.collect_schema().to_frame().to_arrow().schema
-    else:
-        schema = pa.RecordBatchReader.from_stream(given).schema
+    """What streams Arrow batches: a table, a lazy frame, a data set, a reader.
+
+    Raises
+    ------
+    InputError
+        What streams once has been read.
+    """
+    schema, batches = _schema_and_batches(given, called)
 
     def read(columns: Sequence[str], numbers: Sequence[str] = ()) -> Iterator[Any]:
-        batches = _lazy(given) if lazy else pa.RecordBatchReader.from_stream(given)
-        with damage(called):
-            for batch in batches:
+        rows = 0
+        with damage(called, "see what it streams from, and read it again"):
+            for batch in batches(columns):
+                rows += batch.num_rows
                 yield batch.select(list(columns))
+        if not rows and isinstance(given, Iterator):
+            raise InputError(f"{called} has no rows, or they are used up: {_ONCE}")
 
     return Stored(schema, read, None, called)
+
+
+_ONCE = (
+    "what streams can be read only once, so decode it, rows = scan(...), and give rows wherever "
+    "they are needed"
+)
+
+
+def _schema_and_batches(
+    given: Any, called: str
+) -> tuple[Any, Callable[[Sequence[str]], Iterator[Any]]]:
+    """The schema of what streams, and from names of columns to batches that have them."""
+    if hasattr(given, "collect_batches"):
+        schema = given.collect_schema().to_frame().to_arrow().schema
+        return schema, lambda columns: _lazy(given.select(list(columns)))
+    if hasattr(given, "get_fragments"):
+        return given.schema, lambda columns: _scanned(given, columns)
+    first = [_reader(given, called)]  # of what streams once there is no other
+    return first[0].schema, lambda columns: first.pop() if first else _reader(given, called)
+
+
+def _reader(given: Any, called: str) -> Any:
+    try:
+        return pa.RecordBatchReader.from_stream(given)
+    except (pa.ArrowException, ValueError) as error:
+        raise InputError(f"{called} cannot be read ({error}): {_ONCE}") from None
+
+
+def _scanned(data: Any, columns: Sequence[str]) -> Iterator[Any]:
+    """Batches of a pyarrow data set one by one, of which little is read ahead."""
+    ahead = {"batch_readahead": 1, "fragment_readahead": 1, "use_threads": False}
+    yield from data.scanner(columns=list(columns), batch_size=BATCH, **ahead).to_batches()
 
 
 def _lazy(frame: Any) -> Iterator[Any]:
@@ -84,7 +121,7 @@ def of_array(values: Any, called: str) -> Stored:
 
 
 @contextmanager
-def damage(called: str) -> Iterator[None]:
+def damage(called: str, remedy: str = "write it again") -> Iterator[None]:
     """What pyarrow cannot read, as an error that names it.
 
     Raises
@@ -95,4 +132,4 @@ def damage(called: str) -> Iterator[None]:
         yield
     except (pa.ArrowException, OSError) as error:
         said = str(error).splitlines()[0][:200]
-        raise InputError(f"{called} is damaged or cut short, write it again: {said}") from None
+        raise InputError(f"{called} is damaged or cut short, {remedy}: {said}") from None
