@@ -157,6 +157,7 @@ def opened(given: str, where: Sequence[str] = ()) -> Input:
     InputError
         What cannot be read, holds no rows, or has none that meets the conditions.
     """
+    given = os.path.expanduser(given)
     if not _lies_elsewhere(given):
         raw = read_raw(given)
         rule = row_filter(where, raw.arrow.schema, raw.source)
@@ -166,8 +167,9 @@ def opened(given: str, where: Sequence[str] = ()) -> Input:
     found = stored(given)
     rule = row_filter(where, found.schema, found.called)
     found = found if rule is None else stored(given, rule)
-    head = next((batch for batch in found.read(found.schema.names, ()) if batch.num_rows), None)
-    first = pa.Table.from_batches([] if head is None else [head], found.schema)
+    bare = [field.name for field in found.schema if pa.types.is_null(field.type)]
+    head = next((batch for batch in found.read(found.schema.names, bare) if batch.num_rows), None)
+    first = found.schema.empty_table() if head is None else pa.Table.from_batches([head])
     _refuse_none_left(first, where, found.called)
     kind = {"csv": "text"}.get(found.form, found.form)
     return Input(checked(RawTable(first, found.called, kind, found.notes)), given, found, rule)

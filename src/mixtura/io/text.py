@@ -10,6 +10,7 @@ import pyarrow.compute
 import pyarrow.csv
 
 from mixtura._errors import InputError
+from mixtura.reading.delimited import ragged
 from mixtura.reading.dialect import HEAD, MISSING, Dialect, guess_dialect
 
 ONE_BLOCK = 1 << 30  # text up to this size is read as one block, so types are seen in every row
@@ -77,25 +78,22 @@ def _explained(
     """What pyarrow stumbled on, with the row."""
     if "Empty CSV" in str(error):
         return InputError(f"{source} has column names but no rows: give a table with data")
-    ragged: list[pa.csv.InvalidRow] = []
+    odd: list[pa.csv.InvalidRow] = []
 
     def note(row: pa.csv.InvalidRow) -> str:
-        ragged.append(row)
-        return "skip" if len(ragged) < 3 else "error"
+        odd.append(row)
+        return "skip" if len(odd) < 3 else "error"
 
     with suppress(pa.ArrowInvalid):
         _parse(data, dialect, use_threads=False, invalid_row_handler=note)
-    if ragged:
-        row = ragged[0]
+    if odd:
+        row = odd[0]
         number = "a row" if row.number is None else f"row {row.number}"
-        header = " (the header is row 1)" if dialect.header else ""
-        count = f"{row.actual_columns} cell" + "s" * (row.actual_columns != 1)
-        return InputError(
-            f"{source}: {number}{header} has {count} where {row.expected_columns} are expected: "
-            f"{_short(row.text)!r}; mend the row, or quote cells that hold the delimiter"
-        )
+        number += " (the header is row 1)" if dialect.header else ""
+        cells, expected = row.actual_columns, row.expected_columns
+        return InputError(ragged(source, number, cells, expected, row.text, dialect.names))
     return InputError(f"{source} cannot be read as a table of text: {_short(str(error), 160)}")
 
 
-def _short(text: str, length: int = 50) -> str:
+def _short(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -46,7 +47,8 @@ def scan(
     ----------
     source : str, path, or object
         A file, a folder or a pattern (``"part-*.parquet"``) of Parquet, Arrow IPC (Feather) or
-        delimited text files, also by a URI such as ``"s3://bucket/folder"``; a ``.npy`` file, which
+        delimited text files, also by a URI such as ``"s3://bucket/folder"``, but for those below
+        a folder whose names begin with ``_`` or ``.``; a ``.npy`` file, which
         is mapped as it is; an SQL query for DuckDB (``"select x, y from 'part-*.parquet'"``); a
         DuckDB relation, a polars LazyFrame, a pyarrow Dataset, or whatever else streams Arrow
         batches; a list, or any
@@ -151,9 +153,7 @@ class Scan(_checks.Elsewhere):
         if self.columns is not None:
             return self.columns
         apart = (self.weights_column, self.aside_column)
-        return tuple(
-            name for name in stored(self.source, self.where).schema.names if name not in apart
-        )
+        return stored(self.source, self.where).features(*apart)
 
     @property
     def table(self) -> _checks.Table:
@@ -210,7 +210,7 @@ class Scan(_checks.Elsewhere):
             return _checks.Table(_array_file(self), None)
         if _is_path(self.source) or _streams(self.source):
             return _from_arrow(self)
-        if isinstance(self.source, Iterable):
+        if isinstance(self.source, Iterable) and not isinstance(self.source, bytes):
             return _from_blocks(self)
         raise InputTypeError(
             f"{self.called} cannot be scanned: give a path, a query, a relation (as "
@@ -225,7 +225,7 @@ def opened(X: Any) -> Any:
     So is an iterator, which a scan refuses with what to do.
     """
     elsewhere = type(X).__module__.startswith(("duckdb", "_duckdb")) or hasattr(X, "get_fragments")
-    if elsewhere or isinstance(X, str | os.PathLike | Iterator):
+    if elsewhere or isinstance(X, str | bytes | os.PathLike | Iterator):
         return scan(X)
     return X if isinstance(X, Scan) else _frames.eager(X)
 
@@ -351,8 +351,13 @@ def _array_file(asked: Scan) -> Rows:
 
 def _mapped(path: str) -> Rows:
     """The numbers of a ``.npy`` file, as they lie on the disk."""
+    if "://" in path or (glob.has_magic(path) and not os.path.exists(path)):
+        raise InputError(
+            f"{path}: a .npy file is mapped, so give the path of one that lies on this machine; "
+            "several go as a list of arrays, scan([np.load(one, mmap_mode='r') for one in ...])"
+        )
     try:
-        mapped = np.load(path, mmap_mode="r")
+        mapped = np.load(os.path.expanduser(path), mmap_mode="r")
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read as an array: {error}") from None
     if mapped.ndim != 2 or mapped.dtype.kind not in "fiub" or 0 in mapped.shape:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import pyarrow as pa
 from mixtura._errors import InputError
 from mixtura.reading.cache import released
 
-__all__ = ["BATCH", "Stored", "damage", "of_array", "of_stream"]
+__all__ = ["BATCH", "Stored", "damage", "is_index", "of_array", "of_stream"]
 
 BATCH = 1 << 16
 """Rows of a batch."""
@@ -42,6 +43,33 @@ class Stored:
     called: str
     notes: tuple[str, ...] = ()
     form: str = "csv"
+
+    def __post_init__(self) -> None:
+        for name in self.schema.names:
+            if name and self.schema.names.count(name) > 1:
+                raise InputError(f'{self.called}: two columns are named "{name}": rename one')
+
+    def features(self, *apart: str | None) -> tuple[str, ...]:
+        """The columns that are fitted where none is named: all but some, and the index of pandas.
+
+        Raises
+        ------
+        InputError
+            A column has no name.
+        """
+        names = [one for one in self.schema.names if one not in apart and not is_index(one)]
+        if "" in names:
+            rest = [name for name in names if name]
+            raise InputError(
+                f"{self.called}: a column has no name, perhaps as it numbers the rows: choose "
+                f"columns, scan(..., columns={rest})"
+            )
+        return tuple(names)
+
+
+def is_index(name: str) -> bool:
+    """Whether a column is the index of a data frame, as pandas writes one that has no name."""
+    return re.fullmatch(r"__index_level_\d+__", name) is not None
 
 
 def of_stream(given: Any, called: str) -> Stored:
@@ -106,7 +134,7 @@ def _lazy(frame: Any) -> Iterator[Any]:
 def of_array(values: Any, called: str) -> Stored:
     """An array (n, d) whose columns are named x1, x2, … in the order in which they stand."""
     names = [f"x{place + 1}" for place in range(values.shape[1])]
-    kind = values.dtype.newbyteorder("=")
+    kind = values.dtype.newbyteorder("=") if values.dtype.itemsize <= 8 else np.dtype(np.float64)
     schema = pa.schema([(name, pa.from_numpy_dtype(kind)) for name in names])
 
     def read(columns: Sequence[str], numbers: Sequence[str] = ()) -> Iterator[Any]:
@@ -132,4 +160,6 @@ def damage(called: str, remedy: str = "write it again") -> Iterator[None]:
         yield
     except (pa.ArrowException, OSError) as error:
         said = str(error).splitlines()[0][:200]
+        if "duplicate field" in said or "Multiple matches" in said:
+            raise InputError(f"{called}: two columns have the same name: rename one") from None
         raise InputError(f"{called} is damaged or cut short, {remedy}: {said}") from None
