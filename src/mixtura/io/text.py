@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute
@@ -36,17 +37,16 @@ def read_text(data: pa.Buffer, source: str) -> tuple[pa.Table, Dialect]:
     return pa.table([_trimmed(column) for column in table.columns], names=names), dialect
 
 
-def _parse(data: pa.Buffer, dialect: Dialect, **options: object) -> pa.Table:
+def _parse(data: pa.Buffer, dialect: Dialect, handler: Any = None) -> pa.Table:
     in_one_block = data.size < ONE_BLOCK
     delimiter = "\t" if dialect.delimiter == " " else dialect.delimiter
-    handler = options.pop("invalid_row_handler", None)
     return pa.csv.read_csv(
         pa.BufferReader(data),
         pa.csv.ReadOptions(
             column_names=None if dialect.header else list(dialect.names),
             encoding=dialect.encoding,
             block_size=max(data.size + 1, 1 << 20) if in_one_block else ONE_BLOCK // 4,
-            **options,
+            use_threads=False,  # threads that hold the text when Python ends abort it
         ),
         pa.csv.ParseOptions(
             delimiter=delimiter, newlines_in_values=True, invalid_row_handler=handler
@@ -85,7 +85,7 @@ def _explained(
         return "skip" if len(odd) < 3 else "error"
 
     with suppress(pa.ArrowInvalid):
-        _parse(data, dialect, use_threads=False, invalid_row_handler=note)
+        _parse(data, dialect, note)
     if odd:
         row = odd[0]
         number = "a row" if row.number is None else f"row {row.number}"

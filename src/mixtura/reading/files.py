@@ -179,9 +179,9 @@ def _local_files(path: str) -> list[str]:
     if os.path.exists(path) or not glob.has_magic(path):
         return [path] if os.path.exists(path) else []
     found = [one for one in glob.glob(path, recursive=True) if not os.path.isdir(one)]
-    fixed = re.split(r"[*?[]", path)[0]
-    hidden = any(part.startswith(_HIDDEN) for part in Path(path[len(fixed) :]).parts)
-    return sorted(found if hidden else _seen(found, os.path.dirname(fixed)))
+    folder = os.path.dirname(re.split(r"[*?[]", path)[0])
+    hidden = any(name.startswith(_HIDDEN) for name in Path(path).relative_to(folder).parts)
+    return sorted(found if hidden else _seen(found, folder))
 
 
 def _seen(files: Sequence[str], folder: str) -> list[str]:
