@@ -129,9 +129,7 @@ def test_a_relation_of_an_attached_database_gives_the_fit_of_a_file(connection, 
     np.testing.assert_array_equal(rows.table.rows, file.table.rows)
     np.testing.assert_array_equal(rows.table.weights, file.table.weights)
     assert np.isnan(rows.table.rows).sum(axis=0).tolist() == [ROWS // 10, 0, 0, 0]
-    ours, theirs = (
-        GaussianMixture(2, random_state=0, max_iter=3).fit(one) for one in (rows, file)
-    )
+    ours, theirs = (GaussianMixture(2, random_state=0, max_iter=3).fit(one) for one in (rows, file))
     assert ours.mixture_ == theirs.mixture_
     assert ours.feature_names_in_.tolist() == COLUMNS.split(", ")
 
