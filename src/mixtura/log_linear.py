@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import numpy as np
 
 from mixtura import kernels
@@ -34,15 +36,15 @@ def _cancellation(mixture: Mixture) -> float:
     return kernels.plain.cancellation(mixture.location, structure.precisions, deviations)
 
 
-def single(mixture: Mixture) -> bool:
-    """Whether products in single precision are accurate enough for float32 rows.
+def single(mixture: Mixture, kernel: ModuleType) -> bool:
+    """Whether products in single precision are accurate enough for float32 rows in such a kernel.
 
-    They are by the bound on what cancels; or, where the kernels add up products in double, by what
+    They are by the bound on what cancels; or, where the kernel adds up products in double, by what
     a few rows drawn from each component lose.
     """
     if cancellation(mixture) * 2.0**29 <= LOSS_SINGLE:
         return True
-    wide = getattr(kernels.active(), "is_wide", None)
+    wide = getattr(kernel, "is_wide", None)
     structure = mixture.structure
     if structure.shared or wide is None or not wide(structure.shape, structure.d, structure.k):
         return False

@@ -43,7 +43,7 @@ def mixture(covariance, offset):
 )
 def test_single_precision_loses_little_where_it_is_allowed(compiled, covariance, offset, expected):
     model = mixture(covariance, offset)
-    assert single(model) == expected
+    assert single(model, kernels.active()) == expected
     rows = model.sample(400, 1).astype(np.float32)
     block, moments = Block(rows), Moments(0)
     found = expectation(model, block, moments=moments)
@@ -57,12 +57,8 @@ def test_the_bound_alone_would_not_allow_columns_that_vary_together(compiled):
     assert cancellation(mixture(smooth(3.0, 1e-2), 0.0)) * 2.0**29 > LOSS_SINGLE
 
 
-def test_plain_kernels_add_up_in_single_precision_and_keep_to_the_bound():
-    kernels.use("plain")
-    try:
-        assert not single(mixture(smooth(3.0, 1e-2), 0.0))
-    finally:
-        kernels.use("auto")
+def test_kernels_that_add_up_in_single_precision_keep_to_the_bound():
+    assert not single(mixture(smooth(3.0, 1e-2), 0.0), kernels.plain)
 
 
 def test_coefficients_of_many_columns_are_those_of_dense_precisions():
