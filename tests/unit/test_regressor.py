@@ -153,7 +153,7 @@ def test_units_do_not_matter(fork):
     np.testing.assert_allclose(unit * other.predict(unit * X), one.predict(X), rtol=1e-12)
 
 
-@pytest.mark.filterwarnings("ignore::mixtura._errors.DegenerateWarning")
+@pytest.mark.filterwarnings("ignore::mixtura.DegenerateWarning")
 def test_more_inputs_than_rows():
     """Slopes are those of least length (NumPy's pseudo-inverse), not what the floor makes up."""
     rng = np.random.default_rng(0)

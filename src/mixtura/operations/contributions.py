@@ -12,6 +12,7 @@ from mixtura import _checks
 from mixtura._types import Array, Indices, Mask
 from mixtura.block import Block, cuts
 from mixtura.covariance import Covariances
+from mixtura.fitted import fitted_mixture
 from mixtura.kernels.layout import DIAGONAL, SPHERICAL
 from mixtura.mixture import Mixture
 
@@ -53,7 +54,7 @@ class Contributions:
         return [(names[j], float(shares[j])) for j in order if shares[j] > 0]
 
 
-def contributions(mixture: Mixture, X: Any) -> Contributions:
+def contributions(mixture: Any, X: Any) -> Contributions:
     """Split each row's squared distance over the features.
 
     ``δ² = Σ_j w_j²`` with ``w = R^(-1/2) D (x - μ)``, D one over the standard deviations and R the
@@ -63,7 +64,7 @@ def contributions(mixture: Mixture, X: Any) -> Contributions:
 
     Parameters
     ----------
-    mixture : Mixture
+    mixture : Mixture or fitted estimator
     X : (n, d) array_like or data frame
         NaN where unobserved.
 
@@ -85,6 +86,7 @@ def contributions(mixture: Mixture, X: Any) -> Contributions:
     >>> found.values.round(2).tolist(), found.squared_distance.round(2).tolist()
     ([[15.11, 5.94]], [21.05])
     """
+    mixture = fitted_mixture(mixture)
     rows = _checks.rows_like(X, mixture.n_features, mixture.feature_names)
     values, component = np.zeros(rows.shape), np.empty(len(rows), dtype=np.intp)
     for part in cuts(*rows.shape):

@@ -11,6 +11,7 @@ import numpy as np
 
 from mixtura import _checks
 from mixtura._errors import InputError
+from mixtura._random import generator
 from mixtura._types import Array, Indices
 from mixtura.block import Block
 from mixtura.conditioning import log_sums
@@ -230,7 +231,7 @@ class Mixtures:
         """(n, size, d): so many draws from each mixture."""
         if size < 1:
             raise InputError(f"size={size}: at least one draw is needed")
-        rng = np.random.default_rng(rng)
+        rng = generator(rng)
         n, k, d = self.location.shape
         steps = np.cumsum(self.weights, axis=1)
         chosen = (rng.random((n, size, 1)) * steps[:, None, -1:] > steps[:, None]).sum(axis=2)

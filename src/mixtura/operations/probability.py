@@ -8,6 +8,7 @@ import numpy as np
 
 from mixtura import _checks
 from mixtura._errors import InputError
+from mixtura._random import generator
 from mixtura._types import Array
 from mixtura.integrals.box import POINTS, box
 from mixtura.integrals.tilting import Tilted
@@ -255,7 +256,7 @@ def _noise_box(
     if noise.edges is None:
         inner = np.minimum(high, noise.high) - np.maximum(low, noise.low)
         return np.prod(np.clip(inner / (noise.high - noise.low), 0, 1), axis=1), np.zeros(len(low))
-    rows = noise.sample(points, np.random.default_rng(seed))
+    rows = noise.sample(points, generator(seed))
     held = np.array(
         [((a <= rows) & (rows <= b)).all(axis=1).mean() for a, b in zip(low, high, strict=True)]
     )
