@@ -89,7 +89,7 @@ def test_an_estimator_serves_as_its_mixture(name, model, narrow):
     np.testing.assert_array_equal(use(fitted), use(fitted.mixture_))
     with pytest.raises(NotFittedError, match="GaussianMixture instance is not fitted"):
         use(GaussianMixture(2))
-    with pytest.raises((InputError, InputTypeError), match="NoneType|None"):
+    with pytest.raises((InputError, InputTypeError), match="None"):
         use(None)
     with pytest.raises(InputTypeError, match="the class GaussianMixture"):
         use(GaussianMixture)
@@ -186,7 +186,6 @@ def test_errors_are_named_as_they_are_imported(name):
 
 
 def test_a_traceback_says_where_the_error_is_imported_from():
-    try:
+    with pytest.raises(InputTypeError) as caught:
         mixtura.modes("text")
-    except InputTypeError as error:
-        assert traceback.format_exception_only(error)[0].startswith("mixtura.InputTypeError: ")
+    assert "mixtura.InputTypeError: " in "".join(traceback.format_exception_only(caught.value))
