@@ -184,6 +184,12 @@ class FittedMixture(DensityMixin, BaseEstimator):
         -------
         Validation
             Facts with their figures and what each means; prints as a table.
+
+        Notes
+        -----
+        The size of a component is the larger of ``Σ w r``, its rows where a weight counts as so
+        many repetitions, and Kish's effective number ``(Σ w r)² / Σ w² r``, which is the same
+        whatever the weights add up to.
         """
         self._fitted()
         said = self._told(**told)
