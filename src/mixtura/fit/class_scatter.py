@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from mixtura._errors import InputError
 from mixtura._types import Array, Indices, Mask
 from mixtura.block import Block
 from mixtura.fit.sample import merged
@@ -21,6 +22,10 @@ _LEAST = 1e-9
 
 _CONSTANT = 1e-13
 """Range, relative to the values, of a column that is constant up to rounding."""
+
+
+_NARROWEST, _WIDEST = 1e-300, 1e302
+"""Spans of columns between which one over them, and sums over rows, are numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +53,13 @@ class Labelled:
 
         So a draw of rows does not depend on their order, equal rows fall on one side of a split,
         and a weight counts as so many repetitions.
+
+        Raises
+        ------
+        InputError
+            A column of so wide or so narrow a span that one over it is no number.
         """
+        _check_spans(rows)
         block = merged(Block(np.column_stack([rows, codes]).astype(np.float64), weights))
         return cls(block.rows[:, :-1], block.rows[:, -1].astype(np.intp), block.weight(), size)
 
@@ -161,6 +172,17 @@ class Scatter:
             location + means * scale,
             Spread.of(location, within, narrow, scale, common),
             Spread.of(location, total, wide, scale, common),
+        )
+
+
+def _check_spans(rows: Array) -> None:
+    low, high = rows.min(axis=0), rows.max(axis=0)
+    span = high / 2.0 - low / 2.0
+    bad = np.flatnonzero((span > 0.0) & ~((span >= _NARROWEST) & (span <= _WIDEST)))
+    if len(bad):
+        raise InputError(
+            f"column {bad[0]} spans {low[bad[0]]:.3g} to {high[bad[0]]:.3g}: scale it to a span "
+            f"between {_NARROWEST:g} and {_WIDEST:g}, or leave it out"
         )
 
 
