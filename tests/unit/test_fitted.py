@@ -112,7 +112,7 @@ def test_what_holds_no_one_mixture_is_told_so(model):
 
 
 def test_density_estimators_are_scored_by_their_density():
-    found = DensityEstimator(random_state=0).fit(LINE)
+    found = DensityEstimator([1, 2], random_state=0).fit(LINE)
     np.testing.assert_allclose(metrics.log_score(LINE, found), found.score(LINE), rtol=1e-12)
     assert metrics.pit(LINE, found) == pytest.approx(found.cdf(LINE))
 
@@ -168,6 +168,29 @@ def test_seeds_are_refused_by_name(name, bad):
     what, use = ("random_state", ESTIMATORS) if name in ESTIMATORS else ("rng", DRAWS)
     with pytest.raises(InputError, match=rf"{what}={bad!r}: a whole number from 0"):
         use[name](bad)
+
+
+# ---- targets
+
+TARGETS = {
+    "two columns": np.column_stack([LABELS, LABELS]),
+    "continuous": LABELS + 0.5,
+    "bytes": np.where(LABELS, b"a", b"b"),
+    "complex": LABELS + 0j,
+}
+
+
+@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("kind", [MixtureClassifier, OpenSetClassifier])
+def test_classes_that_scikit_learn_refuses_are_refused_with_advice(kind, name):
+    with pytest.raises(InputError, match="y must be one column of classes"):
+        kind().fit(ROWS, TARGETS[name])
+
+
+@pytest.mark.parametrize("kind", [MixtureRegressor, MixtureOfLinearExperts])
+def test_outcomes_are_not_named_as_inputs(kind):
+    with pytest.raises(InputTypeError, match=r"y is not what is needed: .* not numbers"):
+        kind().fit(ROWS, np.full(len(ROWS), "a"))
 
 
 # ---- the names of errors

@@ -135,6 +135,12 @@ def test_a_row_far_away_is_held_out_or_fitted():
         assert np.isfinite(found.predict_proba(X)).all() and np.isfinite(found.novelty(X)).all()
 
 
+def test_rows_of_single_precision():
+    X, y = drawn(60, 0)
+    one, other = (OpenSetClassifier(random_state=0).fit(rows, y) for rows in (X, X.astype("f4")))
+    np.testing.assert_allclose(other.predict_proba(X), one.predict_proba(X), atol=1e-3)
+
+
 @pytest.mark.parametrize("size", [1e-310, 1e306])
 def test_columns_that_no_number_brings_to_size_are_refused(size):
     X, y = drawn(60, 0)

@@ -176,7 +176,7 @@ class Scatter:
 
 
 def _check_spans(rows: Array) -> None:
-    low, high = rows.min(axis=0), rows.max(axis=0)
+    low, high = (end(rows, axis=0).astype(np.float64) for end in (np.min, np.max))
     span = high / 2.0 - low / 2.0
     bad = np.flatnonzero((span > 0.0) & ~((span >= _NARROWEST) & (span <= _WIDEST)))
     if len(bad):
