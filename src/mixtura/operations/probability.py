@@ -17,6 +17,9 @@ from mixtura.mixture import Mixture
 from mixtura.operations import univariate
 from mixtura.operations.line import Line
 
+_FAR = 1e150
+"""Ends farther off, in units of the frame, are infinite: their squares are no numbers."""
+
 _TINY = 1e-6
 """Below this probability a Gaussian's share of a box is summed again, to relative accuracy."""
 
@@ -225,7 +228,7 @@ def log_component_boxes(
     for row, index in np.argwhere(some):
         a, b = (end[row] - mixture.location[index] for end in ends)
         bound = np.flatnonzero(np.isfinite(a) | np.isfinite(b))
-        if not (np.isposinf(a) | np.isneginf(b)).any():
+        if not ((a > _FAR) | (b < -_FAR)).any():
             covariance = mixture.structure.take([index]).marginal(bound).dense()[0]
             tilted = Tilted.of(covariance, a[bound], b[bound])
             logs[row, index] = tilted.log_probability(points, seed)[0]
@@ -290,6 +293,9 @@ def _limits(mixture: Mixture, given: Any, free: float) -> Array:
         given = _as_rows(given, d)
     rows = np.array(_checks.rows_like(given, d, mixture.feature_names, finite=False), dtype=float)
     rows[np.isnan(rows)] = free
+    with np.errstate(over="ignore"):
+        outward = mixture.frame.read(rows) * np.sign(free) > _FAR
+    rows[outward] = free
     return rows
 
 
