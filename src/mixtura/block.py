@@ -279,12 +279,13 @@ def _codes(known: Mask) -> Array:
 def cuts(n: int, d: int) -> list[slice]:
     """Where rows are cut into blocks: by row number alone, whatever the number of threads.
 
-    Few rows are one block, which needs no sums over blocks; many are cut finer, so that threads
-    end together.
+    Few rows are one block, which needs no sums over blocks; many are cut finer, into a multiple of
+    four, so that threads end together.
     """
     least = max(1024, 8 * d)
     size = min(max((1 << 17) // max(d, 1), least), 1 << 15)
     size = size if n <= size else max(size // 2, least)
     count = max(-(-n // size), 1)
+    count = -(-count // 4) * 4 if count > 1 else 1
     edges = [n * index // count for index in range(count + 1)]
     return [slice(start, stop) for start, stop in pairwise(edges)]

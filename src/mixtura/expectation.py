@@ -6,8 +6,7 @@ The only file that knows of gaps, limits, weights, labels and measurement errors
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from mixtura.assignment import Assign, Assigned, assigned, hard, soft
 from mixtura.block import Block
 from mixtura.deconvolution import Scores, blurred, lost_volume, steady
 from mixtura.frame import Frame
+from mixtura.kernels.crew import Crew
 from mixtura.kernels.layout import DIAGONAL, FACTOR, FULL, LINEAR, width
 from mixtura.law import log_norms
 from mixtura.log_linear import LOSS_SINGLE, cancellation, common_part, log_linear
@@ -29,25 +29,62 @@ from mixtura.tree import tree_sum
 from mixtura.trimming import Cut
 
 
-def summed(
-    mixture: Mixture,
-    blocks: Sequence[Block],
-    *,
-    moments: Moments,
-    assign: Assign = soft,
-    cut: Cut | None = None,
-) -> Statistics:
-    """`expectation` of each block of a run, added up in their tree."""
-    kernel = getattr(kernels.of(blocks[0].rows), "accumulate_run", None)
-    alike = len(blocks) > 1 and cut is None and moments.shape != FACTOR and not moments.pooled
-    theta = log_linear(mixture) if alike and _able(mixture, moments, assign) else None
-    if theta is None or kernel is None or any(block.halves[1] is not None for block in blocks):
-        step = partial(expectation, mixture, moments=moments, assign=assign, cut=cut)
-        return tree_sum([step(block) for block in blocks])
-    frame = mixture.frame
-    given = (_rows_and_weights(block, mixture) for block in blocks)
-    value, sums = kernel(given, frame.pivot, frame.scale, theta, moments.shape, assign is hard)
-    return Statistics.from_sums(sums, moments, mixture.kept("origin", _origin), value)
+@dataclass(frozen=True, eq=False)
+class EStep:
+    """The `expectation` of each block of a run, added up in their tree.
+
+    Attributes
+    ----------
+    mixture, moments, assign, cut
+        As there.
+    """
+
+    mixture: Mixture
+    moments: Moments
+    assign: Assign = soft
+    cut: Cut | None = None
+
+    def __call__(self, blocks: Sequence[Block]) -> Statistics:
+        kernel = getattr(kernels.of(blocks[0].rows), "accumulate_run", None)
+        theta = self._alike(blocks)
+        if theta is None or kernel is None:
+            return tree_sum([self._of(block) for block in blocks])
+        rows = (_rows_and_weights(block, self.mixture) for block in blocks)
+        return self._found(*kernel(rows, *self._model(theta)))
+
+    def together(self, blocks: Sequence[Block], whole: Block, crew: Crew) -> Statistics | None:
+        """The same of all blocks of rows in memory, by several threads in compiled code.
+
+        None where blocks are better visited one by one.
+        """
+        kernel = getattr(kernels.of(whole.rows), "accumulate_blocks", None)
+        theta = self._alike(blocks)
+        if theta is None or kernel is None or _coarse(whole, self.mixture):
+            return None
+        found = kernel(*_rows_and_weights(whole, self.mixture), blocks, *self._model(theta), crew)
+        return None if found is None else self._found(*found)
+
+    def _of(self, block: Block) -> Statistics:
+        given: dict[str, Any] = {"moments": self.moments, "assign": self.assign, "cut": self.cut}
+        return expectation(self.mixture, block, **given)
+
+    def _alike(self, blocks: Sequence[Block]) -> Array | None:
+        """Coefficients by which a kernel can sum all of the blocks, else None."""
+        moments = self.moments
+        alike = len(blocks) > 1 and self.cut is None
+        if not alike or moments.shape == FACTOR or moments.pooled:
+            return None
+        theta = log_linear(self.mixture) if _able(self.mixture, moments, self.assign) else None
+        whole = theta is not None and all(block.halves[1] is None for block in blocks)
+        return theta if whole else None
+
+    def _model(self, theta: Array) -> tuple[Array, Array, Array, int, bool]:
+        frame = self.mixture.frame
+        return frame.pivot, frame.scale, theta, self.moments.shape, self.assign is hard
+
+    def _found(self, value: float, sums: Array) -> Statistics:
+        origin = self.mixture.kept("origin", _origin)
+        return Statistics.from_sums(sums, self.moments, origin, value)
 
 
 def expectation(
@@ -116,10 +153,15 @@ def _origin(mixture: Mixture) -> Array:
 def _rows_and_weights(block: Block, mixture: Mixture) -> tuple[Rows, Array]:
     """A block as the kernels take it: in float64 where single precision would lose too much."""
     rows = block.rows
-    if rows.dtype.itemsize == 4 and cancellation(mixture) * 2.0**29 > LOSS_SINGLE:
+    if _coarse(block, mixture):
         here = isinstance(rows, np.ndarray)
         rows = rows.astype(np.float64) if here else kernels.of(rows).doubled(rows)
     return rows, np.empty(0) if block.weights is None else block.weights
+
+
+def _coarse(block: Block, mixture: Mixture) -> bool:
+    """Whether rows are in single precision, and would lose too much by it."""
+    return block.rows.dtype.itemsize == 4 and cancellation(mixture) * 2.0**29 > LOSS_SINGLE
 
 
 def _others(

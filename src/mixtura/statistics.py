@@ -216,9 +216,13 @@ class Statistics:
         return np.asarray(dof.reshape(-1, *[1] * (self.second.ndim - 1)))
 
     def norm(self) -> float:
-        """Euclidean length as a vector."""
-        parts = (self.counts, self.first, self.second)
-        return float(np.sqrt(sum(np.vdot(part, part) for part in parts)))
+        """Euclidean length as a vector, in which each second moment stands once."""
+        square = np.vdot(self.second, self.second)
+        if self.moments.shape == FULL:
+            diagonal = self.second.diagonal(axis1=1, axis2=2)
+            square = (square + (diagonal * diagonal).sum()) / 2.0
+        square += np.vdot(self.counts, self.counts) + np.vdot(self.first, self.first)
+        return float(np.sqrt(square))
 
 
 def unpacked(packed: Array, shape: int, d: int) -> Array:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mixtura.assignment import hard, soft
 from mixtura.block import Block, cuts
 from mixtura.covariance import FAMILIES as RULES
-from mixtura.expectation import expectation, summed
+from mixtura.expectation import EStep, expectation
 from mixtura.frame import Frame
 from mixtura.kernels.layout import DIAGONAL, FULL, SPHERICAL
 from mixtura.mixture import Mixture
@@ -133,7 +133,7 @@ def test_threads_give_the_same_bits(family, mode, kernel):
     rule = RULES[family]
     assert len(cuts(*case.X.shape)) > 1
     whole = Block(case.X, case.w, case.plausibility)
-    step = partial(summed, case.mixture, moments=rule.moments)
+    step = EStep(case.mixture, rule.moments)
     one = case.source(threads=1).sum(step)
     close(one, expectation(case.mixture, whole, moments=rule.moments), rtol=1e-10)
     for threads in (2, 3):

@@ -375,7 +375,7 @@ def test_seeds_are_the_same_compiled(compiled: ModuleType) -> None:
 def test_code_of_another_signature_in_the_cache_is_not_run(tmp_path, monkeypatch):
     """As two processes leave it that compile at once for float32 and for float64."""
     numba = pytest.importorskip("numba")
-    from mixtura.kernels.calling import _compile
+    from mixtura.kernels.calling import compile_for
 
     path = tmp_path / "doubled.py"
     path.write_text("def doubled(x):\n    return x + x\n")
@@ -384,12 +384,12 @@ def test_code_of_another_signature_in_the_cache_is_not_run(tmp_path, monkeypatch
 
     single, double = (numba.types.float32,), (numba.types.float64,)
     for signature in (single, double):
-        _compile(doubled, signature)
+        compile_for(doubled, signature)
     first, second = sorted(tmp_path.rglob("*.nbc"))
     second.write_bytes(first.read_bytes())
-    found = _compile(doubled, double)
+    found = compile_for(doubled, double)
     assert found(0.1) == 0.2 and found.signatures == [double]
-    assert _compile(doubled, double).stats.cache_hits
+    assert compile_for(doubled, double).stats.cache_hits
 
 
 @pytest.mark.parametrize("fixed", [False, True])

@@ -26,12 +26,14 @@ class Stride:
     """How far a leap may go; grows when the bound is met with success, shrinks on a failure.
 
     `memory` is what Anderson acceleration has learnt, and `gained` what its last burst brought,
-    nats a row: it moves where plain steps hardly do, so these alone cannot tell the end.
+    nats a row: it moves where plain steps hardly do, so these alone cannot tell the end. `reached`
+    is the objective where SQUAREM last asked for the end: the gain since then tells most.
     """
 
     longest: float = 4.0
     memory: Memory = ()
     gained: float = 0.0
+    reached: float = -np.inf
 
     def grown(self) -> Stride:
         return replace(self, longest=self.longest * 4.0)

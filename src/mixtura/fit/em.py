@@ -8,19 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from mixtura import kernels
-from mixtura._types import Array, Indices
-from mixtura.assignment import hard, soft
-from mixtura.covariance import common_axes, with_axes
-from mixtura.expectation import fits
+from mixtura._types import Indices
+from mixtura.assignment import hard
+from mixtura.fit import at_once
 from mixtura.fit.accelerate import Stride, onward, path
 from mixtura.fit.candidates import Audit, Candidates
 from mixtura.fit.problem import Point, Problem
 from mixtura.fit.sample import on_floor
-from mixtura.kernels.layout import DIAGONAL, FACTOR, FULL
-from mixtura.log_linear import LOSS_SINGLE
+from mixtura.kernels.layout import FACTOR
 from mixtura.mixture import Mixture
-from mixtura.projected import LOSS
 
 Follow = Callable[[int, float, Mixture], object]
 """Called after each step with its number, the objective and the mixture; True stops the climb."""
@@ -52,6 +48,11 @@ class Stop:
     accelerate: bool = True
     flat: int | None = None
     parts: int = 1
+
+    @property
+    def bounds(self) -> tuple[float, bool]:
+        """`tol` and `accelerate`."""
+        return self.tol, self.accelerate
 
     def lost(self, problem: Problem, mixture: Mixture) -> bool:
         """Whether a climb is to be given up."""
@@ -211,11 +212,13 @@ def _round(
     track, stride = path(points), state.stride
     values = [point.value for point in points]
     gain = gain_left(*values, ratio=track.ratio, noise=state.noise)
-    state = replace(state, remaining=max(stride.gained, gain))
+    leaping, bursting = stop.accelerate and problem.assign is not hard, _in_bursts(problem, stop)
+    if leaping and not bursting:
+        stride = replace(stride, gained=values[-1] - stride.reached, reached=values[-1])
+    state = replace(state, remaining=max(stride.gained, gain), stride=stride)
     if state.remaining < stop.tol:
         return points[-1], replace(state, end="converged")
-    leaping = stop.accelerate and problem.assign is not hard
-    if not (leaping or _in_bursts(problem, stop)) or state.n_iter >= stop.max_iter:
+    if not (leaping or bursting) or state.n_iter >= stop.max_iter:
         return points[-1], state
     most = stop.max_iter - state.n_iter
     landed, stride, used = onward(problem, points, track, stride, most)
@@ -274,12 +277,10 @@ def race_from_labels(problem: Problem, labels: Indices, k: int, stop: Stop) -> l
 
     Where most get through, the others are left where they are.
     """
-    field, d, shape = len(labels), problem.source.d, problem.family.moments.shape
-    if not _able(problem, k):
-        return [None] * field
-    sizes = (k, d, d) if shape == FULL else (k, d) if shape == DIAGONAL else (k,)
-    nothing = np.empty((field, k)), np.empty((field, k, d)), np.empty((field, *sizes))
-    ends = _race(problem, nothing, stop, 0.0, labels=labels)
+    if not at_once.able(problem, k):
+        return [None] * len(labels)
+    found = at_once.from_labels(problem, labels, k, stop.max_iter, *stop.bounds)
+    ends = [_fit(problem, end) for end in found]
     if _most(ends, stop):
         return ends
     return [fit if fit is not None and _over(fit, stop) else None for fit in ends]
@@ -287,7 +288,7 @@ def race_from_labels(problem: Problem, labels: Indices, k: int, stop: Stop) -> l
 
 def smooth(problem: Problem, start: Mixture, stop: Stop) -> Fit | None:
     """A climb that comes near no collapse; None where it does."""
-    if not _able(problem, start.n_components):
+    if not at_once.able(problem, start.n_components):
         return run(problem, start, stop)
     begun = _compiled(problem, [start], stop)[0]
     return begun if begun is not None and _over(begun, stop) else None
@@ -309,91 +310,15 @@ def _compiled(problem: Problem, starts: Sequence[Mixture], stop: Stop) -> Sequen
 
     They hand over where a component empties or the covariances near the floor.
     """
-    k = len(starts[0].weights)
-    moments = problem.family.moments
-    if not _able(problem, k) or not all(one.plain and fits(one, moments) for one in starts):
-        return [None] * len(starts)
-    weights = np.stack([start.weights for start in starts])
-    location = np.stack([start.location for start in starts])
-    numbers = np.stack([_numbers(start) for start in starts])
-    noise = max(problem.noise(start) for start in starts)
-    known = [common_axes(start.structure) for start in starts]
-    return _race(problem, (weights, location, numbers), stop, noise, axes=known)
+    most = at_once.steps(problem, starts[0].n_components, stop.max_iter)
+    ends = at_once.from_mixtures(problem, starts, int(most), *stop.bounds) if most else []
+    return [_fit(problem, end) for end in ends] or [None] * len(starts)
 
 
-def _able(problem: Problem, k: int) -> bool:
-    """Whether whole climbs can be compiled.
-
-    That is for a single block of complete rows without labels, with not too many features, and
-    families whose M-step is an average.
-    """
-    if not hasattr(kernels.active(), "race") or not problem.family.averages:
-        return False
-    if problem.equal_weights or problem.assign not in (soft, hard) or not problem.outliers.none:
-        return False
-    if problem.guard.ratio is not None or problem.held is not None:
-        return False
-    if problem.shortlist is not None or problem.truncation is not None:
-        return False
-    if kernels.active().is_wide(problem.family.moments.shape, problem.source.d, k):
-        return False
-    block = problem.source.single()
-    if block is None or block.plausibility is not None or block.errors is not None:
-        return False
-    return block.complete
-
-
-def _race(
-    problem: Problem,
-    starts: tuple[Array, Array, Array],
-    stop: Stop,
-    noise: float,
-    *,
-    labels: Indices | None = None,
-    axes: Sequence[Array | None] = (),
-) -> list[Fit | None]:
-    block, moments = problem.source.single(), problem.family.moments
-    assert block is not None
-    ends = kernels.active().race(
-        block.rows,
-        problem.frame.pivot,
-        problem.frame.scale,
-        np.empty(0) if block.weights is None else block.weights,
-        starts,
-        moments.shape,
-        moments.pooled,
-        problem.assign is hard,
-        prior=problem.pseudo_sums(*starts[1].shape[1:]),
-        ridge=problem.guard.ridge,
-        floor=4.0 * problem.guard.floor,
-        loss=LOSS_SINGLE if block.rows.dtype == np.float32 else LOSS,
-        noise=noise,
-        most=np.full(len(starts[0]), stop.max_iter),
-        tol=stop.tol,
-        accelerate=stop.accelerate and problem.assign is soft,
-        labels=labels,
-        form=problem.family.form,
-        axes=axes,
-    )
-    checked = not problem.guard.ridge.any()
-    return [_unpacked(problem, end, checked) if len(end.trace) else None for end in ends]
-
-
-def _unpacked(problem: Problem, end: Any, checked: bool) -> Fit:
-    """What a compiled climb ended with, as values; it has checked eigenvalues, or a ridge holds."""
-    moments = problem.family.moments
-    first = end.covariances[0] if moments.pooled and moments.shape == FULL else end.covariances
-    structure = with_axes(problem.family.from_array(first, *end.means.shape), end.axes)
-    mixture = Mixture.of(end.weights, end.means, structure, problem.frame)
+def _fit(problem: Problem, end: Any) -> Fit | None:
+    """What a compiled climb ended with; it has checked eigenvalues, or a ridge holds."""
+    if not len(end.trace):
+        return None
     trace = tuple((end.trace + problem.volume).tolist())
-    given = mixture, trace, end.status == 0, end.n_iter, end.remaining, end.counts
-    return Fit(*given, above_floor=checked)
-
-
-def _numbers(mixture: Mixture) -> Array:
-    """Covariances as the kernels lay them out: (k, d, d), (k, d) or (k,)."""
-    structure = mixture.structure
-    if structure.shape == FULL:
-        return structure.dense()
-    columns = structure.variances_by_column
-    return columns if structure.shape == DIAGONAL else columns[:, 0]
+    given = trace, end.status == 0, end.n_iter, end.remaining, end.counts
+    return Fit(at_once.mixture(problem, end), *given, above_floor=not problem.guard.ridge.any())

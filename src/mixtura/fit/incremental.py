@@ -11,13 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 
 from mixtura._errors import InputError
 from mixtura._types import Array
-from mixtura.expectation import summed
+from mixtura.expectation import EStep
 from mixtura.fit import em
 from mixtura.fit.em import Fit, Follow, Stop, gain_left
 from mixtura.fit.problem import Problem
@@ -166,8 +165,7 @@ def _renewed(problem: Problem, sources: Sequence[Source], mixture: Mixture) -> t
 
 def leaf(problem: Problem, source: Source, mixture: Mixture, pivot: Array) -> Statistics:
     """The statistics of a part, with the entropy in place of the log-likelihood."""
-    step = partial(summed, mixture, moments=problem.family.moments, assign=problem.assign)
-    found = source.sum(step)
+    found = source.sum(EStep(mixture, problem.family.moments, problem.assign))
     entropy = found.log_likelihood - expected(found, mixture)
     return replace(found.about(pivot), log_likelihood=entropy)
 

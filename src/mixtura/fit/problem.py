@@ -14,7 +14,7 @@ from mixtura.assignment import Assign, ranked, soft
 from mixtura.block import Block
 from mixtura.conditioning import log_sums
 from mixtura.covariance import RATIO, Experts, Factor, Family, Guard
-from mixtura.expectation import summed
+from mixtura.expectation import EStep
 from mixtura.fit.candidates import Candidates, Shortlist, among
 from mixtura.fit.degrees import freed
 from mixtura.fit.outliers import NONE, Outliers, bulk
@@ -74,9 +74,8 @@ class Problem:
         if self.shortlist is not None:
             return self._among(self.shortlist, mixture, None if after is None else after.candidates)
         moments = self.family.moments
-        step = partial(summed, mixture, moments=moments, assign=self.assign)
         cut = self.cut(mixture)
-        data = self.source.sum(step if cut is None else partial(step, cut=cut))
+        data = self.source.sum(EStep(mixture, moments, self.assign, cut))
         if self.truncation is not None:
             unseen = self.truncation.unseen(mixture, moments, self.summary.weight)
             data = data + unseen.about(data.pivot)

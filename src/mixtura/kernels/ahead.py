@@ -41,12 +41,15 @@ def race(dtype: Any) -> None:
 def sums(dtype: Any) -> None:
     """Sums over rows, in few and in many columns, with gaps, and densities."""
     from mixtura.kernels import compiled
+    from mixtura.kernels.crew import Crew
 
     rows, none, zero, one = _rows(dtype), np.empty(0), np.zeros(_D), np.ones(_D)
     weights, means, roots = (part[0] for part in _start(1))
     logs, norms = np.log(weights), np.zeros(_K)
     compiled.coefficients(weights, means, roots, FULL, 1e-9)
-    compiled.accumulate(rows, zero, one, none, np.zeros((_K, 6)), FULL, False)
+    halves = rows[: _N // 2], rows[_N // 2 :]
+    theta, crew = np.zeros((_K, 6)), Crew(1)
+    compiled.accumulate_blocks(rows, none, halves, zero, one, theta, FULL, False, crew)
     compiled.accumulate_centred(rows, zero, one, none, logs, means, roots, norms, FULL, False)
     compiled.log_joint(rows, zero, one, logs, means, roots, norms, FULL)
     groups = np.arange(_N), np.array([_N]), np.array([[True, False]])

@@ -17,7 +17,7 @@ from mixtura.kernels.compiled_products import lanes
 from mixtura.kernels.compiled_sweep import OPTIONS, pairs, tiling
 from mixtura.kernels.layout import DIAGONAL, FULL, second_width
 
-__all__ = ["call", "compiled", "frozen", "native", "packed", "plan", "unpacked"]
+__all__ = ["call", "compile_for", "compiled", "frozen", "native", "packed", "plan", "unpacked"]
 
 Array = NDArray[Any]
 
@@ -64,7 +64,7 @@ def call(function: Any, rows: Array, *given: Any, layout: str = "A") -> Any:
         with _compiling:
             kind = types.float32 if rows.dtype == np.float32 else types.float64
             signature = (types.Array(kind, 2, layout, readonly=True), *map(typeof, given))
-            known = _compile(function.py_func, signature)
+            known = compile_for(function.py_func, signature)
             _compiled[function, rows.dtype] = known
     return known(rows, *given)
 
@@ -74,7 +74,7 @@ def compiled(function: Any, rows: Array) -> Any:
     return _compiled.get((function, rows.dtype))
 
 
-def _compile(function: Any, signature: tuple[Any, ...]) -> Any:
+def compile_for(function: Any, signature: tuple[Any, ...]) -> Any:
     """The function for one signature, from the cache if it is there.
 
     Processes that compile for two signatures at once may write both into the same file of the

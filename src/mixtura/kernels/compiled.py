@@ -30,6 +30,7 @@ from mixtura.kernels.compiled_seeds import spread as _spread
 from mixtura.kernels.compiled_shares import best, log_sums, soft
 from mixtura.kernels.compiled_sums import (
     accumulate,
+    accumulate_blocks,
     accumulate_centred,
     accumulate_run,
     is_wide,
@@ -43,6 +44,7 @@ __all__ = [
     "EXHAUSTED",
     "Climb",
     "accumulate",
+    "accumulate_blocks",
     "accumulate_blurred",
     "accumulate_centred",
     "accumulate_observed",

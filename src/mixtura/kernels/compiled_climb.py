@@ -13,6 +13,7 @@ from mixtura.kernels.compiled_calls import INNER, copy_part, number_compiled
 from mixtura.kernels.compiled_solve import linearize, maximize
 from mixtura.kernels.compiled_sweep import OPTIONS, sums_of_labels
 from mixtura.kernels.compiled_vectors import call_at, keep_apart
+from mixtura.kernels.crew import PASS
 from mixtura.kernels.forms import FREE
 
 __all__ = ["CARE", "CONVERGED", "EXHAUSTED", "race"]
@@ -29,7 +30,7 @@ def _step(origin, slot, rows, points, data, model, prior, limits):  # type: igno
     """
     weights, means, covariances, theta, sums, values, axes = points
     pivot, scale, row_weights, pair, constants, mass, total, b, q, step, single = data
-    shape, pooled, hard, ridge, form, hold, sweep = model
+    shape, pooled, hard, ridge, form, hold, control = model
     w, m, v = weights[slot], means[slot], covariances[slot]
     if origin >= 0 and not maximize(sums[origin], total, prior, shape, pooled, ridge, w, m, v):
         return False
@@ -51,8 +52,8 @@ def _step(origin, slot, rows, points, data, model, prior, limits):  # type: igno
             single[c, f] = theta[slot, c, f]
         for f in range(sums.shape[2]):
             sums[slot, c, f] = 0.0
-    numbers = single, pair, hard, sums[slot], constants, b, q, step
-    value = number_compiled(sweep, (rows, pivot, scale, row_weights, *numbers))
+    numbers = single, pair, hard, sums[slot], constants, b, q, step, control
+    value = number_compiled(control[PASS], (rows, pivot, scale, row_weights, *numbers))
     for f in range(len(total)):
         value += common[f] * total[f]
     values[slot] = (value + log_prior) / mass

@@ -18,9 +18,10 @@ from mixtura.kernels.calling import call, frozen, plan, unpacked
 from mixtura.kernels.compiled_calls import INNER, call_compiled, copy_part
 from mixtura.kernels.compiled_climb import CARE, CONVERGED, EXHAUSTED
 from mixtura.kernels.compiled_forms import address, first_axes
-from mixtura.kernels.compiled_race import race_at, room, slots, sweep_at
+from mixtura.kernels.compiled_race import race_at, room, slots
 from mixtura.kernels.compiled_replicates import add_total, gather_weighted, whitened_columns
 from mixtura.kernels.compiled_seeds import lloyd, spread
+from mixtura.kernels.compiled_sums import alone
 from mixtura.kernels.compiled_sweep import OPTIONS
 from mixtura.kernels.compiled_vectors import keep_apart
 from mixtura.kernels.forms import FREE
@@ -242,7 +243,7 @@ def _groups(  # type: ignore[no-untyped-def]
 ):
     """Climb over the rows of each group, which lie one after the other between the bounds."""
     pair, constants, b, q, step, single, total = data
-    shape, pooled, hard, reg_covar, form, hold, sweep, one_scale = model
+    shape, pooled, hard, reg_covar, form, hold, control, one_scale = model
     some, w, labels, nothing, whiteners, ridge, starts, start, begun, ends = room
     pivots, scales, found = out[3], out[4], out[5]
     for g in range(len(found)):
@@ -260,7 +261,7 @@ def _groups(  # type: ignore[no-untyped-def]
         for j in range(len(ridge)):
             ridge[j] = reg_covar * scale[j] ** 2
         here = pivot, scale, w[:m], pair, constants, mass, total, b, q, step, single
-        given = points, here, (shape, pooled, hard, ridge, form, hold, sweep), prior, limits
+        given = points, here, (shape, pooled, hard, ridge, form, hold, control), prior, limits
         frame = pivot, scale, whiteners
         count = _begun(some[:m], m, frame, draws, race, labels, starts, given, stops[0], begun)
         if _ended(some[:m], count, race, nothing, start, given, stops[1], begun, ends):
@@ -338,7 +339,7 @@ def groups(
         for number, steps in ((count, short), (1, most))
     )
     parameters = tuple(np.empty((size, *part.shape[1:])) for part in start[:3])
-    called = address(form), sweep_at(rows.dtype)
+    called = address(form), alone(rows.dtype)
     out = *parameters, np.ones((size, d)), np.ones((size, d)), np.empty((size, 4))
     call(
         _groups,

@@ -13,12 +13,12 @@ from mixtura.kernels.calling import call, compiled, frozen, native, packed, plan
 from mixtura.kernels.compiled_calls import address_of
 from mixtura.kernels.compiled_climb import race as _race
 from mixtura.kernels.compiled_forms import address, first_axes
-from mixtura.kernels.compiled_sums import accumulate
-from mixtura.kernels.compiled_sweep import sweep
+from mixtura.kernels.compiled_sums import accumulate, alone, directed
+from mixtura.kernels.crew import Crew
 from mixtura.kernels.forms import FREE
 from mixtura.kernels.layout import FULL, LINEAR, second_width, width
 
-__all__ = ["Climb", "race", "race_at", "room", "slots", "sweep_at"]
+__all__ = ["Climb", "race", "race_at", "room", "slots"]
 
 Array = NDArray[Any]
 
@@ -73,6 +73,8 @@ def race(
     labels: Array | None = None,
     form: int = FREE,
     axes: Sequence[Array | None] = (),
+    blocks: int = 1,
+    crew: Crew | None = None,
     prior: tuple[Array, Array, Array] | None = None,
     ridge: Array | None = None,
     floor: float = 0.0,
@@ -98,6 +100,10 @@ def race(
         What the components have in common, a code of `mixtura.kernels.forms`.
     axes : sequence of (d, d) or None
         Common axes of the starts, for the forms EVE and VVE, where they are known.
+    blocks : int
+        Equal parts of the rows that are summed one by one, and then in their tree.
+    crew : Crew, optional
+        Whose threads share the blocks; None for the thread that calls.
     prior : (sums, dof, counts), optional
         Pseudo-sums (k, width(shape, d)) whose last column divides the means, what to add to the
         divisor of the scatters (k,), and to the counts that become weights (k,).
@@ -143,30 +149,27 @@ def race(
     work = np.empty((k, coefficients), rows.dtype)
     data = frozen(pivot), frozen(scale), frozen(row_weights), pair, constants, mass, total, *tile
     ridge = frozen(np.zeros(d) if ridge is None else ridge)
-    called = address(form), sweep_at(rows.dtype)
-    model = int(shape), bool(pooled), bool(hard), ridge, int(form), *called
+    model = int(shape), bool(pooled), bool(hard), ridge, int(form), address(form)
     if prior is None:
         prior = np.zeros((k, width(shape, d))), np.zeros(k), np.zeros(k)
     loss = (1e-4 if single else 1e-9) if loss is None else loss
     limits = float(floor), float(loss * (2.0**24 if single else 2.0**53))
     ends = room(given, int(most.max()))
     counts, traces, facts = ends[4:]
-    call(
-        _race,
-        rows,
-        given,
-        frozen(np.empty((0, 0)) if labels is None else labels, np.int32),
-        places,
-        (*data, work),
-        model,
-        tuple(map(frozen, prior)),
-        limits,
-        frozen(most, np.int64),
-        float(tol),
-        bool(accelerate),
-        max(1e-9 if single else 1e-14, noise),
-        ends,
-    )
+    begin = given, frozen(np.empty((0, 0)) if labels is None else labels, np.int32), places
+    bounds = tuple(map(frozen, prior)), limits, frozen(most, np.int64), float(tol)
+    last = bool(accelerate), max(1e-9 if single else 1e-14, noise), ends
+
+    def climb(control: Array) -> bool:
+        call(_race, rows, *begin, (*data, work), (*model, control), *bounds, *last)
+        return True
+
+    if blocks == 1:
+        climb(alone(rows.dtype))
+    else:
+        for one in (crew or Crew(1), Crew(1)):  # without helpers where the crew is busy
+            if one.does(lambda control: climb(directed(control, rows.dtype, blocks))):
+                break
     dense = unpacked(ends[2], shape, d)
     return [
         Climb(
@@ -203,14 +206,6 @@ def slots(starts: tuple[Array, ...], coefficients: int, padded: int) -> tuple[Ar
     k = starts[1].shape[1]
     *own, axes = (np.zeros((4, *part.shape[1:])) for part in starts)
     return *own, np.zeros((4, k, coefficients)), np.zeros((4, k, padded)), np.zeros(4), axes
-
-
-@cache
-def sweep_at(dtype: np.dtype[Any]) -> int:
-    """Where the compiled pass over rows lies; compiled or loaded by a first small one."""
-    rows = np.zeros((1, 1), dtype)
-    accumulate(rows, np.zeros(1), np.ones(1), np.empty(0), np.zeros((1, 3)), FULL, False)
-    return address_of(compiled(sweep, rows))
 
 
 @cache

@@ -19,8 +19,9 @@ from mixtura.kernels.compiled_calls import INNER, call_compiled, copy_part
 from mixtura.kernels.compiled_climb import CARE
 from mixtura.kernels.compiled_climb import race as _race
 from mixtura.kernels.compiled_forms import address, first_axes
-from mixtura.kernels.compiled_race import race_at, room, slots, sweep_at
+from mixtura.kernels.compiled_race import race_at, room, slots
 from mixtura.kernels.compiled_seeds import lloyd, spread
+from mixtura.kernels.compiled_sums import alone
 from mixtura.kernels.compiled_sweep import OPTIONS
 from mixtura.kernels.compiled_vectors import keep_apart
 from mixtura.kernels.forms import FREE
@@ -243,8 +244,8 @@ def replicates(
     k, count = starts[0].shape[1], max(len(rows), len(row_weights))
     begin = first_axes(form, k, d, axes, len(starts[0]))
     given = tuple(frozen(part) for part in (*starts[:2], packed(starts[2], shape), begin))
-    sweep = sweep_at(np.dtype(float))
-    model = int(shape), bool(pooled), False, frozen(ridge), int(form), address(form), sweep
+    called = address(form), alone(np.dtype(float))
+    model = int(shape), bool(pooled), False, frozen(ridge), int(form), *called
     limits = float(floor), float(loss * 2.0**53)
     ends = tuple(np.empty((count, *part.shape[1:])) for part in given[:3])
     facts = np.empty((count, 4))

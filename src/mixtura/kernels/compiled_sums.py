@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mixtura.kernels.calling import call, frozen, native, packed, plan
+from mixtura.kernels.calling import call, compiled, frozen, native, packed, plan
+from mixtura.kernels.compiled_blocks import sweep_blocks
+from mixtura.kernels.compiled_calls import address_of
 from mixtura.kernels.compiled_math import exp_constants
 from mixtura.kernels.compiled_products import lanes
 from mixtura.kernels.compiled_sweep import sweep
 from mixtura.kernels.compiled_whiten import whitened_joint, whitened_sums
 from mixtura.kernels.compiled_wide import bands, wide_sweep
+from mixtura.kernels.crew import BLOCKS, PASS, SWEEP, WORDS, Crew
 from mixtura.kernels.layout import FULL, SPHERICAL
 from mixtura.tree import tree_sum
 
 __all__ = [
     "accumulate",
+    "accumulate_blocks",
     "accumulate_centred",
     "accumulate_run",
+    "alone",
     "components",
+    "directed",
     "is_wide",
     "log_joint",
 ]
@@ -31,6 +38,9 @@ Array = NDArray[Any]
 
 # From so many features, and so many for each component, on.
 _WIDE, _WIDE_PER_COMPONENT = 48, 4
+
+_ALONE = np.zeros(1, np.int64)  # control words that nobody reads
+_SHARED = 1 << 22  # numbers in the sums of all blocks that are kept for several threads: 32 MiB
 
 
 def is_wide(shape: int, d: int, k: int) -> bool:
@@ -77,6 +87,34 @@ def accumulate_run(
     return total.value, total.sums[:, : theta.shape[1]]
 
 
+def accumulate_blocks(
+    rows: Array,
+    weights: Array,
+    blocks: Sequence[Any],
+    pivot: Array,
+    scale: Array,
+    theta: Array,
+    shape: int,
+    hard: bool,
+    crew: Crew,
+) -> tuple[float, Array] | None:
+    """`accumulate_run` over rows by the blocks they are cut into, by several threads.
+
+    None where that does not pay, or the crew is busy.
+    """
+    k, m = len(theta), len(blocks)
+    pair, constants, *tile = plan(rows[: len(blocks[0])], k, shape)
+    if is_wide(shape, rows.shape[1], k) or m * k * pair.shape[1] > _SHARED:
+        return None
+    rows, sums = native(rows), np.zeros((k, pair.shape[1]))
+    numbers = np.array(theta, rows.dtype, order="C"), pair, bool(hard), sums, constants, *tile
+    given = frozen(pivot), frozen(scale), frozen(weights), *numbers
+    value = crew.does(
+        lambda control: call(sweep_blocks, rows, *given, directed(control, rows.dtype, m))
+    )
+    return None if value is None else (value, sums[:, : theta.shape[1]])
+
+
 @dataclass(frozen=True, eq=False)
 class _Part:
     value: float
@@ -99,7 +137,7 @@ def _narrow(
 
     def swept(rows: Array, weights: Array) -> _Part:
         sums = np.zeros((k, pair.shape[1]))
-        rest = weights, numbers, pair, bool(hard), sums, constants, *tile
+        rest = weights, numbers, pair, bool(hard), sums, constants, *tile, _ALONE
         return _Part(call(sweep, rows, pivot, scale, *rest), sums)
 
     return swept
@@ -188,3 +226,39 @@ def components(
     else:
         whiteners = np.broadcast_to(factors.reshape(k, 1, -1), (k, 1, d))
     return frozen(log_weights + log_norms), frozen(means), frozen(whiteners)
+
+
+def directed(control: Array, dtype: np.dtype[Any], blocks: int) -> Array:
+    """The control words of a crew, told which code passes over rows of a type in so many blocks."""
+    control[SWEEP], control[BLOCKS] = _sweep_at(dtype), blocks
+    control[PASS] = _blocks_at(dtype) if blocks > 1 else control[SWEEP]
+    return control
+
+
+@cache
+def alone(dtype: np.dtype[Any]) -> Array:
+    """Control words for passes of one thread over a single block of rows of a type."""
+    return directed(_words(), dtype, 1)
+
+
+def _words() -> Array:
+    return np.zeros(WORDS, np.int64)
+
+
+@cache
+def _sweep_at(dtype: np.dtype[Any]) -> int:
+    """Where the compiled pass over a block lies; compiled or loaded by a first small one."""
+    rows = np.zeros((1, 1), dtype)
+    accumulate(rows, np.zeros(1), np.ones(1), np.empty(0), np.zeros((1, 3)), FULL, False)
+    return address_of(compiled(sweep, rows))
+
+
+@cache
+def _blocks_at(dtype: np.dtype[Any]) -> int:
+    """The same of the pass over blocks."""
+    rows, sums = np.zeros((1, 1), dtype), np.zeros((1, 4))
+    pair, constants, *tile = plan(rows, 1, FULL)
+    frame = frozen(np.zeros(1)), frozen(np.ones(1)), frozen(np.empty(0))
+    numbers = np.zeros((1, 3), dtype), pair, False, sums, constants, *tile
+    call(sweep_blocks, rows, *frame, *numbers, directed(_words(), dtype, 1))
+    return address_of(compiled(sweep_blocks, rows))

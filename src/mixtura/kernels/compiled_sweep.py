@@ -182,12 +182,13 @@ def _log_likelihood(top, norm, w, even, level, wide):  # type: ignore[no-untyped
 
 @njit(**OPTIONS)
 def sweep(  # type: ignore[no-untyped-def]
-    rows, pivot, scale, weights, theta, pair, hard, sums, constants, b, q, step
+    rows, pivot, scale, weights, theta, pair, hard, sums, constants, b, q, step, control
 ):
     """Add each row's weighted T(z) to `sums`; return the log-likelihood.
 
     `theta` (k, p) has the type of the products; `pair` and `sums` are padded to a multiple of 4;
-    `constants` are those of `exponentiate`; `b`, `q` and `step` are those of `tiling`.
+    `constants` are those of `exponentiate`; `b`, `q` and `step` are those of `tiling`; `control` is
+    for passes of several threads.
     """
     keep_apart()
     n, d = rows.shape

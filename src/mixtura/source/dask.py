@@ -88,9 +88,10 @@ class DaskPartitions:
         return self._computed(partial(_unnumbered, visit), asked, merge)
 
     def _computed(self, visit: Any, asked: list[Asked], join: Callable[[list[Any]], Any]) -> Any:
-        """Visit runs of chunks, join the results `FAN` at a time, and so on until one is left.
+        """Visit runs of chunks, join the results `FAN` at a time until no more are left, then here.
 
-        The graph is one layer of few tasks: what a scheduler does for each is most of its work.
+        The graph is one layer of few tasks: what a scheduler does for each is most of its work, and
+        a level of tasks takes some ten milliseconds.
         """
         name = f"mixtura-{uuid4().hex}"
         packed, joining = cloudpickle.dumps((visit, join)), cloudpickle.dumps(join)
@@ -100,7 +101,7 @@ class DaskPartitions:
             key = name, 0, number
             graph[key] = Task(key, _visited, packed, pickle.dumps(run), *self._given(run))
         level, width = 0, len(runs)
-        while width > 1:
+        while width > FAN:
             below = [TaskRef((name, level, i)) for i in range(width)]
             level, width = level + 1, -(-width // FAN)
             for i in range(width):
@@ -109,7 +110,8 @@ class DaskPartitions:
         first = self._chunks[0], self._weights[0], self._aside[0]
         known = [one for one in first if one is not None]
         whole = HighLevelGraph.from_collections(name, graph, dependencies=known)
-        return Delayed((name, level, 0), whole, layer=name).compute()
+        last = [Delayed((name, level, i), whole, layer=name) for i in range(width)]
+        return join(list(dask.compute(*last)))
 
     def _given(self, run: list[Asked]) -> list[Any]:
         """References to each chunk, its weights and what is aside, one after the other."""

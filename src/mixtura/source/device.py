@@ -91,7 +91,7 @@ class DeviceSource:
         """The same rows under other weights and labels, here."""
         return MemorySource.of(self.take(slice(None))).viewed(view)
 
-    def single(self) -> Block | None:
+    def in_memory(self) -> None:
         return None
 
     def take(self, rows: Indices | slice) -> Block:

@@ -16,8 +16,9 @@ import threadpoolctl
 
 from mixtura._types import Array, Indices, Rows
 from mixtura.block import Block, cuts
+from mixtura.kernels.crew import Crew
 from mixtura.reading.cache import IN_MEMORY, backing, gathered, released
-from mixtura.source.protocol import View
+from mixtura.source.protocol import View, Whole
 from mixtura.tree import joined, runs, tree_sum
 
 T = TypeVar("T")
@@ -71,7 +72,15 @@ class MemorySource:
         return (self.whole,) if len(parts) == 1 else tuple(self.whole.take(part) for part in parts)
 
     def sum(self, function: Callable[[Sequence[Block]], T]) -> T:
-        """``Σ function(run of blocks)`` in a fixed binary tree."""
+        """``Σ function(run of blocks)`` in a fixed binary tree.
+
+        What a function can do ``together`` with a crew of threads is left to it.
+        """
+        together = getattr(function, "together", None)
+        if together is not None and self.threads > 1 and not self._elsewhere:
+            found: T | None = together(self.blocks, self.whole, self._crew)
+            if found is not None:
+                return found
         cut = runs(len(self.blocks), self.threads, LONGEST if self._elsewhere else None)
 
         def summed(run: slice) -> T:
@@ -185,6 +194,11 @@ class MemorySource:
         """The other threads, which end with the source."""
         return ThreadPoolExecutor(self.threads - 1)
 
+    @cached_property
+    def _crew(self) -> Crew:
+        """The same number of threads, for what is compiled as a whole."""
+        return Crew(self.threads)
+
     def parts(self, count: int) -> list[MemorySource]:
         """The rows one after the other as so many sources, which share the threads."""
         edges = [self.n * index // count for index in range(count + 1)]
@@ -192,12 +206,14 @@ class MemorySource:
         for one in found:
             one._elsewhere = self._elsewhere
             if self.threads > 1:
-                one._pool = self._pool
+                one._pool, one._crew = self._pool, self._crew
         return found
 
-    def single(self) -> Block | None:
-        """All rows where they are a single block, else None."""
-        return self.whole if len(self.blocks) == 1 else None
+    def in_memory(self) -> Whole | None:
+        """All rows where they are in memory, else None."""
+        if self._elsewhere:
+            return None
+        return Whole(self.whole, self.blocks, self._crew if self.threads > 1 else None)
 
     def take(self, rows: Indices | slice) -> Block:
         """Some of the rows as one block."""

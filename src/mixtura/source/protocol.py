@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
 from mixtura._types import Indices
 from mixtura.block import Block
+from mixtura.kernels.crew import Crew
 
 T = TypeVar("T")
 
 View = Callable[[Block, int], Block]
 """Another sight of a block, whose first row has this number: the same rows, weighted or labelled
 anew. A pure function that can be pickled."""
+
+
+class Whole(NamedTuple):
+    """All rows in memory, how they are cut, and the threads for what is compiled as a whole."""
+
+    rows: Block
+    blocks: tuple[Block, ...]
+    crew: Crew | None
 
 
 class Source(Protocol):
@@ -60,8 +69,8 @@ class Source(Protocol):
     def viewed(self, view: View) -> Source:
         """The same rows under other weights and labels; those of weight zero are left out."""
 
-    def single(self) -> Block | None:
-        """All rows where they are a single block in memory, else None."""
+    def in_memory(self) -> Whole | None:
+        """All rows where they are in memory, else None."""
 
     def take(self, rows: Indices | slice) -> Block:
         """Some of the rows as one block."""

@@ -142,7 +142,7 @@ class RemoteSource:
         weights, aside = (joint([one[i] for one in told]) for i in range(2))
         return Block(rows, weights, aside=aside)
 
-    def single(self) -> None:
+    def in_memory(self) -> None:
         """None: nothing is in memory here."""
 
     def sum_over(self, places: Sequence[slice], function: Callable[[Block, slice], T]) -> T:
