@@ -214,7 +214,7 @@ def test_limits_whose_squares_are_no_numbers_are_none():
     whole, box = TRUE.sample(200, 0), (-1e308, 1e300)
     boxed = GaussianMixture(2, truncation=box, random_state=0, tol=1e-10).fit(whole)
     plain = GaussianMixture(2, random_state=0, tol=1e-10).fit(whole)
-    np.testing.assert_allclose(boxed.means_, plain.means_, atol=1e-4)
+    np.testing.assert_allclose(boxed.means_, plain.means_, atol=2e-3)  # the error of its points
 
 
 def test_units_do_not_matter(limited):
