@@ -117,6 +117,29 @@ def test_density_estimators_are_scored_by_their_density():
     assert metrics.pit(LINE, found) == pytest.approx(found.cdf(LINE))
 
 
+def test_figures_name_what_an_estimator_lacks(model):
+    with pytest.raises(NotFittedError):
+        plot.TraceDisplay.from_estimator(GaussianMixture(2))
+    with pytest.raises(InputTypeError, match="Mixture has no trace_"):
+        plot.TraceDisplay.from_estimator(OTHER)
+    with pytest.raises(InputTypeError, match="GaussianMixture has no p_values"):
+        plot.PValueDisplay.from_estimator(model, ROWS)
+    with pytest.raises(InputTypeError, match="str has no predict_proba"):
+        plot.RiskCoverageDisplay.from_estimator("model", ROWS, LABELS)
+
+
+def test_contributions_of_rows_whose_squares_are_no_numbers():
+    values = contributions(OTHER, [[1e200, 1.0], [1e154, -1e300]]).values
+    assert np.isfinite(values).all() and (values[:, 0] > 1e200).all()
+
+
+@pytest.mark.parametrize("count", ["a", 1.5, -1])
+def test_numbers_of_draws_are_refused_by_name(count):
+    classifier = MixtureClassifier(random_state=0).fit(ROWS, LABELS)
+    with pytest.raises((InputError, InputTypeError), match="n_samples="):
+        classifier.sample(count)
+
+
 def test_a_model_file_of_an_estimator(model, tmp_path):
     mixtura.save(model, tmp_path / "one.mixtura")
     assert mixtura.load(tmp_path / "one.mixtura") == model.mixture_

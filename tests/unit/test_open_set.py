@@ -135,6 +135,24 @@ def test_a_row_far_away_is_held_out_or_fitted():
         assert np.isfinite(found.predict_proba(X)).all() and np.isfinite(found.novelty(X)).all()
 
 
+@pytest.mark.parametrize("total", [1e-140, 0.1, 1.0])
+def test_weights_that_are_shares_of_little(total):
+    """Less than a row in all says nothing of the deviations, which do not become smaller."""
+    X, y = drawn(60, 0)
+    options = {"shrinkage": 0.5, "pooling": np.inf, "calibration": None, "random_state": 0}
+    one, other = (
+        OpenSetClassifier(**options).fit(X, y, sample_weight=np.full(60, share / 60))
+        for share in (1.0, total)
+    )
+    np.testing.assert_allclose(other.predict_proba(X), one.predict_proba(X), rtol=1e-6)
+
+
+def test_heavy_rows_of_large_numbers():
+    X, y = drawn(60, 0)
+    found = OpenSetClassifier(random_state=0).fit(X * 1e200, y, sample_weight=np.full(60, 1e140))
+    assert np.isfinite(found.predict_proba(X * 1e200)).all()
+
+
 def test_rows_of_single_precision():
     X, y = drawn(60, 0)
     one, other = (OpenSetClassifier(random_state=0).fit(rows, y) for rows in (X, X.astype("f4")))

@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
 from mixtura import _checks
+from mixtura._errors import InputError
 from mixtura._types import Array
 from mixtura.conditioning import log_sums
 from mixtura.estimators.following import as_it_was
@@ -255,6 +256,8 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
     def sample(self, n_samples: int = 1, random_state: Any = None) -> tuple[Array, Any]:
         """Draw rows (n_samples, d) and their classes (n_samples,)."""
         check_is_fitted(self, "fit_")
+        if _checks.whole(n_samples, "n_samples") < 0:
+            raise InputError(f"n_samples={n_samples}: no fewer than no rows can be drawn")
         chosen = self.random_state if random_state is None else random_state
         seed = drawn_seed(chosen)
         rows, codes = self.fit_.model.sample(n_samples, np.random.default_rng(seed))

@@ -156,14 +156,15 @@ class Scatter:
         In units of each column's deviation, or `common` ones.
         """
         weight = data.weights.sum()
-        location = data.rows[0] + data.weights @ (data.rows - data.rows[0]) / weight
+        location = data.rows[0] + (data.weights / weight) @ (data.rows - data.rows[0])
         off = data.rows - location
         scale = powers_of_two(np.where(data.varying, np.abs(off).max(axis=0), 0.0))
         off /= scale
         means = _means(off, data)
         rest = off - means[data.codes]
         total = _products(off, data.weights) / weight
-        within = _products(rest, data.weights) / max(weight - np.sum(data.counts > 0), 1.0)
+        dof = max(weight - np.sum(data.counts > 0), min(weight, 1.0))  # of shares their sum
+        within = _products(rest, data.weights) / dof
         wide = np.where(data.varying, np.sqrt(total.diagonal()), 0.0)
         narrow = np.where(data.varying, np.sqrt(within.diagonal()), 0.0)
         narrow = np.maximum(narrow, np.sqrt(_FLOOR) * wide)

@@ -14,6 +14,7 @@ from mixtura.block import Block, cuts
 from mixtura.covariance import Covariances
 from mixtura.fitted import fitted_mixture
 from mixtura.kernels.layout import DIAGONAL, SPHERICAL
+from mixtura.law import FARTHEST
 from mixtura.mixture import Mixture
 
 _ALIKE = 1e-15
@@ -107,7 +108,8 @@ def _split(mixture: Mixture, z: Array, observed: Mask, component: Indices) -> Ar
     for index in np.unique(component):
         mine = component == index
         off = z[mine][:, observed] - mixture.location[index, observed]
-        out[np.ix_(mine, observed)] = _whitened(off, structure, int(index)) ** 2
+        white = np.clip(_whitened(off, structure, int(index)), -FARTHEST, FARTHEST)
+        out[np.ix_(mine, observed)] = white**2
     return out
 
 

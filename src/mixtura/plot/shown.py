@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mixtura import _checks
+from mixtura._errors import InputTypeError
 from mixtura._types import Array, Indices, Mask, Rows
 from mixtura.fit.truncation import Truncation
 from mixtura.fitted import fitted_mixture
@@ -196,6 +197,15 @@ def lone_names(mixture: Mixture, trimmed: Mask | None) -> list[str]:
     if trimmed is not None and trimmed.any():
         said.append(f"trimmed   {percent(float(trimmed.mean()))}")
     return said
+
+
+def asked_for(estimator: Any, name: str) -> None:
+    """Refuse what lacks the attribute that a figure is made of."""
+    if not hasattr(estimator, name):
+        raise InputTypeError(
+            f"{type(estimator).__name__} has no {name}, which the figure shows: pass an estimator "
+            "that has"
+        )
 
 
 def cut_of(estimator: Any) -> Cut | None:
