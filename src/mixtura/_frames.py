@@ -58,7 +58,7 @@ def rows_of(frame: Any) -> tuple[Rows, tuple[str, ...] | None]:
     """
     columns = []
     for series in frame.iter_columns():
-        name = series.name
+        series, name = _decoded(series), series.name
         if not (series.dtype.is_numeric() or str(series.dtype) in ("Boolean", "Object", "Unknown")):
             raise InputTypeError(
                 f"column {name!r} holds {series.dtype}, not numbers: drop or encode it"
@@ -70,18 +70,46 @@ def rows_of(frame: Any) -> tuple[Rows, tuple[str, ...] | None]:
     return np.column_stack(columns), names
 
 
+def _decoded(series: Any) -> Any:
+    """A column of Arrow that is coded as a dictionary of numbers, as these numbers."""
+    kind = getattr(series.to_native(), "type", None)
+    coded = getattr(kind, "value_type", None)
+    if str(series.dtype) != "Categorical" or coded is None:
+        return series
+    import narwhals as nw
+
+    return nw.from_native(series.to_native().cast(coded), series_only=True)
+
+
 def _column(series: Any, name: Any) -> Rows:
     import narwhals as nw
 
     kind = np.float32 if str(series.dtype) == "Float32" else np.float64
     try:
         if str(series.dtype) in ("Object", "Unknown"):
-            return np.array([np.nan if _absent(v) else v for v in series.to_list()], dtype=kind)
-        values = series.cast(nw.Float32 if kind == np.float32 else nw.Float64)
+            return _one_by_one(series, kind)
+        try:
+            values = series.cast(nw.Float32 if kind == np.float32 else nw.Float64)
+        except ValueError:  # Arrow does not round whole numbers that are no floats
+            return _one_by_one(series, kind)
         return np.asarray(values.fill_null(float("nan")).to_numpy(), dtype=kind)
     except (TypeError, ValueError) as error:
         text = f"column {name!r} holds values that are not numbers: {error}"
         raise InputTypeError(text) from None
+
+
+def _one_by_one(series: Any, kind: type[np.floating[Any]]) -> Rows:
+    """The cells of a column as numbers.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Cells that are none, lists among them.
+    """
+    cells = np.array([np.nan if _absent(v) else v for v in series.to_list()], dtype=kind)
+    if cells.ndim != 1:
+        raise TypeError(f"lists of {cells.shape[1]} numbers: give each a column of its own")
+    return cells
 
 
 def _absent(value: Any) -> bool:

@@ -18,7 +18,7 @@ from mixtura.covariance import family
 from mixtura.io.model_file import structure_name
 from mixtura.law import StudentT
 from mixtura.mixture import Mixture
-from mixtura.reading.scan import is_query
+from mixtura.reading.sql import is_query
 from mixtura.reading.uri import shown
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from typing import Any, Protocol
 
 from mixtura.cli_facts import Facts
 from mixtura.cli_progress import Pace
-from mixtura.reading.scan import is_array_file, is_query
+from mixtura.reading.scan import is_array_file
+from mixtura.reading.sql import is_query
 from mixtura.reading.uri import shown
 
 SLOW = 5.0

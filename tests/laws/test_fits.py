@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 
-from mixtura import GaussianMixture, Mixture
+from mixtura import GaussianMixture, Mixture, kernels
 from mixtura._errors import StartsDisagreeWarning
 from mixtura.assignment import hard
 from mixtura.covariance import FAMILIES as RULES
+from mixtura.fit import at_once
 from mixtura.fit.em import Stop, run
 from mixtura.fit.problem import state
 from mixtura.source import MemorySource
@@ -47,6 +48,24 @@ def test_acceleration_ends_where_plain_steps_end_or_higher(family, mode):
     assert fast.value >= slow.value - 1e-8
     if abs(fast.value - slow.value) < 1e-8:
         np.testing.assert_allclose(fast.mixture.means, slow.mixture.means, atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("family", "mode"), spread(FAMILIES, ["complete", "weights", "prior"], every=3)
+)
+def test_compiled_climbs_take_the_steps_of_the_loop(family, mode):
+    """Leaps and all; rounding grows from step to step, so that the first twenty are compared."""
+    pytest.importorskip("numba")
+    kernels.use("compiled")
+    case = make(family, mode, seed=34, n=200, spread=2.0)
+    problem = case.problem()
+    start, stop = problem.adopted(case.mixture), Stop(tol=1e-9, max_iter=20)
+    assert at_once.able(problem, case.k)
+    ours = run(problem, start, stop)
+    loop = run(problem, start, stop, lambda *_: None)
+    assert (ours.n_iter, len(ours.trace)) == (loop.n_iter, len(loop.trace))
+    np.testing.assert_allclose(ours.trace, loop.trace, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(ours.mixture.means, loop.mixture.means, rtol=0, atol=1e-7)
 
 
 @pytest.mark.parametrize(("family", "mode"), spread(FAMILIES, MODES, every=3))

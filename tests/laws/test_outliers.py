@@ -75,7 +75,8 @@ def test_leaps_end_where_plain_steps_end_or_higher(mode, kind):
     fast, _ = climb(case, kind, tol=1e-10, max_iter=2000)
     slow, _ = climb(case, kind, tol=1e-10, max_iter=2000, accelerate=False)
     assert fast.value >= slow.value - 1e-6  # two degrees of freedom within the profile's flat
-    assert fast.n_iter < 1.1 * slow.n_iter  # leaps that are taken back cost a step
+    # Leaps that are taken back cost a step, and what a round with one gained must be small, too.
+    assert fast.n_iter < 1.25 * slow.n_iter
 
 
 # ---- the E-step, row by row

@@ -7,6 +7,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from mixtura import Conjugate, GaussianMixture, InputError, scan
+from mixtura.assignment import hard, soft
 from mixtura.block import Block
 from mixtura.covariance import family
 from mixtura.fit import em, incremental
@@ -114,7 +115,7 @@ MODES = [
 def test_the_free_energy_never_falls_and_ends_where_em_stands_still(name, mode):
     """A step of EM from an end 1e-11 nats a row from the limit moves means by about its root."""
     rng = np.random.default_rng(1)
-    assign = em.hard if mode == "hard" else em.soft
+    assign = hard if mode == "hard" else soft
     problem = state(told(mode, overlapping(150), rng), family(name), assign=assign)
     if mode in ("prior", "all"):
         problem = with_prior(problem, "fraley-raftery", 3)

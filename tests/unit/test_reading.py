@@ -4,17 +4,23 @@ import errno
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
+from pyarrow.compute import field
+from pyarrow.dataset import dataset
 
 import mixtura
 from mixtura import GaussianMixture, InputError, InputTypeError, scan
-from mixtura.reading import cache
+from mixtura.reading import cache, stored
 from mixtura.reading import scan as scanning
 from mixtura.reading.cache import backing, kept, released
+from mixtura.reading.sql import of_relation
+from mixtura.reading.uri import shown
 from mixtura.source import MemorySource
 
 COLUMNS = ["a", "b", "c"]
@@ -289,3 +295,97 @@ def test_blocks_of_another_precision_are_refused():
         _ = scan([X.astype(np.float32), X]).table
     assert scan([X.astype(np.float32), X], dtype="float32").table.rows.dtype == np.float32
     assert scan([X, X.astype(np.float32)]).table.rows.dtype == np.float64
+
+
+# ---- queries, relations and what streams once
+
+
+def test_a_relation_that_is_cut_short_is_an_error():
+    """Another query on its connection ends it, in some versions without a word."""
+    duckdb = pytest.importorskip("duckdb")
+    connection = duckdb.connect()
+    relation = connection.sql("select i::double as a, 't' || i as t from range(200_000) r(i)")
+    batches = of_relation(relation, "rows").read(["a"])
+    rows = next(batches).num_rows
+    assert rows <= stored.BATCH  # DuckDB's own are of a million
+    try:
+        connection.sql("select 1").fetchall()
+    except duckdb.Error:  # newer versions refuse the other query
+        rows += sum(batch.num_rows for batch in batches)
+        assert rows == 200_000
+    else:
+        with pytest.raises(InputError, match="asked something else"):
+            list(batches)
+    assert scan(relation, columns=["a"]).shape == (200_000, 1)
+
+
+def test_fits_side_by_side_read_all_their_rows():
+    pytest.importorskip("duckdb")
+    query = "select i::double as a from range(300_000) r(i)"
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda _: scan(query).shape, range(8))) == [(300_000, 1)] * 8
+
+
+def test_statements_before_a_query(tmp_path):
+    duckdb = pytest.importorskip("duckdb")
+    with duckdb.connect(tmp_path / "rows.db") as connection:
+        connection.sql('create table t as select i as a, -i as "b c" from range(5) r(i)')
+    query = f"attach '{tmp_path}/rows.db' as other (read_only);\nselect * from other.t"
+    for _ in range(2):  # on a connection of its own, so a name is free again
+        assert scan(query, columns=["b c"]).table.rows.ravel().tolist() == [0, -1, -2, -3, -4]
+    refused("(?s)run the query.*ATTACH", "select a from other.t")
+
+
+def test_a_relation_without_its_connection():
+    duckdb = pytest.importorskip("duckdb")
+    connection = duckdb.connect()
+    relation = connection.sql("select 1.0 as a")
+    connection.close()
+    refused("Keep its connection open", relation)
+    refused(r"connection.sql\(...\)", duckdb.connect(), kind=InputTypeError)
+
+
+def test_passwords_are_not_shown():
+    query = "attach 'host=h password=hidden' as pg (type postgres); select a from pg.t"
+    assert "hidden" not in scan(query).called
+    for one in ("create secret (type s3, secret 'hidden')", "PASSWORD = 'hid den'"):
+        assert "hid" not in shown(one)
+
+
+def test_readers_are_decoded_once_and_then_refused(frame, model):
+    table = pa.Table.from_pandas(frame)
+    reader = pa.RecordBatchReader.from_batches(table.schema, table.to_batches(100))
+    rows = scan(reader)
+    ours = GaussianMixture(2, random_state=0).fit(rows)
+    assert ours.bic(rows) == model.bic(frame)
+    refused(r"used up: .* rows = scan\(\.\.\.\)", reader)
+
+    class Once:
+        def __init__(self):
+            self.streams = [table]
+
+        def __arrow_c_stream__(self, requested_schema=None):
+            if not self.streams:
+                raise ValueError("released")
+            return self.streams.pop().__arrow_c_stream__(requested_schema)
+
+    once = Once()
+    assert scan(once).shape == (500, 3)
+    refused("released.*can be read only once", once)
+
+    class Cursor:
+        fetch_record_batch = None
+
+        def __iter__(self):
+            return iter([])
+
+    refused("what its fetch_record_batch", Cursor(), kind=InputTypeError)
+
+
+def test_data_sets_of_pyarrow(folder, frame, model):
+    data = dataset(folder / "parts")
+    ours = GaussianMixture(2, random_state=0).fit(scan(data, weights="w"))
+    assert ours.mixture_.means.tolist() == model.mixture_.means.tolist()
+    np.testing.assert_array_equal(
+        ours.predict(data.filter(field("a") > 2.0)), model.predict(frame[frame["a"] > 2.0])
+    )

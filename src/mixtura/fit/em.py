@@ -211,10 +211,13 @@ def _round(
         return points[-1], state
     track, stride = path(points), state.stride
     values = [point.value for point in points]
-    gain = gain_left(*values, ratio=track.ratio, noise=state.noise)
+    noise = max(state.noise, _fallen(problem, values))
+    gain = gain_left(*values, ratio=track.ratio, noise=noise)
     leaping, bursting = stop.accelerate and problem.assign is not hard, _in_bursts(problem, stop)
     if leaping and not bursting:
-        stride = replace(stride, gained=values[-1] - stride.reached, reached=values[-1])
+        gained = values[-1] - stride.reached
+        gained = gained if gained > 10.0 * noise else 0.0
+        stride = replace(stride, gained=gained, reached=values[-1])
     state = replace(state, remaining=max(stride.gained, gain), stride=stride)
     if state.remaining < stop.tol:
         return points[-1], replace(state, end="converged")
@@ -229,6 +232,11 @@ def _round(
 def _in_bursts(problem: Problem, stop: Stop) -> bool:
     """Whether the climb is accelerated by Anderson's bursts."""
     return stop.accelerate and problem.family.moments.shape == FACTOR
+
+
+def _fallen(problem: Problem, values: Sequence[float]) -> float:
+    """By how much plain steps fell. They cannot, but by rounding, or under a ridge."""
+    return 0.0 if problem.guard.ridge.any() else max(0.0, *(-np.diff(values)))
 
 
 def gain_left(

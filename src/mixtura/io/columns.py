@@ -18,6 +18,7 @@ from mixtura._errors import InputError
 from mixtura._types import Array, Rows
 from mixtura.io.text import NUMBER_PATTERN
 from mixtura.reading.dialect import MISSING
+from mixtura.reading.stored import is_index
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,6 +139,8 @@ def choose_names(
     skipped: list[Skipped] = []
     for name in asked or rest:
         reason = _unusable(raw.arrow, name)
+        if not asked and is_index(name):
+            reason = "the index of a pandas data frame"
         if reason is None:
             chosen.append(name)
         elif asked:
@@ -280,7 +283,8 @@ def _text_reason(column: pa.ChunkedArray) -> str:
     odd = pa.compute.invert(pa.compute.or_(number, missing)).fill_null(False)
     count = pa.compute.sum(odd).as_py() or 0
     if not count:
-        return "text without any value"
+        some = pa.compute.any(pa.compute.invert(missing)).as_py()
+        return "numbers written as text" if some else "text without any value"
     row = pa.compute.index(odd, True).as_py()
     cell = str(text[row])
     cell = cell if len(cell) <= 20 else cell[:19] + "…"

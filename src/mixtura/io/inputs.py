@@ -27,7 +27,8 @@ from mixtura.io.columns import (
 from mixtura.io.row_filter import row_filter
 from mixtura.io.tables import checked, read_raw
 from mixtura.reading.cache import gathered, released
-from mixtura.reading.scan import is_array_file, is_query, scan, stored
+from mixtura.reading.scan import is_array_file, scan, stored
+from mixtura.reading.sql import is_query
 from mixtura.reading.stored import BATCH, Stored
 
 __all__ = ["HELD", "Input", "Piece", "opened"]
@@ -156,6 +157,7 @@ def opened(given: str, where: Sequence[str] = ()) -> Input:
     InputError
         What cannot be read, holds no rows, or has none that meets the conditions.
     """
+    given = os.path.expanduser(given)
     if not _lies_elsewhere(given):
         raw = read_raw(given)
         rule = row_filter(where, raw.arrow.schema, raw.source)
@@ -163,13 +165,14 @@ def opened(given: str, where: Sequence[str] = ()) -> Input:
         _refuse_none_left(kept.arrow, where, raw.source)
         return Input(kept, given)
     found = stored(given)
-    rule = row_filter(where, found.schema, given)
+    rule = row_filter(where, found.schema, found.called)
     found = found if rule is None else stored(given, rule)
-    head = next((batch for batch in found.read(found.schema.names, ()) if batch.num_rows), None)
-    first = pa.Table.from_batches([] if head is None else [head], found.schema)
-    _refuse_none_left(first, where, given)
+    bare = [field.name for field in found.schema if pa.types.is_null(field.type)]
+    head = next((batch for batch in found.read(found.schema.names, bare) if batch.num_rows), None)
+    first = found.schema.empty_table() if head is None else pa.Table.from_batches([head])
+    _refuse_none_left(first, where, found.called)
     kind = {"csv": "text"}.get(found.form, found.form)
-    return Input(checked(RawTable(first, given, kind, found.notes)), given, found, rule)
+    return Input(checked(RawTable(first, found.called, kind, found.notes)), given, found, rule)
 
 
 def _lies_elsewhere(given: str) -> bool:

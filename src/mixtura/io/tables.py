@@ -78,12 +78,12 @@ def read_raw(path: str | os.PathLike[str]) -> RawTable:
             return checked(RawTable(pa.ipc.open_stream(data).read_all(), source, "arrow"))
     except (pa.ArrowException, OSError) as error:
         said = str(error).splitlines()[0][:160]
+        if "Multiple matches" in said:
+            raise InputError(f"{source}: two columns have the same name: rename one") from None
         raise InputError(f"{source} is damaged or cut short, write it again: {said}") from None
     _refuse_binary(data, source)
     table, dialect = read_text(data, source)
-    names = ", ".join(dialect.names[:3]) + (", …" if len(dialect.names) > 3 else "")
-    notes = () if dialect.header else (f"the first row holds numbers: columns named {names}",)
-    return checked(RawTable(table, source, "text", notes))
+    return checked(RawTable(table, source, "text", dialect.notes))
 
 
 def _content(path: str | os.PathLike[str], source: str) -> pa.Buffer:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute
 import pyarrow.csv
 
 from mixtura._errors import InputError
+from mixtura.reading.delimited import ragged
 from mixtura.reading.dialect import HEAD, MISSING, Dialect, guess_dialect
 
 ONE_BLOCK = 1 << 30  # text up to this size is read as one block, so types are seen in every row
@@ -35,17 +37,16 @@ def read_text(data: pa.Buffer, source: str) -> tuple[pa.Table, Dialect]:
     return pa.table([_trimmed(column) for column in table.columns], names=names), dialect
 
 
-def _parse(data: pa.Buffer, dialect: Dialect, **options: object) -> pa.Table:
+def _parse(data: pa.Buffer, dialect: Dialect, handler: Any = None) -> pa.Table:
     in_one_block = data.size < ONE_BLOCK
     delimiter = "\t" if dialect.delimiter == " " else dialect.delimiter
-    handler = options.pop("invalid_row_handler", None)
     return pa.csv.read_csv(
         pa.BufferReader(data),
         pa.csv.ReadOptions(
             column_names=None if dialect.header else list(dialect.names),
             encoding=dialect.encoding,
             block_size=max(data.size + 1, 1 << 20) if in_one_block else ONE_BLOCK // 4,
-            **options,
+            use_threads=False,  # threads that hold the text when Python ends abort it
         ),
         pa.csv.ParseOptions(
             delimiter=delimiter, newlines_in_values=True, invalid_row_handler=handler
@@ -77,25 +78,22 @@ def _explained(
     """What pyarrow stumbled on, with the row."""
     if "Empty CSV" in str(error):
         return InputError(f"{source} has column names but no rows: give a table with data")
-    ragged: list[pa.csv.InvalidRow] = []
+    odd: list[pa.csv.InvalidRow] = []
 
     def note(row: pa.csv.InvalidRow) -> str:
-        ragged.append(row)
-        return "skip" if len(ragged) < 3 else "error"
+        odd.append(row)
+        return "skip" if len(odd) < 3 else "error"
 
     with suppress(pa.ArrowInvalid):
-        _parse(data, dialect, use_threads=False, invalid_row_handler=note)
-    if ragged:
-        row = ragged[0]
+        _parse(data, dialect, note)
+    if odd:
+        row = odd[0]
         number = "a row" if row.number is None else f"row {row.number}"
-        header = " (the header is row 1)" if dialect.header else ""
-        count = f"{row.actual_columns} cell" + "s" * (row.actual_columns != 1)
-        return InputError(
-            f"{source}: {number}{header} has {count} where {row.expected_columns} are expected: "
-            f"{_short(row.text)!r}; mend the row, or quote cells that hold the delimiter"
-        )
+        number += " (the header is row 1)" if dialect.header else ""
+        cells, expected = row.actual_columns, row.expected_columns
+        return InputError(ragged(source, number, cells, expected, row.text, dialect.names))
     return InputError(f"{source} cannot be read as a table of text: {_short(str(error), 160)}")
 
 
-def _short(text: str, length: int = 50) -> str:
+def _short(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"

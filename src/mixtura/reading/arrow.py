@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from mixtura._errors import InputError, InputTypeError
 from mixtura._types import Array, Rows
 from mixtura.reading.stored import Stored
 
-__all__ = ["Batches", "blocks", "numeric"]
+__all__ = ["Batches", "blocks", "is_number", "numeric"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,13 +26,13 @@ class Batches:
     ----------
     names : of the columns of numbers
     weights, aside : names of the columns of weights, and of what else is told of the rows, or None
-    batches : iterable of pyarrow.RecordBatch
+    batches : generator of pyarrow.RecordBatch, which is closed after use
     rows : how many rows are to come, None where that is not known
     where : what to call it in messages
     """
 
     names: tuple[str, ...]
-    batches: Iterable[Any]
+    batches: Any
     rows: int | None
     where: str
     weights: str | None = None
@@ -54,13 +55,13 @@ def numeric(
         Columns that are not there, or hold something else.
     """
     schema, where = stored.schema, stored.called
-    names = tuple(columns or (name for name in schema.names if name not in (weights, aside)))
-    found = Batches(names, (), stored.rows, where, weights, aside)
+    names = tuple(columns or stored.features(weights, aside))
+    found = Batches(names, None, stored.rows, where, weights, aside)
     missing = [name for name in found.wanted if name not in schema.names]
     if missing:
         raise InputError(f"{where} has no columns {missing}; it has {schema.names}")
     numbers = [name for name in found.wanted if name != aside]
-    wrong = [name for name in numbers if not _is_number(schema.field(name).type)]
+    wrong = [name for name in numbers if not is_number(schema.field(name).type)]
     if wrong:
         rest = [name for name in names if name not in wrong]
         raise InputTypeError(
@@ -75,22 +76,26 @@ def blocks(found: Batches, kind: np.dtype[Any], aside: list[Any]) -> Iterator[Ro
 
     Rows of weight zero are left out. What else is told of the rows is appended to `aside`.
     """
-    start = 0
-    for batch in found.batches:
-        told = None if found.aside is None else _told(batch.column(found.aside))
-        rows = _array(batch if told is None else batch.drop_columns([found.aside]), kind)
-        if found.weights is not None:
-            _check_weights(rows[:, -1], start, found.where)
-            counted = rows[:, -1] > 0
-            rows, told = rows[counted], None if told is None else told[counted]
-        if len(rows):
-            _checks.refuse_infinite(rows, found.names, start)
-            if told is not None:
-                aside.append(told)
-            yield rows
-        start += batch.num_rows
+    start = counted_rows = 0
+    with closing(found.batches) as batches:
+        for batch in batches:
+            told = None if found.aside is None else _told(batch.column(found.aside))
+            rows = _array(batch if told is None else batch.drop_columns([found.aside]), kind)
+            if found.weights is not None:
+                _check_weights(rows[:, -1], start, found.where)
+                counted = rows[:, -1] > 0
+                rows, told = rows[counted], None if told is None else told[counted]
+            if len(rows):
+                _checks.refuse_infinite(rows, found.names, start)
+                if told is not None:
+                    aside.append(told)
+                counted_rows += len(rows)
+                yield rows
+            start += batch.num_rows
     if not start:
         raise InputError(f"{found.where} has no rows: nothing is left to fit")
+    if not counted_rows:
+        raise InputError(f"{found.where}: weights are zero for every row: nothing is left to fit")
 
 
 def _check_weights(weights: Array, start: int, where: str) -> None:
@@ -104,7 +109,7 @@ def _check_weights(weights: Array, start: int, where: str) -> None:
 
 def _told(column: Any) -> Any:
     """A column of anything as an array; equal texts are one object."""
-    if pa.types.is_dictionary(column.type) or not _is_number(column.type):
+    if pa.types.is_dictionary(column.type) or not is_number(column.type):
         coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
         words = np.array([*coded.dictionary.to_pylist(), None], dtype=object)
         return words[coded.indices.fill_null(len(words) - 1).to_numpy(zero_copy_only=False)]
@@ -114,6 +119,8 @@ def _told(column: Any) -> Any:
 def _array(batch: Any, kind: np.dtype[Any]) -> Rows:
     out = np.empty((batch.num_rows, batch.num_columns), kind)
     for index, column in enumerate(batch.columns):
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
         if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
             column = column.cast(pa.float64())
         values = column.to_numpy(zero_copy_only=False)
@@ -121,7 +128,10 @@ def _array(batch: Any, kind: np.dtype[Any]) -> Rows:
     return out
 
 
-def _is_number(kind: Any) -> bool:
+def is_number(kind: Any) -> bool:
+    """Whether a column of this type holds numbers, be they coded as a dictionary."""
     of = pa.types
+    if of.is_dictionary(kind):
+        kind = kind.value_type
     tests = (of.is_integer, of.is_floating, of.is_boolean, of.is_decimal, of.is_null)
     return any(test(kind) for test in tests)

@@ -14,7 +14,7 @@ MISSING = (
     *("None", "none", "<NA>", "#N/A", "#NA", "?", ".", "-", "--"),
 )
 HEAD = 1 << 16  # bytes looked at to guess how the text is written
-_NUMBER = re.compile(r"\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?\s*")
+_NUMBER = re.compile(r"\s*[+-]?((\d+([.,]\d*)?|[.,]\d+)(e[+-]?\d+)?|inf(inity)?)\s*", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,20 @@ class Dialect:
     header: bool  # whether `names` are the first row of the text
     decimal_point: str = "."
     encoding: str = "utf-8"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was guessed of the first row, where that may be wrong."""
+        if not self.header:
+            first = ", ".join(self.names[:3]) + (", …" if len(self.names) > 3 else "")
+            return (f"the first row holds numbers: columns named {first}",)
+        odd = next((name for name in self.names if _NUMBER.fullmatch(name)), None)
+        if odd is None:
+            return ()
+        return (
+            f"the first row is taken for names, though {odd} is a number: if it is data, put a row "
+            "of names above it",
+        )
 
 
 def guess_dialect(head: bytes) -> Dialect:

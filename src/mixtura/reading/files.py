@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -16,6 +17,7 @@ import pyarrow.fs
 import pyarrow.parquet
 
 from mixtura._errors import InputError
+from mixtura.reading.arrow import is_number
 from mixtura.reading.delimited import delimited
 from mixtura.reading.stored import BATCH, Stored, damage
 from mixtura.reading.uri import shown
@@ -36,6 +38,9 @@ _FORMATS = {
     ".tab": "csv",
     ".txt": "csv",
 }
+
+_HIDDEN = ("_", ".")
+"""How names begin of what lies in folders and is no data: _SUCCESS, _temporary, .x.crc."""
 
 _COMPRESSED = (".gz", ".bz2", ".zst")
 """What may follow the suffix of text."""
@@ -61,6 +66,8 @@ def in_files(path: str, where: Any = None) -> Stored:
     form, rule = _format(files), _expression(where)
     if form == "csv":
         return delimited(files, system, rule, called)
+    if form == "ipc" and _is_ipc_stream(files[0], system):
+        return _ipc_streams(files, system, rule, called)
     with damage(called):
         data = ds.dataset(files, format=form, filesystem=system)
         rows = data.count_rows() if rule is None else None
@@ -69,7 +76,8 @@ def in_files(path: str, where: Any = None) -> Stored:
     def read(columns: Sequence[str], numbers: Sequence[str] = ()) -> Iterator[Any]:
         for fragment in data.get_fragments(filter=rule):
             with damage(fragment.path):
-                _check_columns(fragment, columns, files[0])
+                _check_columns(fragment.path, fragment.physical_schema, columns, files[0])
+                _check_numbers(fragment.path, fragment.physical_schema, numbers)
                 yield from batches(fragment, list(columns), rule)
 
     written = "parquet" if form == "parquet" else "arrow"
@@ -103,11 +111,42 @@ def _row_groups(fragment: Any, columns: list[str], rule: Any) -> Iterator[Any]:
             yield kept.select(columns)
 
 
-def _check_columns(fragment: Any, columns: Sequence[str], first: str) -> None:
-    absent = [name for name in columns if name not in fragment.physical_schema.names]
+def _is_ipc_stream(file: str, system: Any) -> bool:
+    """Whether a file begins as Arrow's stream does, which has no index at its end."""
+    with damage(file), system.open_input_stream(file) as stream:
+        return bytes(stream.read(4)) == b"\xff\xff\xff\xff"
+
+
+def _ipc_streams(files: Sequence[str], system: Any, rule: Any, called: str) -> Stored:
+    with damage(files[0]), system.open_input_stream(files[0]) as stream:
+        schema = pa.ipc.open_stream(stream).schema
+
+    def read(columns: Sequence[str], numbers: Sequence[str] = ()) -> Iterator[Any]:
+        for file in files:
+            with damage(file), system.open_input_stream(file) as stream:
+                reader = pa.ipc.open_stream(stream)
+                _check_columns(file, reader.schema, columns, files[0])
+                _check_numbers(file, reader.schema, numbers)
+                for batch in reader:
+                    yield (batch if rule is None else batch.filter(rule)).select(list(columns))
+
+    return Stored(schema, read, None, called, form="arrow")
+
+
+def _check_numbers(file: str, schema: Any, numbers: Sequence[str]) -> None:
+    wrong = [name for name in numbers if not is_number(schema.field(name).type)]
+    if wrong:
+        raise InputError(
+            f"{file}: the columns {wrong} hold no numbers, as in the first file: leave the file "
+            "out, or choose other columns"
+        )
+
+
+def _check_columns(file: str, schema: Any, columns: Sequence[str], first: str) -> None:
+    absent = [name for name in columns if name not in schema.names]
     if absent:
         raise InputError(
-            f"{fragment.path} lacks the columns {absent} that {first} has: leave the file out, or "
+            f"{file} lacks the columns {absent} that {first} has: leave the file out, or "
             "choose other columns"
         )
 
@@ -115,21 +154,43 @@ def _check_columns(fragment: Any, columns: Sequence[str], first: str) -> None:
 def _files(path: str, called: str) -> tuple[list[str], Any]:
     """The files in a stable order, and where they are."""
     if "://" in path:
-        with damage(called):
+        try:
             system, inner = pa.fs.FileSystem.from_uri(path)
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(
+                f"{called} is no place that pyarrow knows: {error}. Write file:///folder/rows.csv "
+                "or s3://bucket/rows.csv, with %20 for spaces, or copy it to this machine"
+            ) from None
+        with damage(called):
             files = _remote_files(system, inner)
-    elif os.path.isdir(path):
-        system, named = pa.fs.LocalFileSystem(), Path(path).rglob("*")
-        files = sorted(str(one) for one in named if one.is_file() and _suffix(str(one)) in _FORMATS)
     else:
-        system = pa.fs.LocalFileSystem()
-        files = sorted(glob.glob(path, recursive=True)) if glob.has_magic(path) else [path]
-        files = [one for one in files if os.path.exists(one)]
+        system, files = pa.fs.LocalFileSystem(), _local_files(os.path.expanduser(path))
     if not files:
         raise InputError(
             f"{called}: there is no such file, folder with tables or pattern that matches"
         )
     return files, system
+
+
+def _local_files(path: str) -> list[str]:
+    if os.path.isdir(path):
+        found = [str(one) for one in Path(path).rglob("*") if one.is_file()]
+        return sorted(one for one in _seen(found, path) if _suffix(one) in _FORMATS)
+    if os.path.exists(path) or not glob.has_magic(path):
+        return [path] if os.path.exists(path) else []
+    found = [one for one in glob.glob(path, recursive=True) if not os.path.isdir(one)]
+    folder = os.path.dirname(re.split(r"[*?[]", path)[0])
+    hidden = any(name.startswith(_HIDDEN) for name in Path(path).relative_to(folder).parts)
+    return sorted(found if hidden else _seen(found, folder))
+
+
+def _seen(files: Sequence[str], folder: str) -> list[str]:
+    """Files on whose way down from a folder no name begins as those of what is no data do."""
+    return [
+        file
+        for file in files
+        if not any(part.startswith(_HIDDEN) for part in Path(file).relative_to(folder).parts)
+    ]
 
 
 def _remote_files(system: Any, inner: str) -> list[str]:
@@ -143,8 +204,10 @@ def _remote_files(system: Any, inner: str) -> list[str]:
     folder = pa.fs.FileSelector("/".join(names[:fixed]), recursive=True, allow_not_found=True)
     found = [one.path for one in system.get_file_info(folder) if one.is_file]
     if fixed < len(names):
-        return sorted(one for one in found if _matches(one.split("/"), names))
-    return sorted(one for one in found if _suffix(one) in _FORMATS)
+        found = [one for one in found if _matches(one.split("/"), names)]
+        hidden = any(name.startswith(_HIDDEN) for name in names[fixed:])
+        return sorted(found if hidden else _seen(found, "/".join(names[:fixed])))
+    return sorted(one for one in _seen(found, inner) if _suffix(one) in _FORMATS)
 
 
 def _matches(names: Sequence[str], patterns: Sequence[str]) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import glob
 import os
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,15 +15,14 @@ import numpy as np
 from mixtura import _checks, _frames
 from mixtura._errors import InputError, InputTypeError, MissingDependency
 from mixtura._types import Rows
+from mixtura.reading import sql
 from mixtura.reading.cache import kept, released
 from mixtura.reading.uri import shown
 
 if TYPE_CHECKING:
     from mixtura.reading.stored import Stored
 
-__all__ = ["Scan", "is_array_file", "is_query", "opened", "scan", "stored"]
-
-_QUERY = re.compile(r"\s*(select|with|from|values)\s", re.IGNORECASE)
+__all__ = ["Scan", "is_array_file", "opened", "scan", "stored"]
 
 _ROWS = 1 << 16
 """Rows looked at together."""
@@ -48,9 +47,11 @@ def scan(
     ----------
     source : str, path, or object
         A file, a folder or a pattern (``"part-*.parquet"``) of Parquet, Arrow IPC (Feather) or
-        delimited text files, also by a URI such as ``"s3://bucket/folder"``; a ``.npy`` file, which
+        delimited text files, also by a URI such as ``"s3://bucket/folder"``, but for those below
+        a folder whose names begin with ``_`` or ``.``; a ``.npy`` file, which
         is mapped as it is; an SQL query for DuckDB (``"select x, y from 'part-*.parquet'"``); a
-        DuckDB relation, a polars LazyFrame, or whatever else streams Arrow batches; a list, or any
+        DuckDB relation, a polars LazyFrame, a pyarrow Dataset, or whatever else streams Arrow
+        batches; a list, or any
         other iterable that can be read again, of arrays or data frames with the same columns.
     columns : sequence of str, optional
         All columns by default.
@@ -152,9 +153,7 @@ class Scan(_checks.Elsewhere):
         if self.columns is not None:
             return self.columns
         apart = (self.weights_column, self.aside_column)
-        return tuple(
-            name for name in stored(self.source, self.where).schema.names if name not in apart
-        )
+        return stored(self.source, self.where).features(*apart)
 
     @property
     def table(self) -> _checks.Table:
@@ -211,11 +210,12 @@ class Scan(_checks.Elsewhere):
             return _checks.Table(_array_file(self), None)
         if _is_path(self.source) or _streams(self.source):
             return _from_arrow(self)
-        if isinstance(self.source, Iterable):
+        if isinstance(self.source, Iterable) and not isinstance(self.source, bytes):
             return _from_blocks(self)
         raise InputTypeError(
-            f"{self.called} cannot be scanned: give a path, a query, a relation, a lazy frame, or "
-            "an iterable of arrays that can be read again"
+            f"{self.called} cannot be scanned: give a path, a query, a relation (as "
+            "connection.sql(...) returns), a lazy frame, or an iterable of arrays that can be read "
+            "again"
         )
 
 
@@ -224,8 +224,8 @@ def opened(X: Any) -> Any:
 
     So is an iterator, which a scan refuses with what to do.
     """
-    elsewhere = type(X).__module__.startswith(("duckdb", "_duckdb"))
-    if elsewhere or isinstance(X, str | os.PathLike | Iterator):
+    elsewhere = type(X).__module__.startswith(("duckdb", "_duckdb")) or hasattr(X, "get_fragments")
+    if elsewhere or isinstance(X, str | bytes | os.PathLike | Iterator):
         return scan(X)
     return X if isinstance(X, Scan) else _frames.eager(X)
 
@@ -235,20 +235,16 @@ def is_array_file(source: Any) -> bool:
     return _is_path(source) and os.fspath(source).endswith(".npy")
 
 
-def is_query(source: Any) -> bool:
-    return isinstance(source, str) and _QUERY.match(source) is not None
-
-
 def _is_path(source: Any) -> bool:
-    return isinstance(source, str | os.PathLike) and not is_query(source)
+    return isinstance(source, str | os.PathLike) and not sql.is_query(source)
 
 
 def _streams(source: Any) -> bool:
-    return is_query(source) or any(hasattr(source, name) for name in _STREAMING)
+    return sql.is_query(source) or any(hasattr(source, name) for name in _STREAMING)
 
 
-_STREAMING = ("__arrow_c_stream__", "collect_batches")
-"""What tables, relations and readers have, and what lazy frames of polars have."""
+_STREAMING = ("__arrow_c_stream__", "collect_batches", "get_fragments")
+"""What tables, relations and readers have, lazy frames of polars, and data sets of pyarrow."""
 
 
 def stored(source: Any, where: Any = None) -> Stored:
@@ -271,8 +267,12 @@ def stored(source: Any, where: Any = None) -> Stored:
         raise InputError("where= is for files with named columns: say it in the query instead")
     if _is_path(source):
         return tables.of_array(_mapped(os.fspath(source)), os.fspath(source))
-    called = source if isinstance(source, str) else f"the {type(source).__name__}"
-    return tables.of_stream(_queried(source) if isinstance(source, str) else source, called)
+    called = f"the {type(source).__name__}"
+    if isinstance(source, str):
+        return sql.of_query(source)
+    if sql.is_relation(source):
+        return sql.of_relation(source, called)
+    return tables.of_stream(source, called)
 
 
 def _from_arrow(asked: Scan) -> _checks.Table:
@@ -293,19 +293,12 @@ def _from_arrow(asked: Scan) -> _checks.Table:
     return _checks.Table(table[:, :-1], chosen.names, table[:, -1], beside)
 
 
-def _queried(query: str) -> Any:
-    try:
-        import duckdb
-    except ImportError as error:
-        raise MissingDependency.of("duckdb", extra="sql") from error
-    try:
-        return duckdb.sql(query)
-    except duckdb.Error as error:
-        raise InputError(f"DuckDB does not run the query {query!r}: {error}") from None
-
-
 def _from_blocks(asked: Scan) -> _checks.Table:
     """The blocks of an iterable, checked one by one."""
+    if hasattr(asked.source, "fetch_record_batch"):
+        raise InputTypeError(
+            f"{asked.called} is not the rows themselves: give what its fetch_record_batch() returns"
+        )
     if isinstance(asked.source, Iterator):
         raise InputTypeError(
             f"{asked.called} can be read only once, and what fails half-way would be lost: give "
@@ -358,8 +351,13 @@ def _array_file(asked: Scan) -> Rows:
 
 def _mapped(path: str) -> Rows:
     """The numbers of a ``.npy`` file, as they lie on the disk."""
+    if "://" in path or (glob.has_magic(path) and not os.path.exists(path)):
+        raise InputError(
+            f"{path}: a .npy file is mapped, so give the path of one that lies on this machine; "
+            "several go as a list of arrays, scan([np.load(one, mmap_mode='r') for one in ...])"
+        )
     try:
-        mapped = np.load(path, mmap_mode="r")
+        mapped = np.load(os.path.expanduser(path), mmap_mode="r")
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read as an array: {error}") from None
     if mapped.ndim != 2 or mapped.dtype.kind not in "fiub" or 0 in mapped.shape:

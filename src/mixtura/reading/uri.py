@@ -6,11 +6,15 @@ import re
 
 __all__ = ["shown"]
 
+_PASSWORD = re.compile(r"(?i)\b(password|passfile|passwd|secret)(\s*=\s*|\s+)('[^']*'|[^\s';,)]+)")
 
-def shown(path: str) -> str:
-    """A path or URI as it may be shown: without the keys that log in to its place.
+
+def shown(text: str) -> str:
+    """A path, URI or query as it may be shown: without what logs in to its place.
 
     >>> shown("s3://key:secret@bucket/rows")
     's3://bucket/rows'
+    >>> shown("attach 'host=db user=me password=hidden' as pg (type postgres); from pg.rows")
+    "attach 'host=db user=me password=…' as pg (type postgres); from pg.rows"
     """
-    return re.sub("(?<=://)[^/@]+@", "", path)
+    return _PASSWORD.sub(r"\1\2…", re.sub("(?<=://)[^/@]+@", "", text))
