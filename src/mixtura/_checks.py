@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
+import reprlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -288,7 +289,7 @@ def numbers(values: Any, what: str) -> Array:
     try:
         return np.array(values, dtype=np.float64)
     except (TypeError, ValueError):
-        raise InputError(f"{what} must be numbers, not {values!r}") from None
+        raise InputError(f"{what} must be numbers, not {reprlib.repr(values)}") from None
 
 
 def _hard_plausibility(labels: Any, k: int, first: int = 0) -> Array:

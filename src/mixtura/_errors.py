@@ -55,6 +55,12 @@ class DriftWarning(MixturaWarning):
     """The rows of a stream have become unlike those before them."""
 
 
+for _public in (MixturaError, *MixturaError.__subclasses__()):
+    _public.__module__ = "mixtura"  # tracebacks then say where one imports it from
+for _told in (MixturaWarning, *MixturaWarning.__subclasses__()):
+    _told.__module__ = "mixtura"
+
+
 def warn(text: str, kind: type[Warning] = MixturaWarning) -> None:
     """Warn, pointing at the line outside this package that called it."""
     level, frame = 1, sys._getframe(1)

@@ -15,6 +15,14 @@ from mixtura.integrals.truncated import POINTS, Truncated, truncated
 from mixtura.law import Gaussian
 from mixtura.parts import Parts
 
+_FAR = 1e100
+"""Deviations whose squares are numbers."""
+
+_NARROW = 1e-7
+"""Width of an interval, in deviations and over its distance from the mean, at least."""
+
+_TINY = 5e-324
+
 
 @dataclass(frozen=True, eq=False)
 class Hidden:
@@ -70,8 +78,8 @@ def hidden(
 def _hidden(mixture: Parts, block: Block, pattern: Pattern, points: int) -> Iterator[Hidden]:
     observed = pattern.observed
     assert pattern.bounded is not None and block.limits is not None
-    within, frame = pattern.bounded[~observed], mixture.frame.take(pattern.bounded)
-    low, high = (frame.read(end[:, pattern.bounded]) for end in block.limits)
+    within = pattern.bounded[~observed]
+    low, high, width = _limits(mixture, block, pattern.bounded)
     z = mixture.frame.take(observed).read(block.rows[:, observed])
     seen = mixture.observed(observed)
     residuals = seen.residual
@@ -80,8 +88,40 @@ def _hidden(mixture: Parts, block: Block, pattern: Pattern, points: int) -> Iter
         middle = centre[pattern.bounded] + off[:, within]
         doubt = residuals[component]
         own = doubt[np.ix_(within, within)]
-        found = truncated(own, low - middle, high - middle, points=points)
+        ends, share = _resolved(low - middle, high - middle, width, np.sqrt(own.diagonal()))
+        found = truncated(own, *ends, points=points)
+        found = found._replace(log_probability=found.log_probability + share)
         yield _followed(found, off, doubt, within)
+
+
+def _limits(mixture: Parts, block: Block, bounded: Mask) -> tuple[Array, Array, Array]:
+    """The ends (n, c) of the bounded cells in the frame, and how far apart they are."""
+    assert block.limits is not None
+    frame = mixture.frame.take(bounded)
+    with np.errstate(over="ignore", invalid="ignore"):
+        ends = [end[:, bounded] for end in block.limits]
+        low, high = (frame.read(end) for end in ends)
+        return low, high, (ends[1] - ends[0]) * frame.scale
+
+
+def _resolved(
+    low: Array, high: Array, width: Array, deviations: Array
+) -> tuple[tuple[Array, Array], Array]:
+    """Ends (n, c) less a mean that tell apart what they bound, and log P to be added (n,).
+
+    Beyond 1e100 deviations they are infinite. Intervals so narrow that rounding eats their width
+    are widened about their middle, where the density hardly changes, and are so much less probable.
+    """
+    far = _FAR * deviations
+    low = np.where(low < -far, -np.inf, np.minimum(low, far))
+    high = np.where(high > far, np.inf, np.maximum(high, -far))
+    least = _NARROW * deviations / np.maximum(np.abs(low) / deviations, 1.0)
+    narrow = width < least
+    if not narrow.any():
+        return (low, high), np.zeros(len(low))
+    rest = np.where(narrow, 0.5 * (least - width), 0.0)
+    share = np.where(narrow, np.maximum(width / np.where(narrow, least, 1.0), _TINY), 1.0)
+    return (low - rest, high + rest), np.log(share).sum(axis=1)
 
 
 def _followed(found: Truncated, off: Array, doubt: Array, within: Mask) -> Hidden:

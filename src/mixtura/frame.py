@@ -62,7 +62,8 @@ class Frame:
 
     def unread(self, z: Array) -> Array:
         """z -> rows in the data's units."""
-        return self.pivot + z / self.scale
+        with np.errstate(over="ignore"):  # what is beyond all numbers is infinite
+            return self.pivot + z / self.scale
 
     def take(self, dims: Any) -> Frame:
         """The frame of some of the columns."""

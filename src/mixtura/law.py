@@ -22,6 +22,9 @@ from scipy.special import (
 from mixtura._errors import InputError
 from mixtura._types import Array
 
+FARTHEST = 1e150
+"""Deviations farther off count as so many: their squares would be no numbers."""
+
 LOG_2PI = float(np.log(2.0 * np.pi))
 
 LEAST, MOST = 1.0, 500.0

@@ -11,6 +11,7 @@ import numpy as np
 
 from mixtura import _checks
 from mixtura._errors import InputError, InputTypeError
+from mixtura._random import generator
 from mixtura._types import Array
 from mixtura.block import Block, cuts
 from mixtura.borrowed import Borrowed
@@ -237,7 +238,7 @@ class Mixture(Densities):
         n = _checks.whole(n, "n")
         if n < 1 or (component is not None and not 0 <= component < self.n_components):
             raise InputError(f"n={n}, component={component}: n >= 1, 0 <= component < k are needed")
-        z, labels = drawn(self, n, np.random.default_rng(rng), component)
+        z, labels = drawn(self, n, generator(rng), component)
         rows = self.frame.unread(z)
         return (rows, labels) if return_labels else rows
 
@@ -334,8 +335,14 @@ class Mixture(Densities):
     @classmethod
     def from_sklearn(cls, estimator: Any) -> Mixture:
         """The mixture of a fitted ``sklearn.mixture.GaussianMixture`` (or Bayesian one)."""
+        from mixtura.estimators.convert import refuse_unfitted
+
+        refuse_unfitted(estimator)
         if not hasattr(estimator, "covariances_"):
-            raise InputError(f"{type(estimator).__name__} is not fitted: call fit first")
+            raise InputTypeError(
+                f"a fitted GaussianMixture is needed, not {type(estimator).__name__}: it has no "
+                "covariances_"
+            )
         return cls(
             estimator.weights_ / np.sum(estimator.weights_),
             estimator.means_,

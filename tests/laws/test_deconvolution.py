@@ -245,6 +245,9 @@ def test_units_do_not_matter():
     )
     far = fit(Y + 2.0**30, noise_cov=S)
     np.testing.assert_allclose(far.means_ - 2.0**30, model.means_, atol=1e-5)
+    huge = 2.0**508  # sums of variances of 1e306 are no numbers
+    found = fit(Y * huge, noise_cov=S * huge**2)
+    np.testing.assert_allclose(found.means_ / huge, model.means_, rtol=1e-4)
 
 
 USUAL = ("full", "VEE", "tied", "VEI", "spherical", "factor:1")

@@ -176,6 +176,47 @@ def test_no_limits_are_missing_values_and_equal_limits_are_observed():
     same(near, GaussianMixture(2, random_state=0, tol=1e-10).fit(whole), 2e-4)
 
 
+@pytest.mark.parametrize("width", [1e-300, 1e-17, 1e-12, 1e-8, 1e-4])
+@pytest.mark.parametrize("hidden", [[0], [0, 2]])
+def test_narrow_intervals_are_as_probable_as_their_density_says(width, hidden):
+    """To second order in the width, also where rounding would eat it; the ends need not differ."""
+    row, model = np.array([[0.3, 0.5, 1.0]]), GaussianMixture.from_mixture(TRUE)
+    gaps, low, high = row.copy(), np.full((1, 3), -INF), np.full((1, 3), INF)
+    row[0, 0] = 0.0 if width < 1e-16 else 0.3  # a float has room for such widths about zero alone
+    gaps[0, hidden], low[0, hidden], high[0, hidden] = np.nan, row[0, hidden], row[0, hidden]
+    low[0, 0], high[0, 0] = row[0, 0] - width / 2, row[0, 0] + width / 2
+    wanted = model.score_samples(row) + np.log(high[0, 0] - low[0, 0])
+    found = model.score_samples(gaps, lower=low, upper=high)
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+    filled = model.impute(gaps, lower=low, upper=high)
+    np.testing.assert_allclose(filled, row, atol=1e-4)
+    shares = model.predict_proba(gaps, lower=low, upper=high)
+    np.testing.assert_allclose(shares, model.predict_proba(row), atol=1e-6)
+
+
+def test_a_fit_to_cells_between_neighbouring_numbers():
+    rows, _ = detected(200)
+    gaps = np.isnan(rows)
+    low = np.where(gaps, 0.1, -INF)
+    told = {"lower": low, "upper": np.where(gaps, np.nextafter(0.1, 1.0), INF)}
+    model = GaussianMixture(2, random_state=0).fit(rows, **told)
+    exact = GaussianMixture(2, random_state=0).fit(np.where(gaps, 0.1, rows))
+    np.testing.assert_allclose(model.means_, exact.means_, atol=1e-3)
+
+
+def test_limits_whose_squares_are_no_numbers_are_none():
+    rows, _ = detected(200)
+    found, wanted = (
+        GaussianMixture(2, random_state=0, tol=1e-10).fit(rows, lower=-end, upper=end)
+        for end in (1e308, INF)
+    )
+    np.testing.assert_allclose(found.means_, wanted.means_, atol=1e-4)
+    whole, box = TRUE.sample(200, 0), (-1e308, 1e300)
+    boxed = GaussianMixture(2, truncation=box, random_state=0, tol=1e-10).fit(whole)
+    plain = GaussianMixture(2, random_state=0, tol=1e-10).fit(whole)
+    np.testing.assert_allclose(boxed.means_, plain.means_, atol=2e-3)  # the error of its points
+
+
 def test_units_do_not_matter(limited):
     rows, upper = limited
     scale, shift = np.array([1e-6, 1e4, 1.0]), np.array([5.0, -1e5, 1e3])

@@ -32,6 +32,12 @@ def test_numbers_keep_their_values(given, dtype):
     assert read.names is None
 
 
+def test_what_is_no_number_is_shown_in_short():
+    with pytest.raises(InputError, match="sample_weight must be numbers") as caught:
+        row_weights(["a"] * 10_000, 10_000)
+    assert len(str(caught.value)) < 100
+
+
 def test_float64_in_order_is_not_copied():
     X = np.ones((4, 2))
     assert np.shares_memory(table(X).rows, X)

@@ -16,7 +16,7 @@ from mixtura import (
 from oracle import FAMILIES
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore::mixtura._errors.MixturaWarning"),
+    pytest.mark.filterwarnings("ignore::mixtura.MixturaWarning"),
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
 ]
 

@@ -206,6 +206,23 @@ def test_boxes_that_are_refused():
         mixture.sf([[0.0, 0.0]])
 
 
+@pytest.mark.parametrize("end", [1e200, 1e308])
+def test_bounds_whose_squares_are_no_numbers(end):
+    pair = Mixture([0.4, 0.6], [[0, 0], [3, 1]], [[[1, 0.8], [0.8, 1]], [[2, -0.5], [-0.5, 1]]])
+    assert pair.box_probability([-end] * 2, [end] * 2) == pytest.approx(1.0, abs=1e-12)
+    np.testing.assert_array_equal(pair.logcdf([[-end, -end], [-end, 0.0]]), -np.inf)
+    within = pair.truncate(-end, end)
+    np.testing.assert_allclose(within.mean(), pair.mean(), rtol=1e-9)
+    assert np.isfinite(within.sample(3, rng=0)).all()
+
+
+def test_a_component_that_a_narrow_box_holds_nothing_of():
+    """Of the box, one number wide, rounding leaves the far component no width."""
+    pair = Mixture([0.4, 0.6], [[0, 0], [3, 1]], [[[1, 0.8], [0.8, 1]], [[2, -0.5], [-0.5, 1]]])
+    mean = pair.truncate([0.1, 0.1], [np.nextafter(0.1, 1.0), 0.3]).mean()
+    assert mean[0] == pytest.approx(0.1) and 0.1 < mean[1] < 0.3
+
+
 def test_scipys_names():
     p = np.array([1e-12, 0.3, 0.9])
     np.testing.assert_array_equal(F.ppf(p), F.quantile(p))

@@ -1,5 +1,6 @@
 """Every kind of hostile input: a valid model with a warning, or an error that says what to do."""
 
+import contextlib
 import copy
 import io
 import multiprocessing
@@ -314,6 +315,27 @@ def test_relu_like_data_at_full_size():
 def test_one_row(family):
     model, _ = told(np.array([[1.0, 2.0]]), 1, family)
     check(model, np.array([[1.0, 2.0]]))
+
+
+@pytest.mark.parametrize("family", ["full", "diag", "tied"])
+@pytest.mark.parametrize(
+    ("scale", "ridge", "text"),
+    [
+        (1.0, 1e-6, None),
+        (1e-5, 1e-14, None),  # 1e-4 of the variances
+        (1e-5, 1e-3, "reg_covar is above the variances"),
+        (1e5, 1e-6, "column 1 is constant.*set a larger reg_covar"),  # 1e-16 of the variances
+        (1.0, 0.0, "column 1 is constant.*set reg_covar"),
+    ],
+)
+def test_a_ridge_that_holds_a_constant_column_is_enough(family, scale, ridge, text):
+    X = np.column_stack([blobs()[0], np.full(200, 5.0)])[:, [0, 2, 1]] * scale
+    expected = contextlib.nullcontext()
+    if text is not None:
+        expected = pytest.warns(DegenerateWarning, match=text)
+    with expected:
+        model = GaussianMixture(2, covariance_type=family, reg_covar=ridge, random_state=0).fit(X)
+    check(model, X)
 
 
 # ---- scales

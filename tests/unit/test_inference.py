@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.exceptions import NotFittedError
 
 import mixtura
 from mixtura import GaussianMixture, InputError, InputTypeError, Mixture, kernels
@@ -144,7 +145,7 @@ def test_bounds_that_hold_nothing_change_nothing(rows, model):
 
 
 def test_wrong_things_are_refused_by_name(rows, model):
-    with pytest.raises(InputTypeError, match="call fit first"):
+    with pytest.raises(NotFittedError, match="not fitted"):
         mixtura.standard_errors(GaussianMixture(2), rows)
     with pytest.raises(InputError, match="method='hessian'"):
         mixtura.standard_errors(model, rows, method="hessian")

@@ -175,6 +175,34 @@ def test_units_of_inputs_and_outcomes_do_not_matter(bent):
     np.testing.assert_allclose(2.0**30 * other.predict(X * 2.0**30), one.predict(X), rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("of_inputs", "of_outcomes"),
+    [(2.0**-1030, 1.0), (2.0**664, 2.0**-664), (1.0, 2.0**664)],
+)
+def test_sizes_whose_squares_or_quotients_are_no_numbers(of_inputs, of_outcomes, bent):
+    """Slopes and variances may be infinite or zero in the data's units; nothing else is."""
+    X, y = bent[0][:, :1], bent[1][:, :1]
+    model = MixtureOfLinearExperts(2, random_state=0).fit(X, y)
+    other = MixtureOfLinearExperts(2, random_state=0).fit(X * of_inputs, y * of_outcomes)
+    wanted = model.predict(X) * of_outcomes
+    np.testing.assert_allclose(
+        other.predict(X * of_inputs), wanted, rtol=1e-8, atol=1e-9 * of_outcomes
+    )
+    np.testing.assert_allclose(other.intercepts_, model.intercepts_ * of_outcomes, rtol=1e-4)
+    gate = other.gate_.logpdf(X * of_inputs) + np.log(of_inputs)
+    np.testing.assert_allclose(gate, model.gate_.logpdf(X), rtol=1e-6)
+    with np.errstate(over="ignore", divide="ignore"):
+        slopes = model.slopes_ * of_outcomes / of_inputs
+    np.testing.assert_allclose(other.slopes_, slopes, rtol=1e-4)
+
+
+def test_predictions_beyond_all_numbers_are_infinite(bent):
+    model = MixtureOfLinearExperts(1, random_state=0).fit(
+        bent[0][:, :1], 9.0 * bent[0][:, 0] + bent[1][:, 0]
+    )
+    assert model.predict([[1e308]]) == np.inf
+
+
 def test_a_strong_ridge_leaves_constants(bent):
     """Slopes fall as 1 / ridge; the outcome's mean stays."""
     X, y = bent[0], bent[1][:, 0]

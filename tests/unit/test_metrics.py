@@ -10,7 +10,6 @@ from scipy.stats import norm
 
 from mixtura import (
     DensityEstimator,
-    GaussianMixture,
     InputError,
     InputTypeError,
     Mixture,
@@ -225,7 +224,7 @@ def test_what_densities_refuse():
     with pytest.raises(InputError, match="2 predictions for 3 rows"):
         metrics.crps([0.0, 1.0, 2.0], [p, p])
     with pytest.raises(InputTypeError, match="mixture_"):
-        metrics.log_score([[0.0]], GaussianMixture(1))
+        metrics.log_score([[0.0]], "normal")
     with pytest.raises(InputError, match="average=False"):
         metrics.crps([0.0], p, sample_weight=[1.0], average=False)
     with pytest.raises(InputError, match="draws=5"):

@@ -116,6 +116,56 @@ def test_rows_far_away_are_novel_whatever_their_direction():
         np.testing.assert_allclose(model.p_values(distance * far), 1.0 / 93.0, rtol=1e-12)
 
 
+@pytest.mark.parametrize("distance", [1e155, 1e200, 1.7e308])
+def test_rows_whose_squares_are_no_numbers_are_judged_as_those_far_away(fitted, distance):
+    """The limit is that of the direction; 1e100 deviations off are there already."""
+    angle = np.linspace(0.1, 2.0 * np.pi, 7)
+    ahead = np.column_stack([np.cos(angle), np.sin(angle)])
+    near, far = ({"X": size * ahead} for size in (1e100, distance))
+    np.testing.assert_allclose(fitted.predict_proba(**far), fitted.predict_proba(**near))
+    assert (fitted.novelty(**far) > fitted.novelty(**near)).all()
+    assert np.isfinite(fitted.novelty(**far)).all()
+
+
+def test_a_row_far_away_is_held_out_or_fitted():
+    X, y = drawn(60, 0)
+    X[3] = 1e200
+    for seed in range(4):
+        found = OpenSetClassifier(random_state=seed).fit(X, y)
+        assert np.isfinite(found.predict_proba(X)).all() and np.isfinite(found.novelty(X)).all()
+
+
+@pytest.mark.parametrize("total", [1e-140, 0.1, 1.0])
+def test_weights_that_are_shares_of_little(total):
+    """Less than a row in all says nothing of the deviations, which do not become smaller."""
+    X, y = drawn(60, 0)
+    options = {"shrinkage": 0.5, "pooling": np.inf, "calibration": None, "random_state": 0}
+    one, other = (
+        OpenSetClassifier(**options).fit(X, y, sample_weight=np.full(60, share / 60))
+        for share in (1.0, total)
+    )
+    np.testing.assert_allclose(other.predict_proba(X), one.predict_proba(X), rtol=1e-6)
+
+
+def test_heavy_rows_of_large_numbers():
+    X, y = drawn(60, 0)
+    found = OpenSetClassifier(random_state=0).fit(X * 1e200, y, sample_weight=np.full(60, 1e140))
+    assert np.isfinite(found.predict_proba(X * 1e200)).all()
+
+
+def test_rows_of_single_precision():
+    X, y = drawn(60, 0)
+    one, other = (OpenSetClassifier(random_state=0).fit(rows, y) for rows in (X, X.astype("f4")))
+    np.testing.assert_allclose(other.predict_proba(X), one.predict_proba(X), atol=1e-3)
+
+
+@pytest.mark.parametrize("size", [1e-310, 1e306])
+def test_columns_that_no_number_brings_to_size_are_refused(size):
+    X, y = drawn(60, 0)
+    with pytest.raises(InputError, match=r"column 1 spans .*: scale it"):
+        OpenSetClassifier().fit(X * [1.0, size], y)
+
+
 def test_the_temperature_is_the_best_one():
     rng = np.random.default_rng(6)
     truth, weights = rng.integers(0, 4, 200), rng.uniform(0.5, 2.0, 200)

@@ -15,6 +15,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.path import Path as Outline
 from scipy.integrate import trapezoid
+from sklearn.exceptions import NotFittedError
 
 from mixtura import GaussianMixture, Mixture, OpenSetClassifier, StudentT, select
 from mixtura._errors import InputError
@@ -434,7 +435,7 @@ def test_from_estimator_is_from_mixture_of_its_mixture(rows):
     assert UncertaintyDisplay.from_estimator(model, rows).total == 300
     assert len(TraceDisplay.from_estimator(model).trace) == len(model.trace_)
     assert SelectionDisplay.from_estimator(model).best is model.selection_.best
-    with pytest.raises(InputError, match="call fit first"):
+    with pytest.raises(NotFittedError, match="not fitted"):
         ClusterDisplay.from_estimator(GaussianMixture(2), rows)
     with pytest.raises(InputError, match="compared no models"):
         SelectionDisplay.from_estimator(GaussianMixture(2, random_state=0).fit(rows))

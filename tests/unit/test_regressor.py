@@ -6,7 +6,7 @@ from scipy import stats
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import cross_val_score
 
-from mixtura import GaussianMixture, MixtureRegressor, Mixtures
+from mixtura import GaussianMixture, MixtureOfLinearExperts, MixtureRegressor, Mixtures
 from mixtura._errors import InputError, InputTypeError
 
 
@@ -153,7 +153,7 @@ def test_units_do_not_matter(fork):
     np.testing.assert_allclose(unit * other.predict(unit * X), one.predict(X), rtol=1e-12)
 
 
-@pytest.mark.filterwarnings("ignore::mixtura._errors.DegenerateWarning")
+@pytest.mark.filterwarnings("ignore::mixtura.DegenerateWarning")
 def test_more_inputs_than_rows():
     """Slopes are those of least length (NumPy's pseudo-inverse), not what the floor makes up."""
     rng = np.random.default_rng(0)
@@ -164,6 +164,27 @@ def test_more_inputs_than_rows():
     new = rng.normal(size=(5, 20))
     expected = y.mean() + (new - X.mean(axis=0)) @ slopes
     np.testing.assert_allclose(MixtureRegressor(1).fit(X, y).predict(new), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [MixtureRegressor, MixtureOfLinearExperts])
+@pytest.mark.parametrize("far", [1e155, 1e200, 1e300])
+def test_rows_whose_squares_are_no_numbers(kind, far, fork):
+    """On the line of one component, far beyond which everything else is rounding."""
+    X, y = fork[0][:, :1], fork[1][:, 0]
+    model = kind(2, random_state=0).fit(X, y)
+    at = model.predict([[far]])
+    np.testing.assert_allclose(model.predict_interval([[far]]), [[at[0], at[0]]], rtol=1e-12)
+    np.testing.assert_allclose(model.predict_quantile([[far]], 0.3).ravel(), at, rtol=1e-12)
+    assert np.isfinite(model.predict_modes([[far]]).points).all()
+    assert -np.inf < model.log_score([[far]], -3.0 * at) < -1e250
+
+
+def test_rows_of_which_nothing_follows_are_refused():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(50, 2))
+    model = MixtureRegressor(1).fit(X, 3.0 * X[:, 0] + 2.0 * X[:, 1] + rng.normal(size=50))
+    with pytest.raises(InputError, match=r"1\.7e\+308, too far off"):
+        model.predict([[1.7e308, -1.7e308]])
 
 
 def test_the_number_of_components_is_chosen(fork):

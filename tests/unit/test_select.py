@@ -11,7 +11,7 @@ from mixtura._errors import InputError, MixturaWarning
 from mixtura.fit.select import Candidate, counts, rules, threads
 from oracle import FAMILIES, log_joint, n_parameters
 
-pytestmark = pytest.mark.filterwarnings("ignore::mixtura._errors.MixturaWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::mixtura.MixturaWarning")
 
 
 def blobs(k, d=2, n=80, seed=0):

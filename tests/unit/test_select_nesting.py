@@ -13,7 +13,7 @@ from mixtura.fit.sample import from_shares
 from mixtura.source import MemorySource
 from oracle import FAMILIES, LETTERS
 
-pytestmark = pytest.mark.filterwarnings("ignore::mixtura._errors.MixturaWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::mixtura.MixturaWarning")
 
 TEXT = (
     "EII<VII EII<EEI VII<VEI EEI<VEI EEI<EVI EEI<EEE VEI<VVI VEI<VEE EVI<VVI EVI<EVE VVI<VVE "

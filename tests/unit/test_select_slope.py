@@ -9,7 +9,7 @@ from mixtura.fit.held_out import total_error
 from mixtura.fit.slope import estimated
 from mixtura.source.shuffle import shuffled
 
-pytestmark = pytest.mark.filterwarnings("ignore::mixtura._errors.MixturaWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::mixtura.MixturaWarning")
 
 
 def curve(truth=6, slope=0.7, sizes=30, noise=0.0, seed=0):

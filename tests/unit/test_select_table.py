@@ -11,7 +11,7 @@ from mixtura.fit.averaging import weights
 from mixtura.fit.criteria import CRITERIA, burnham_anderson, criterion, kass_raftery
 from mixtura.fit.selection import Candidate, Selection
 
-pytestmark = pytest.mark.filterwarnings("ignore::mixtura._errors.MixturaWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::mixtura.MixturaWarning")
 
 COLUMNS = [
     *("n_components", "covariance_type", "log_likelihood", "n_parameters", "bic", "aic", "icl"),

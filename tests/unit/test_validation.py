@@ -40,6 +40,44 @@ def test_with_gaps_and_weights(faithful):
     assert model.validate(X, sample_weight=w).holds
 
 
+def sizes(X, weights, model):
+    return model.validate(X, sample_weight=weights)["components are large enough"]
+
+
+@pytest.mark.parametrize("scale", [1e-120, 1.0, 1e6])
+def test_sizes_are_those_of_effective_rows(faithful, scale):
+    """Shares of a whole; against Kish's number by hand."""
+    X, rng = faithful, np.random.default_rng(0)
+    shares = rng.uniform(0.5, 2.0, len(X))
+    shares *= scale / shares.sum()
+    model = GaussianMixture(2, random_state=0).fit(X, sample_weight=shares)
+    r = model.predict_proba(X)
+    unit = shares / shares.max()
+    kish = (unit @ r) ** 2 / (unit**2 @ r)
+    found = sizes(X, shares, model)
+    assert found.holds
+    assert found.figure == pytest.approx(np.maximum(kish, shares @ r).min(), rel=1e-9)
+
+
+def test_sizes_of_repetitions_are_those_of_the_repeated_rows(faithful):
+    counts = 1 + np.arange(len(faithful)) % 4
+    model = GaussianMixture(2, random_state=0).fit(faithful, sample_weight=counts)
+    repeated = np.repeat(faithful, counts, axis=0)
+    found, wanted = sizes(faithful, counts, model), sizes(repeated, None, model)
+    assert found.figure == pytest.approx(wanted.figure, rel=1e-9)
+
+
+def test_a_component_of_one_row_is_seen_whatever_shares_add_up_to(faithful):
+    X = np.vstack([faithful, [[50.0, 500.0]]])
+    shares = np.full(len(X), 1.0 / len(X))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = GaussianMixture(3, init_params="k-means++", random_state=0, means_init=[
+            [2.0, 55.0], [4.3, 80.0], [50.0, 500.0]]).fit(X, sample_weight=shares)  # fmt: skip
+        assert not sizes(X, shares, model).holds
+    assert sizes(X, shares, model).figure == pytest.approx(1.0, rel=1e-6)
+
+
 def test_a_climb_cut_short_is_seen(iris):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

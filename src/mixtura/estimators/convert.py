@@ -40,6 +40,19 @@ def plain(structure: Covariances) -> Covariances:
     return structure
 
 
+def refuse_unfitted(estimator: Any) -> None:
+    """Refuse an estimator before its fit.
+
+    Raises
+    ------
+    NotFittedError
+    """
+    from sklearn.utils.validation import check_is_fitted  # takes a second to load
+
+    if hasattr(estimator, "fit"):
+        check_is_fitted(estimator)
+
+
 def laid_out(values: Array, structure: Covariances) -> Array:
     """Precisions or factors laid out as the covariances: once where they are shared."""
     return values[0] if structure.name in ("tied", "EEI") else values

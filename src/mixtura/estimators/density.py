@@ -6,7 +6,6 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from mixtura import _checks
@@ -16,6 +15,7 @@ from mixtura.estimators.following import as_it_was
 from mixtura.estimators.limits import held_powers, limits, refuse_outside
 from mixtura.estimators.partitioned import over_partitions
 from mixtura.estimators.rows import rows_at_hand, rows_here
+from mixtura.estimators.seeds import drawn_seed
 from mixtura.fit.bounded import DensityFit, Plan, fitted
 from mixtura.fit.em import Stop
 from mixtura.fit.select import counts, rules
@@ -144,7 +144,7 @@ class DensityEstimator(DensityMixin, BaseEstimator):
         rows, weights = _checks.weighted(np.asarray(read.rows, dtype=np.float64), read.weights)
         lower, upper = limits(self.bounds, self.n_features_in_, read.names)
         refuse_outside(rows, lower, upper, read.names)
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        seed = drawn_seed(self.random_state)
         plan = Plan(
             rows, weights, counts(self.n_components), rules(self.covariance_type), self.criterion,
             seed, Stop(self.tol, self.max_iter), self.prior, self.n_init, self.n_jobs, read.names,
@@ -191,8 +191,8 @@ class DensityEstimator(DensityMixin, BaseEstimator):
     def sample(self, n_samples: int = 1, random_state: Any = None) -> Array:
         """Draw rows (n_samples, d)."""
         chosen = self.random_state if random_state is None else random_state
-        seed = check_random_state(chosen).randint(2**31 - 1)
-        return self._value.sample(n_samples, int(seed))
+        seed = drawn_seed(chosen)
+        return self._value.sample(n_samples, seed)
 
     def _rows(self, X: Any) -> Array:
         return rows_here(self, X, "density_")

@@ -6,7 +6,6 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from mixtura import _checks
@@ -19,9 +18,11 @@ from mixtura.estimators import attributes, criteria, parameters
 from mixtura.estimators.convert import covariance_name, outliers_of
 from mixtura.estimators.partitioned import apart_like_fitted, over_partitions
 from mixtura.estimators.rows import answered, block_like_fitted, rows_like_fitted, source_of
+from mixtura.estimators.seeds import drawn_seed
 from mixtura.fit.apart import refuse_told
 from mixtura.fit.select import rules, threads
 from mixtura.fit.told import Told, known
+from mixtura.fitted import fitted_mixture
 from mixtura.inference.summary import Summary, summary
 from mixtura.inference.validation import Validation, validation
 from mixtura.io.model_file import save
@@ -131,8 +132,8 @@ class FittedMixture(DensityMixin, BaseEstimator):
                 f"Invalid value for 'n_samples': {n_samples}. At least one row is needed"
             )
         chosen = self.random_state if random_state is None else random_state
-        seed = check_random_state(chosen).randint(2**31 - 1)
-        return criteria.law(self).sample(n_samples, int(seed), return_labels=True)
+        seed = drawn_seed(chosen)
+        return criteria.law(self).sample(n_samples, seed, return_labels=True)
 
     def impute(self, X: Any, *, lower: Any = None, upper: Any = None) -> Array:
         """Rows with each NaN replaced by its mean given what is known of the row."""
@@ -183,6 +184,12 @@ class FittedMixture(DensityMixin, BaseEstimator):
         -------
         Validation
             Facts with their figures and what each means; prints as a table.
+
+        Notes
+        -----
+        The size of a component is the larger of ``Σ w r``, its rows where a weight counts as so
+        many repetitions, and Kish's effective number ``(Σ w r)² / Σ w² r``, which is the same
+        whatever the weights add up to.
         """
         self._fitted()
         said = self._told(**told)
@@ -211,8 +218,9 @@ class FittedMixture(DensityMixin, BaseEstimator):
         save(self.mixture_, path, {"covariance_type": self.covariance_type_, **cut})
 
     @classmethod
-    def from_mixture(cls, mixture: Mixture, **parameters: Any) -> Self:
-        """A fitted estimator with a given mixture."""
+    def from_mixture(cls, mixture: Any, **parameters: Any) -> Self:
+        """A fitted estimator with a given mixture, or that of another fitted estimator."""
+        mixture = fitted_mixture(mixture)
         name = covariance_name(mixture.structure)
         given = {**outliers_of(mixture), **parameters}
         estimator = cls(mixture.n_components, covariance_type=name, **given)

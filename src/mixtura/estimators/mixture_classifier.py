@@ -6,16 +6,17 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from mixtura import _checks
+from mixtura._errors import InputError
 from mixtura._types import Array
 from mixtura.conditioning import log_sums
 from mixtura.estimators.following import as_it_was
 from mixtura.estimators.partitioned import over_partitions
 from mixtura.estimators.plans import checked, plan_of
 from mixtura.estimators.rows import rows_at_hand, rows_here
+from mixtura.estimators.seeds import drawn_seed
 from mixtura.estimators.targets import coded, known_codes
 from mixtura.fit.class_model import ClassModel
 from mixtura.fit.classes import classified
@@ -210,7 +211,7 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
         told = source.n, self.semi_supervised, source.whole.weights
         classes, codes = coded(read.aside, *told)
         plan = plan_of(self, source, codes, read.names, classes)
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        seed = drawn_seed(self.random_state)
         jobs = threads(self.n_jobs)
         with one_blas_thread():
             return cross_validated(
@@ -255,9 +256,11 @@ class MixtureClassifier(ClassifierMixin, BaseEstimator):
     def sample(self, n_samples: int = 1, random_state: Any = None) -> tuple[Array, Any]:
         """Draw rows (n_samples, d) and their classes (n_samples,)."""
         check_is_fitted(self, "fit_")
+        if _checks.whole(n_samples, "n_samples") < 0:
+            raise InputError(f"n_samples={n_samples}: no fewer than no rows can be drawn")
         chosen = self.random_state if random_state is None else random_state
-        seed = check_random_state(chosen).randint(2**31 - 1)
-        rows, codes = self.fit_.model.sample(n_samples, np.random.default_rng(int(seed)))
+        seed = drawn_seed(chosen)
+        rows, codes = self.fit_.model.sample(n_samples, np.random.default_rng(seed))
         return rows, self.classes_[codes]
 
     def report(self, X: Any, y: Any, sample_weight: Any = None) -> ClassReport:

@@ -9,7 +9,6 @@ from zlib import crc32
 import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.impute import MissingIndicator
-from sklearn.utils import check_random_state
 
 from mixtura._errors import InputError, InputTypeError
 from mixtura._tables import with_columns
@@ -21,6 +20,7 @@ from mixtura.estimators.filled import Filled
 from mixtura.estimators.gaussian_mixture import GaussianMixture
 from mixtura.estimators.partitioned import lightened, over_partitions
 from mixtura.estimators.rows import Given, answered, rows_here
+from mixtura.estimators.seeds import drawn_seed
 from mixtura.fit.summary import weight_of
 from mixtura.inference.pooling import pool
 from mixtura.mixture import Mixture
@@ -264,7 +264,7 @@ class MixtureImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     def _seed(self, random_state: Any = None) -> int:
         chosen = self.random_state if random_state is None else random_state
-        return int(check_random_state(chosen).randint(2**31 - 1))
+        return drawn_seed(chosen)
 
     n_components_ = attributes.n_components
 

@@ -8,7 +8,6 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, OutlierMixin
-from sklearn.utils import check_random_state
 
 from mixtura import _checks
 from mixtura._errors import InputError
@@ -18,6 +17,7 @@ from mixtura.estimators import attributes
 from mixtura.estimators.behind import behind, fit_behind, take_over
 from mixtura.estimators.partitioned import over_partitions
 from mixtura.estimators.rows import rows_here
+from mixtura.estimators.seeds import drawn_seed
 from mixtura.estimators.thresholds import check_line, ordinary_level
 from mixtura.fit.select import threads
 from mixtura.inference.conformal import Conformal, selected
@@ -219,7 +219,7 @@ class MixtureOutlierDetector(OutlierMixin, BaseEstimator):
             raise InputError(
                 f"calibration={share!r} of {n} rows leaves none to fit or to calibrate: give more"
             )
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        seed = drawn_seed(self.random_state)
         view = partial(held, n=n, seed=seed, count=count)
         apart = source.viewed(partial(view, inside=True))
         return source.viewed(partial(view, inside=False)), apart.take(slice(None))

@@ -7,7 +7,6 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from mixtura import _checks
@@ -16,6 +15,7 @@ from mixtura._types import Array, Mask, Rows
 from mixtura.estimators.following import as_it_was
 from mixtura.estimators.partitioned import over_partitions
 from mixtura.estimators.rows import rows_at_hand, rows_here
+from mixtura.estimators.seeds import drawn_seed
 from mixtura.estimators.targets import coded, known_codes
 from mixtura.fit.class_scatter import Labelled
 from mixtura.inference.conformal import Conformal
@@ -176,7 +176,7 @@ class OpenSetClassifier(ClassifierMixin, BaseEstimator):
         weights = _checks.row_weights(read.weights, len(rows))
         classes, codes = coded(read.aside, len(rows), False, weights)
         self._check_novel(classes)
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        seed = drawn_seed(self.random_state)
         data, held = Labelled.of(rows, codes, weights, len(classes)), None
         if self.calibration is not None:
             data, held = held_out(data, float(self.calibration), seed)

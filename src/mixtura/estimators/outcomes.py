@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mixtura import _checks, _frames
-from mixtura._errors import InputError
+from mixtura._errors import InputError, InputTypeError
 from mixtura._types import Rows
 
 
@@ -70,7 +70,10 @@ def outcomes(y: Any) -> Outcomes:
 
 
 def _read(table: Any, flat: bool) -> Outcomes:
-    read = _checks.table(table, finite=False)
+    try:
+        read = _checks.table(table, finite=False)
+    except (InputError, InputTypeError) as error:
+        raise type(error)(f"y is not what is needed: {error}") from None
     if np.isinf(read.rows).any():
         row = int(np.argwhere(np.isinf(read.rows))[0, 0])
         raise InputError(

@@ -7,10 +7,10 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_random_state
 
 from mixtura._errors import InputError, InputTypeError
 from mixtura.assignment import hard, soft
+from mixtura.estimators.seeds import drawn_seed
 from mixtura.fit.candidates import Shortlist
 from mixtura.fit.checkpoint import Checkpoint, with_checkpoint
 from mixtura.fit.em import Stop
@@ -116,7 +116,7 @@ def task(
     return Task(
         source,
         estimator.criterion,
-        int(check_random_state(estimator.random_state).randint(2**31 - 1)),
+        drawn_seed(estimator.random_state),
         Stop(estimator.tol, estimator.max_iter, parts=parts(estimator)),
         estimator.prior,
         None if isinstance(estimator.reg_covar, str) else float(estimator.reg_covar),

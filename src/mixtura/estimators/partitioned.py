@@ -9,13 +9,13 @@ from functools import partial, wraps
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_random_state
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from mixtura._errors import InputError, InputTypeError
+from mixtura.estimators.seeds import drawn_seed
 from mixtura.fit.apart import refuse_told
 from mixtura.fit.told import Told
-from mixtura.mixture import Mixture
 from mixtura.source.opening import engine, module, remote
 from mixtura.source.remote import RemoteSource
 
@@ -227,7 +227,7 @@ def lightened(model: Any) -> Any:
     """A fitted estimator with nothing but what it answers by: what is sent to every partition."""
     from mixtura.estimators.gaussian_mixture import GaussianMixture
 
-    if isinstance(model, Mixture):
+    if not isinstance(model, BaseEstimator):
         return GaussianMixture.from_mixture(model, n_jobs=1)
     check_is_fitted(model)
     light = copy(model)
@@ -237,7 +237,7 @@ def lightened(model: Any) -> Any:
         if name in vars(light):
             setattr(light, name, value)
     if "random_state" in vars(light):  # what is computed again must come out the same
-        light.random_state = int(check_random_state(light.random_state).randint(2**31 - 1))
+        light.random_state = drawn_seed(light.random_state)
     return light
 
 

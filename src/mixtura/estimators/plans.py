@@ -7,11 +7,11 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_random_state
 
 from mixtura import _checks
 from mixtura._errors import InputError, InputTypeError
 from mixtura._types import Array, Indices
+from mixtura.estimators.seeds import drawn_seed
 from mixtura.fit.class_plan import Plan
 from mixtura.fit.em import Stop
 from mixtura.fit.select import counts, rules, threads
@@ -65,7 +65,7 @@ def plan_of(
 ) -> Plan:
     """What the estimator's parameters ask for, over the rows of a source."""
     names = estimator.classes_ if classes is None else classes
-    seed = int(check_random_state(estimator.random_state).randint(2**31 - 1))
+    seed = drawn_seed(estimator.random_state)
     ridge = None if isinstance(estimator.reg_covar, str) else float(estimator.reg_covar)
     jobs = threads(estimator.n_jobs)
     task = Task(

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils import check_random_state
 
 from mixtura import metrics
 from mixtura._errors import InputError
@@ -15,6 +14,7 @@ from mixtura.estimators import attributes
 from mixtura.estimators.outcomes import outcomes
 from mixtura.estimators.partitioned import over_partitions
 from mixtura.estimators.rows import rows_here
+from mixtura.estimators.seeds import drawn_seed
 from mixtura.mixture import Mixture
 from mixtura.operations.mixtures import Mixtures
 from mixtura.operations.predictions import POINTS, central_intervals, points, quantiles
@@ -101,7 +101,7 @@ class PredictiveMixture(RegressorMixin, BaseEstimator):
     def sample(self, X: Any, n_samples: int = 1, random_state: Any = None) -> Array:
         """Draw outcomes given each row: (n, n_samples) or (n, n_samples, m)."""
         chosen = self.random_state if random_state is None else random_state
-        seed = int(check_random_state(chosen).randint(2**31 - 1))
+        seed = drawn_seed(chosen)
         drawn = self.predict_dist(X).sample(n_samples, seed)
         return drawn[:, :, 0] if self._flat else drawn
 

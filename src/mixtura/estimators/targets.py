@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -53,7 +55,8 @@ def told(y: Any, n: int, semi_supervised: Any) -> tuple[Any, Mask]:
     if y is None:
         raise InputError("this classifier requires y to be passed, but the target y is None")
     values = y.to_numpy() if hasattr(y, "to_numpy") else np.asarray(y)
-    values = column_or_1d(values, warn=True)
+    with _advised():
+        values = column_or_1d(values, warn=True)
     if len(values) != n:
         raise InputError(
             f"Found input variables with inconsistent numbers of samples: [{n}, {len(values)}]: "
@@ -72,11 +75,21 @@ def told(y: Any, n: int, semi_supervised: Any) -> tuple[Any, Mask]:
     if not unknown.all():
         known = values[~unknown]
         kept = np.array(known.tolist()) if values.dtype.kind == "O" else known
-        check_classification_targets(kept)
+        with _advised():
+            check_classification_targets(kept)
         if values.dtype.kind == "O":
             values = np.full(n, kept[0], dtype=kept.dtype)
             values[~unknown] = kept
     return values, unknown
+
+
+@contextmanager
+def _advised() -> Iterator[None]:
+    """What scikit-learn refuses is refused as all else is."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{error}: y must be one column of classes, texts or numbers") from None
 
 
 def absent(values: Any) -> Mask:

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from mixtura._errors import InputError
 from mixtura._types import Array, Indices, Mask
 from mixtura.block import Block
 from mixtura.fit.sample import merged
@@ -21,6 +22,10 @@ _LEAST = 1e-9
 
 _CONSTANT = 1e-13
 """Range, relative to the values, of a column that is constant up to rounding."""
+
+
+_NARROWEST, _WIDEST = 1e-300, 1e302
+"""Spans of columns between which one over them, and sums over rows, are numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +53,13 @@ class Labelled:
 
         So a draw of rows does not depend on their order, equal rows fall on one side of a split,
         and a weight counts as so many repetitions.
+
+        Raises
+        ------
+        InputError
+            A column of so wide or so narrow a span that one over it is no number.
         """
+        _check_spans(rows)
         block = merged(Block(np.column_stack([rows, codes]).astype(np.float64), weights))
         return cls(block.rows[:, :-1], block.rows[:, -1].astype(np.intp), block.weight(), size)
 
@@ -145,14 +156,15 @@ class Scatter:
         In units of each column's deviation, or `common` ones.
         """
         weight = data.weights.sum()
-        location = data.rows[0] + data.weights @ (data.rows - data.rows[0]) / weight
+        location = data.rows[0] + (data.weights / weight) @ (data.rows - data.rows[0])
         off = data.rows - location
         scale = powers_of_two(np.where(data.varying, np.abs(off).max(axis=0), 0.0))
         off /= scale
         means = _means(off, data)
         rest = off - means[data.codes]
         total = _products(off, data.weights) / weight
-        within = _products(rest, data.weights) / max(weight - np.sum(data.counts > 0), 1.0)
+        dof = max(weight - np.sum(data.counts > 0), min(weight, 1.0))  # of shares their sum
+        within = _products(rest, data.weights) / dof
         wide = np.where(data.varying, np.sqrt(total.diagonal()), 0.0)
         narrow = np.where(data.varying, np.sqrt(within.diagonal()), 0.0)
         narrow = np.maximum(narrow, np.sqrt(_FLOOR) * wide)
@@ -161,6 +173,17 @@ class Scatter:
             location + means * scale,
             Spread.of(location, within, narrow, scale, common),
             Spread.of(location, total, wide, scale, common),
+        )
+
+
+def _check_spans(rows: Array) -> None:
+    low, high = (end(rows, axis=0).astype(np.float64) for end in (np.min, np.max))
+    span = high / 2.0 - low / 2.0
+    bad = np.flatnonzero((span > 0.0) & ~((span >= _NARROWEST) & (span <= _WIDEST)))
+    if len(bad):
+        raise InputError(
+            f"column {bad[0]} spans {low[bad[0]]:.3g} to {high[bad[0]]:.3g}: scale it to a span "
+            f"between {_NARROWEST:g} and {_WIDEST:g}, or leave it out"
         )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from mixtura import _checks, kernels
 from mixtura._errors import InputError
+from mixtura._random import generator
 from mixtura._types import Array, Indices, Rows
 from mixtura.covariance import FAMILIES
 from mixtura.fit.importance import Clusters, clustered, drawn
@@ -125,7 +126,7 @@ def coreset(
         if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
             raise InputError(f"{name}={value!r} must be a whole number from 1 on")
     source, names = _source(X, sample_weight, n_jobs)
-    rng = np.random.default_rng(random_state)
+    rng = generator(random_state, "random_state")
     with one_blas_thread():
         clusters = _clusters(source, int(n_components), rng, names)
         found = drawn(source, clusters, int(size), int(rng.integers(1 << 62)))

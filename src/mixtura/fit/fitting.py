@@ -306,14 +306,21 @@ def _check_rows(problem: Problem, k: int) -> None:
 
 
 def _column_notes(problem: Problem, small: Sample) -> list[Note]:
-    """Constant or collinear columns."""
-    if not small.flat:
+    """Constant or collinear columns that no ridge holds up, or a ridge that hides all columns."""
+    ridge, floor = float(problem.guard.ridge.min(initial=np.inf)), problem.guard.floor
+    if not small.flat or 4.0 * floor < ridge <= 1.0:
         return []
+    if ridge > 1.0:
+        text = (
+            "reg_covar is above the variances of the columns, and little but it is left of the "
+            'covariances: set a smaller number, or "auto", which goes by the columns\' own scale'
+        )
+        return [Note(DegenerateWarning, text)]
     flat = np.flatnonzero(problem.summary.deviation == 0).tolist()
     what = _constant(problem, flat) if flat else "the columns are collinear"
     text = (
-        f"{what}: the covariances are singular and rest on the floor; "
-        "drop columns, choose a simpler covariance family, or set reg_covar or a prior"
+        f"{what}: the covariances are singular and rest on the floor; drop columns, choose a "
+        f"simpler covariance family, or set {'a larger ' * (ridge > 0)}reg_covar or a prior"
     )
     return [Note(DegenerateWarning, text)]
 

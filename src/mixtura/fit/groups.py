@@ -9,6 +9,7 @@ import numpy as np
 
 from mixtura import _checks
 from mixtura._errors import DegenerateWarning, InputError, MixturaWarning, warn
+from mixtura._random import whole_seed
 from mixtura._types import Array, Indices
 from mixtura.covariance import Family
 from mixtura.fit.em import Stop
@@ -103,7 +104,8 @@ def fit_groups(
     ridge = _ridge(reg_covar)
     _check(tol=(tol, 0.0), max_iter=(max_iter, 1), n_init=(n_init, 1))
     rule = _averaging(covariance_type, read.rows.shape[1])
-    model = Model(rule, Stop(tol, max_iter), ridge, n_init, random_state)
+    seed = whole_seed(random_state, "random_state")
+    model = Model(rule, Stop(tol, max_iter), ridge, n_init, seed)
     with one_blas_thread(), ThreadPoolExecutor(threads(n_jobs)) as pool:
         found = chosen([of_size(data, keys, model, k, pool) for k in counts(n_components)])
     _warn(found)

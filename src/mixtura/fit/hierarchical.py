@@ -9,6 +9,7 @@ import numpy as np
 
 from mixtura import _checks, kernels
 from mixtura._errors import InputError
+from mixtura._random import generator
 from mixtura._types import Array, Indices
 from mixtura.covariance import FAMILIES
 from mixtura.fit.em import run
@@ -130,7 +131,7 @@ def hierarchical(
     distinct = z[np.unique(leaf, return_index=True)[1]]
     taken = np.flatnonzero(mass > 0)
     if len(taken) > max_rows:
-        rng = np.random.default_rng(random_state)
+        rng = generator(random_state, "random_state")
         taken = np.sort(rng.choice(taken, max_rows, replace=False))
     merges, costs = tree(distinct[taken], mass[taken], model, ridge)
     return Tree(model, merges, costs, _nearest(distinct, taken)[leaf])

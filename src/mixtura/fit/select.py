@@ -19,6 +19,7 @@ from mixtura._errors import (
     MixturaError,
     MixturaWarning,
 )
+from mixtura._random import whole_seed
 from mixtura.block import Block
 from mixtura.covariance import FAMILIES, UNIVARIATE, Experts, Factor, Family, named
 from mixtura.covariance.factor_rule import NAMES
@@ -143,7 +144,7 @@ def select(
     task = Task(
         source,
         criterion,
-        random_state,
+        whole_seed(random_state, "random_state"),
         Stop(tol, max_iter),
         prior,
         names=names,

@@ -179,7 +179,8 @@ def _blur(block: Block) -> Array:
     if block.errors is None or block.errors.projections is not None:
         return np.zeros(block.rows.shape[1])
     weights = block.weight()[:, None] * ~np.isnan(block.rows)
-    return np.asarray((weights * block.errors.variances).sum(axis=0))
+    with np.errstate(over="ignore"):  # too much for any variance to be left of it
+        return np.asarray((weights * block.errors.variances).sum(axis=0))
 
 
 def weight_of(source: Source) -> float:

@@ -10,7 +10,7 @@ from scipy.optimize import linear_sum_assignment
 from mixtura import _checks
 from mixtura._errors import InputError
 from mixtura._types import Array, Indices
-from mixtura.inference.subject import fitted_mixture
+from mixtura.fitted import fitted_mixture
 
 
 def align(mixture: Any, reference: Any, X: Any = None) -> Indices:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from mixtura._errors import InputError
+from mixtura._random import generator
 from mixtura._types import Array
 from mixtura.fit.select import threads
 from mixtura.inference.draws import METHODS, draw, jackknife_counts
@@ -214,7 +215,7 @@ def bootstrap(
     def chunk(rng: np.random.Generator, first: int, size: int) -> Refits:
         return refitted(about, draw(about, method, rng, first, size), batches)
 
-    rng = np.random.default_rng(random_state)
+    rng = generator(random_state, "random_state")
     parts = in_chunks(chunk, count, about.source.n * about.source.d, rng, threads(n_jobs))
     ones = np.ones(count)
     return _kept(about, Refits.joined(parts), method, ones if counts is None else counts)

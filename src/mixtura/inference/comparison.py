@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mixtura._errors import InputError
+from mixtura._random import generator
 from mixtura._tables import data_frame, html_table
 from mixtura._types import Array, Indices
 from mixtura.inference.held_scores import group_codes, held_scores
@@ -237,11 +238,11 @@ def best_probabilities(scores: Array, codes: Indices, *, draws: int, rng: Any) -
     """
     centred = scores - scores.mean(axis=1, keepdims=True)  # the same differences, fewer digits lost
     sums = group_sums(centred, codes)
-    generator = np.random.default_rng(rng)
+    draw = generator(rng)
     wins = np.zeros(scores.shape[1])
     size = max(1, _CELLS // len(sums))
     for start in range(0, draws, size):
-        weights = generator.standard_exponential((min(size, draws - start), len(sums)))
+        weights = draw.standard_exponential((min(size, draws - start), len(sums)))
         totals = weights @ sums
         first = totals >= totals.max(axis=1, keepdims=True)
         wins += (first / first.sum(axis=1, keepdims=True)).sum(axis=0)

@@ -13,6 +13,7 @@ from mixtura._types import Array, Indices
 from mixtura.covariance import FAMILIES, structure
 from mixtura.fit.em import run
 from mixtura.fit.problem import state
+from mixtura.fitted import fitted_mixture
 from mixtura.frame import Frame
 from mixtura.mixture import Mixture
 from mixtura.source import MemorySource
@@ -69,7 +70,7 @@ class Directions:
 
 
 def separating_directions(
-    mixture: Mixture,
+    mixture: Any,
     X: Any = None,
     *,
     weight: float = 0.5,
@@ -88,7 +89,7 @@ def separating_directions(
 
     Parameters
     ----------
-    mixture : Mixture
+    mixture : Mixture or fitted estimator
         Of two components at least.
     X : (n, d) array_like or data frame, optional
         Rows whose mean and covariance take the place of the mixture's own; NaN where unobserved.
@@ -120,6 +121,7 @@ def separating_directions(
     """
     if not 0.0 <= weight <= 1.0:
         raise InputError(f"weight={weight!r}: between 0 (covariances) and 1 (means) is needed")
+    mixture = fitted_mixture(mixture)
     weights, means, covariances = _grouped(mixture, groups)
     centre, whole = _whole(mixture, X, sample_weight)
     white = _whitener(whole)

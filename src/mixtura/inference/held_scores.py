@@ -68,6 +68,8 @@ def _scores(name: str, model: Any, X: Any, y: Any) -> Array:
 
 def _by_model(name: str, model: Any, X: Any, y: Any) -> Any:
     """What a model says of the items; None where it is an array of scores already."""
+    if isinstance(model, type):
+        raise InputTypeError(f"{name!r} is the class {model.__name__}: give a fitted instance")
     methods = ("logpdf", "score_samples") if y is None else ("predict_dist", "predict_log_proba")
     method = next((getattr(model, own) for own in methods if hasattr(model, own)), None)
     if method is None and not callable(model):

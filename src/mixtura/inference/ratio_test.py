@@ -9,6 +9,7 @@ import numpy as np
 
 from mixtura import _checks
 from mixtura._errors import InputError, InputTypeError
+from mixtura._random import generator
 from mixtura._types import Array
 from mixtura.covariance import Family, family
 from mixtura.fit.em import run
@@ -199,7 +200,7 @@ def likelihood_ratio_test(
     source = MemorySource(*_checks.weighted(read.rows, _checks.weights_beside(X, sample_weight)))
     rule = family(covariance_type)
     search = _Search(state(source, rule, names=read.names), rule, n_replicates, threads(n_jobs))
-    rng = np.random.default_rng(random_state)
+    rng = generator(random_state, "random_state")
     found, k = [], k0
     while k < last:
         after = k + 1 if up_to is not None or k1 is None else k1

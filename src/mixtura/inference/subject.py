@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mixtura import _checks
-from mixtura._errors import InputError, InputTypeError
+from mixtura._errors import InputError
 from mixtura.assignment import hard, soft
 from mixtura.covariance import Family, family
 from mixtura.fit.em import Stop
@@ -16,6 +16,7 @@ from mixtura.fit.given import Start
 from mixtura.fit.outliers import Outliers
 from mixtura.fit.priors import with_prior
 from mixtura.fit.problem import Problem, holding, state, with_outliers
+from mixtura.fitted import fitted_mixture
 from mixtura.held import Held
 from mixtura.law import StudentT
 from mixtura.mixture import Mixture
@@ -53,22 +54,6 @@ class Subject:
         """The names of the columns, x0, x1, ... where they have none."""
         d = self.mixture.n_features
         return self.mixture.feature_names or tuple(f"x{i}" for i in range(d))
-
-
-def fitted_mixture(model: Any) -> Mixture:
-    """The mixture of a fitted estimator, or the mixture itself.
-
-    Raises
-    ------
-    InputTypeError
-        Neither a mixture nor a fitted estimator.
-    """
-    mixture = model if isinstance(model, Mixture) else getattr(model, "mixture_", None)
-    if not isinstance(mixture, Mixture):
-        raise InputTypeError(
-            f"{type(model).__name__} is neither a Mixture nor a fitted estimator: call fit first"
-        )
-    return mixture
 
 
 @dataclass(frozen=True, eq=False)

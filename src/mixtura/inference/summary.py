@@ -15,9 +15,10 @@ from mixtura._types import Array
 from mixtura.covariance import ALIASES
 from mixtura.fit.judgement import n_parameters, totals
 from mixtura.fit.select import Selection
+from mixtura.fitted import fitted_mixture
 from mixtura.inference.bootstrap import Bootstrap
 from mixtura.inference.standard_errors import StandardErrors, standard_errors
-from mixtura.inference.subject import Subject, family_name, fitted_mixture, subject, traits
+from mixtura.inference.subject import Subject, family_name, subject, traits
 from mixtura.inference.tables import aligned, parameter_rows
 from mixtura.law import Gaussian, StudentT
 from mixtura.mixture import Mixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from mixtura.conditioning import shares
 from mixtura.covariance import FactorCovariances
 from mixtura.fit.problem import Problem
 from mixtura.mixture import Mixture
+from mixtura.source.views import weighing_twice
 from mixtura.statistics import Statistics
 
 
@@ -78,7 +80,7 @@ def validation(problem: Problem, mixture: Mixture, trace: Sequence[float]) -> Va
         *_trace(trace, problem, mixture),
         _gradient(problem, mixture, here.data),
         _responsibilities(problem, mixture),
-        *_sizes(problem, mixture, here.data.counts),
+        *_sizes(problem, mixture, _rows_each(problem, mixture, here.data.counts)),
     ]
     return Validation(tuple(facts))
 
@@ -187,6 +189,21 @@ def _responsibilities(problem: Problem, mixture: Mixture) -> Fact:
         "responsibilities sum to one", off, "off by at most 1e-12", off <= 1e-12,
         "every row is shared out whole among the components",
     )  # fmt: skip
+
+
+def _rows_each(problem: Problem, mixture: Mixture, counts: Array) -> Array:
+    """(k,) how many rows each component rests on: ``max(Σ w_i r_ik, (Σ w_i r_ik)² / Σ w_i² r_ik)``.
+
+    A weight counts as so many repetitions of its row, and the first term is what the repeated rows
+    would give. Weights that are shares of a whole add up to little, whatever the number of rows:
+    the second, the effective number of Kish (1965, Survey Sampling, section 11.7), does not depend
+    on their scale, and is ``Σ r_ik`` again where they are equal.
+    """
+    mean = problem.summary.weight / problem.source.n
+    twice = problem.on(problem.source.viewed(partial(weighing_twice, scale=1.0 / mean)))
+    squares = mean * twice.at(mixture).data.counts
+    effective = counts * np.divide(counts, squares, out=np.zeros_like(counts), where=squares > 0)
+    return np.maximum(counts, effective)
 
 
 def _sizes(problem: Problem, mixture: Mixture, counts: Array) -> list[Fact]:

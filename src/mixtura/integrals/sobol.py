@@ -6,6 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from mixtura._random import whole_seed
 from mixtura._types import Array
 
 SCRAMBLES = 8
@@ -19,6 +20,7 @@ def scrambled(d: int, points: int, seed: int) -> Array:
     25, 1541-1562: the means over the scrambles are independent, so that their spread tells the
     error. Without dimensions, one empty point.
     """
+    seed = whole_seed(seed)
     if d == 0:
         return np.zeros((SCRAMBLES, 1, 0))
     return _sequences(d, max(int(np.ceil(np.log2(points / SCRAMBLES))), 4), seed)

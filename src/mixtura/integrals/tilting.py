@@ -100,6 +100,8 @@ class Tilted:
         grid = scrambled(d - 1, points, seed)
         logs = [logsumexp(self._drawn(shares)[1]) - np.log(len(shares)) for shares in grid]
         middle = float(logsumexp(logs) - np.log(len(logs)))
+        if middle == -np.inf:
+            return middle, 0.0
         return middle, float(averaged(np.exp(np.array(logs) - middle))[1])
 
     def _drawn(self, shares: Array) -> tuple[Array, Array]:

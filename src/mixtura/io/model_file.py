@@ -36,6 +36,7 @@ from mixtura._types import Array
 from mixtura.atomic import written_whole
 from mixtura.covariance import LAYOUTS, Covariances, structure
 from mixtura.covariance.factor_rule import NAMES
+from mixtura.fitted import fitted_mixture
 from mixtura.frame import Frame
 from mixtura.io.law_members import LAW_ARRAYS, law_members, read_law, read_noise
 from mixtura.io.plain_json import json_text
@@ -56,7 +57,7 @@ STRUCTURES = LAYOUTS
 
 
 def save(
-    mixture: Mixture, path: str | os.PathLike[str], metadata: Mapping[str, Any] | None = None
+    mixture: Any, path: str | os.PathLike[str], metadata: Mapping[str, Any] | None = None
 ) -> None:
     """Write a mixture to a model file, whole or not at all.
 
@@ -64,9 +65,17 @@ def save(
 
     Parameters
     ----------
-    mixture : the mixture; its frame is kept, so that every number comes back to the last bit
+    mixture : Mixture or fitted estimator; the frame of the mixture is kept, so that every number
+        comes back to the last bit
     path : where to; `.mixtura` is the usual suffix
     metadata : anything JSON can hold, beside the model
+
+    Raises
+    ------
+    NotFittedError, InputTypeError
+        What holds no mixture.
+    InputError
+        A fit that trimmed rows, of which the mixture alone does not tell.
 
     Examples
     --------
@@ -78,7 +87,13 @@ def save(
     >>> load(path) == pair, load_metadata(path)
     (True, {'made': 'by hand'})
     """
-    members = _members(mixture)
+    found = fitted_mixture(mixture)
+    if metadata is None and getattr(mixture, "cut_", None) is not None:
+        raise InputError(
+            "the fit trimmed rows, which its mixture does not tell: write it by model.save(path), "
+            "or give model.mixture_"
+        )
+    members = _members(found)
     if metadata is not None:
         members["metadata.json"] = _json_bytes(metadata)
     with written_whole(path) as stream, zipfile.ZipFile(stream, "w") as archive:

@@ -11,7 +11,7 @@ from scipy.special import ndtr
 from mixtura._errors import InputError
 from mixtura._types import Array
 from mixtura.metrics.columns import mean_or_rows
-from mixtura.metrics.predicted import Components, blocks, plain, rows_of, values_of
+from mixtura.metrics.predicted import Components, blocks, distributions, plain, rows_of, values_of
 
 _ROOT_TWO_PI = float(np.sqrt(2.0 * np.pi))
 
@@ -26,7 +26,7 @@ def log_score(
     Parameters
     ----------
     y_true : (n,) or (n, d) array_like or data frame
-    predicted : Mixture, a mixture for each row, or anything with `logpdf`
+    predicted : Mixture, fitted estimator, a mixture for each row, or anything with `logpdf`
     sample_weight : (n,) array_like, optional
     average : bool, default=True
         False for the score of each row.
@@ -46,6 +46,7 @@ def log_score(
     >>> round(metrics.log_score([0.0, 1.0], normal), 6)
     -1.168939
     """
+    predicted = distributions(predicted)
     rows = rows_of(y_true, predicted)
     if isinstance(predicted, Sequence):
         found = [one.logpdf(row[None])[0] for one, row in zip(predicted, rows, strict=True)]
@@ -63,7 +64,7 @@ def crps(y_true: Any, predicted: Any, *, sample_weight: Any = None, average: boo
     Parameters
     ----------
     y_true : (n,) or (n, 1) array_like or data frame
-    predicted : Mixture, or a mixture for each row
+    predicted : Mixture, fitted estimator, or a mixture for each row
         Gaussian, of one feature.
     sample_weight : (n,) array_like, optional
     average : bool, default=True
@@ -91,6 +92,7 @@ def crps(y_true: Any, predicted: Any, *, sample_weight: Any = None, average: boo
     >>> round(metrics.crps([0.0, 1.0], normal), 6)
     0.418068
     """
+    predicted = distributions(predicted)
     values = values_of(y_true, predicted, "crps")
     if not plain(predicted):
         raise InputError(

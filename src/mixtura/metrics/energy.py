@@ -11,7 +11,7 @@ from mixtura._errors import InputError
 from mixtura._types import Array
 from mixtura.metrics.columns import mean_or_rows
 from mixtura.metrics.densities import gaussian_crps
-from mixtura.metrics.predicted import Components, blocks, complete_rows, many, plain
+from mixtura.metrics.predicted import Components, blocks, complete_rows, distributions, many, plain
 from mixtura.mixture import Mixture
 from mixtura.operations.estimate import Estimate
 
@@ -49,7 +49,7 @@ def energy_score(
     Parameters
     ----------
     y_true : (n, d) array_like or data frame
-    predicted : Mixture, or a mixture for each row
+    predicted : Mixture, fitted estimator, or a mixture for each row
     sample_weight : (n,) array_like, optional
     average : bool, default=True
         False for the score of each row.
@@ -79,6 +79,7 @@ def energy_score(
     >>> metrics.energy_score([[0.0, 0.0]], normal)  # √(π/2) - ½ √π
     0.367087211863 (quadrature)
     """
+    predicted = distributions(predicted)
     rows = complete_rows(y_true, predicted)
     if not plain(predicted):
         return _drawn(rows, predicted, sample_weight, average, draws=draws, rng=rng)

@@ -12,7 +12,7 @@ from mixtura import _checks
 from mixtura._errors import InputError
 from mixtura._types import Array
 from mixtura.metrics.columns import column, mean, mean_or_rows
-from mixtura.metrics.predicted import values_of
+from mixtura.metrics.predicted import distributions, values_of
 
 
 def pit(y_true: Any, predicted: Any) -> Array:
@@ -21,8 +21,8 @@ def pit(y_true: Any, predicted: Any) -> Array:
     Parameters
     ----------
     y_true : (n,) or (n, 1) array_like or data frame
-    predicted : Mixture, a mixture for each row, or anything with `cdf`, of one feature
-        Student's t and noise are taken as they are.
+    predicted : Mixture, fitted estimator, a mixture for each row, or anything with `cdf`
+        Of one feature. Student's t and noise are taken as they are.
 
     Returns
     -------
@@ -40,6 +40,7 @@ def pit(y_true: Any, predicted: Any) -> Array:
     >>> metrics.pit([-1.96, 0.0, 1.96], normal).round(3)
     array([0.025, 0.5  , 0.975])
     """
+    predicted = distributions(predicted)
     values = values_of(y_true, predicted, "pit")
     if isinstance(predicted, Sequence):
         return np.array([one.cdf(value) for one, value in zip(predicted, values, strict=True)])

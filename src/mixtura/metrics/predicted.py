@@ -11,6 +11,7 @@ import numpy as np
 from mixtura import _checks
 from mixtura._errors import InputError, InputTypeError
 from mixtura._types import Array
+from mixtura.fitted import fitted_distribution
 from mixtura.mixture import Mixture
 
 _CELLS = 1 << 20
@@ -32,21 +33,29 @@ class Components:
     covariances: Array
 
 
-def features(predicted: Any) -> int:
-    """d, of anything that can be scored.
+def distributions(predicted: Any) -> Any:
+    """What can be scored: one distribution, also that of a fitted estimator, or one for each row.
 
     Raises
     ------
-    InputTypeError
+    NotFittedError, InputTypeError, InputError
         What is no density: says what to pass.
     """
-    one = predicted[0] if isinstance(predicted, Sequence) and len(predicted) else predicted
+    if isinstance(predicted, Sequence) and len(predicted):
+        found = [fitted_distribution(one) for one in predicted]
+        one = found[0]
+    else:
+        found = one = fitted_distribution(predicted)
     if not hasattr(one, "n_features") or not hasattr(one, "logpdf"):
         raise InputTypeError(
-            f"a Mixture, or one for each row, is needed, not {type(one).__name__}: of a fitted "
-            "estimator pass `mixture_` (or `density_`)"
+            f"a Mixture, or one for each row, is needed, not {type(one).__name__}: it lacks "
+            "n_features or logpdf"
         )
-    return int(one.n_features)
+    return found
+
+
+def _first(predicted: Any) -> Any:
+    return predicted[0] if isinstance(predicted, Sequence) else predicted
 
 
 def many(predicted: Any) -> bool:
@@ -56,12 +65,12 @@ def many(predicted: Any) -> bool:
 
 def rows_of(y_true: Any, predicted: Any) -> Array:
     """Observations (n, d) in float64, as many as there are predictions; NaN where unobserved."""
-    d = features(predicted)
+    d = int(_first(predicted).n_features)
     given = y_true
     if not hasattr(given, "columns") and np.ndim(given) < 2 and d == 1:
         given = np.atleast_1d(_checks.numbers(given, "y_true")).reshape(-1, 1)
-    one = predicted[0] if isinstance(predicted, Sequence) else predicted
-    rows = _checks.rows_like(given, d, getattr(one, "feature_names", None))
+    names = getattr(_first(predicted), "feature_names", None)
+    rows = _checks.rows_like(given, d, names)
     if many(predicted) and len(predicted) != len(rows):
         raise InputError(
             f"{len(predicted)} predictions for {len(rows)} rows of y_true: one mixture each is "
@@ -84,7 +93,7 @@ def complete_rows(y_true: Any, predicted: Any) -> Array:
 
 def values_of(y_true: Any, predicted: Any, what: str) -> Array:
     """Observations (n,) of one feature."""
-    d = features(predicted)
+    d = int(_first(predicted).n_features)
     if d != 1:
         raise InputError(
             f"{what} is defined for one feature, and {d} are predicted: take marginal(feature), or "

@@ -12,18 +12,19 @@ from mixtura import _checks
 from mixtura._errors import InputError
 from mixtura._types import Array
 from mixtura.covariance.full import FullCovariances
+from mixtura.fitted import fitted_mixture
 from mixtura.frame import Frame
 from mixtura.law import Gaussian, Law, StudentT, log_norms
 from mixtura.mixture import Mixture
 from mixtura.operations.frames import gaussian_only, in_one_frame, names_of
 
 
-def convolve(mixture: Mixture, other: Mixture) -> Mixture:
+def convolve(mixture: Any, other: Any) -> Mixture:
     """The mixture of x + y for independent x and y: ``Σ π_i ρ_j N(μ_i + ν_j, Σ_i + T_j)``.
 
     Parameters
     ----------
-    mixture, other : Mixture
+    mixture, other : Mixture or fitted estimator
         Gaussian, over the same features, of k and l components.
 
     Returns
@@ -44,6 +45,7 @@ def convolve(mixture: Mixture, other: Mixture) -> Mixture:
     >>> two.means.ravel().tolist(), two.covariances.ravel().round(3).tolist()
     ([-2.0, 0.0, 0.0, 2.0], [0.2, 0.2, 0.2, 0.2])
     """
+    mixture, other = fitted_mixture(mixture), fitted_mixture(other)
     for one in (mixture, other):
         gaussian_only(one, "a sum", "draw from both and add the rows")
     f, g = in_one_frame([mixture, other])
@@ -58,7 +60,7 @@ def convolve(mixture: Mixture, other: Mixture) -> Mixture:
     )
 
 
-def product(mixture: Mixture, other: Mixture) -> Mixture:
+def product(mixture: Any, other: Any) -> Mixture:
     """The density ``f(x) g(x) / ∫ f g``, again a mixture.
 
     ``N(x | a, A) N(x | b, B) = N(a | b, A + B) N(x | c, C)`` with ``C = A (A + B)⁻¹ B`` and
@@ -66,7 +68,7 @@ def product(mixture: Mixture, other: Mixture) -> Mixture:
 
     Parameters
     ----------
-    mixture, other : Mixture
+    mixture, other : Mixture or fitted estimator
         Gaussian, over the same features, of k and l components.
 
     Returns
@@ -109,12 +111,12 @@ def product(mixture: Mixture, other: Mixture) -> Mixture:
     )
 
 
-def log_inner_product(mixture: Mixture, other: Mixture) -> float:
+def log_inner_product(mixture: Any, other: Any) -> float:
     """``log ∫ f g = log Σ π_i ρ_j N(μ_i | ν_j, Σ_i + T_j)``: what `product` divides by.
 
     Parameters
     ----------
-    mixture, other : Mixture
+    mixture, other : Mixture or fitted estimator
         Gaussian, over the same features.
 
     Examples
@@ -128,12 +130,12 @@ def log_inner_product(mixture: Mixture, other: Mixture) -> float:
     return float(logsumexp(_log_overlaps(f, g)[0]) + f.frame.log_volume)
 
 
-def pool(mixtures: Iterable[Mixture], weights: Any = None) -> Mixture:
+def pool(mixtures: Iterable[Any], weights: Any = None) -> Mixture:
     """One mixture of several: ``Σ_m w_m f_m``, the linear opinion pool.
 
     Parameters
     ----------
-    mixtures : iterable of Mixture
+    mixtures : iterable of Mixture or fitted estimator
         Over the same features; all Gaussian, or all of Student's t, and without noise.
     weights : array_like, optional
         At least 0, not all 0; made to sum to one. Equal by default.
@@ -159,7 +161,7 @@ def pool(mixtures: Iterable[Mixture], weights: Any = None) -> Mixture:
     >>> pool([ours, theirs], [3, 1]).weights.tolist()
     [0.75, 0.25]
     """
-    listed = list(mixtures)
+    listed = [fitted_mixture(one) for one in mixtures]
     if not listed:
         raise InputError("there is nothing to pool: give at least one mixture")
     shares = _shares(weights, len(listed))
@@ -203,7 +205,8 @@ def _common_law(mixtures: list[Mixture]) -> Law:
     return StudentT(np.concatenate(dofs), "own")
 
 
-def _pair(mixture: Mixture, other: Mixture) -> tuple[Mixture, Mixture]:
+def _pair(mixture: Any, other: Any) -> tuple[Mixture, Mixture]:
+    mixture, other = fitted_mixture(mixture), fitted_mixture(other)
     for one in (mixture, other):
         gaussian_only(one, "a product of densities", "add the two logpdf instead")
     f, g = in_one_frame([mixture, other])

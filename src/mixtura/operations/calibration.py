@@ -11,6 +11,7 @@ from scipy.stats import beta
 from mixtura import _checks, _frames
 from mixtura._errors import InputError
 from mixtura._types import Array
+from mixtura.fitted import fitted_distribution
 
 
 class Distribution(Protocol):
@@ -84,7 +85,7 @@ class Calibration:
 
 
 def calibration(
-    distribution: Distribution, X: Any, sample_weight: Any = None, level: float = 0.95
+    distribution: Any, X: Any, sample_weight: Any = None, level: float = 0.95
 ) -> Calibration:
     """Compare values with a distribution.
 
@@ -93,7 +94,7 @@ def calibration(
 
     Parameters
     ----------
-    distribution : Mixture or BoundedMixture of one feature
+    distribution : Mixture, BoundedMixture or fitted estimator of one feature
     X : (n, 1) or (n,) array_like, or data frame
         NaN is left out.
     sample_weight : (n,) array_like, optional
@@ -117,6 +118,7 @@ def calibration(
     """
     if not 0 < level < 1:
         raise InputError(f"level={level}: a number above 0 and below 1 is needed")
+    known: Distribution = fitted_distribution(distribution)
     values = _column(X)
     weights = _checks.row_weights(_checks.weights_beside(X, sample_weight), len(values))
     weights = np.ones(len(values)) if weights is None else weights
@@ -127,12 +129,12 @@ def calibration(
     values, weights = values[order], weights[order]
     ends = np.cumsum(weights)
     total = float(ends[-1])
-    pit = np.asarray(distribution.cdf(values[:, None]), dtype=np.float64)
+    pit = np.asarray(known.cdf(values[:, None]), dtype=np.float64)
     rank = ends - 0.5 * (weights - 1.0)
     tail = 0.5 * (1.0 - level)
     lower, upper = (beta.ppf(q, rank, total + 1.0 - rank) for q in (tail, 1.0 - tail))
     positions = rank / (total + 1.0)
-    expected, low, high = (distribution.quantile(p) for p in (positions, lower, upper))
+    expected, low, high = (known.quantile(p) for p in (positions, lower, upper))
     gaps = np.maximum(np.abs(ends / total - pit), np.abs(pit - (ends - weights) / total))
     at = int(gaps.argmax())
     return Calibration(

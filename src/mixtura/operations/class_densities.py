@@ -16,6 +16,9 @@ from mixtura.law import log_norms
 _NUMBERS = 1 << 21
 """Numbers that a tile of rows is worth: 16 MiB."""
 
+_FAR = 1e120
+"""Deviations whose squares, and the products of these with variances, are numbers."""
+
 _FAINT = 0.01
 """Share of the wide part of the background."""
 
@@ -38,8 +41,16 @@ class Whitening:
     log_volume: float
 
     def read(self, rows: Rows) -> Array:
-        """Rows (n, d) as (n, q)."""
-        return np.asarray((rows - self.location) @ self.matrix)
+        """Rows (n, d) as (n, q); those farther than 1e120 stand there, in the same direction."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            z = np.asarray((rows - self.location) @ self.matrix)
+        far = np.flatnonzero(~(np.abs(z) < _FAR).all(axis=1))
+        if len(far):
+            halves = rows[far] / 2.0 - self.location / 2.0  # their difference may be no number
+            ahead = (halves / np.abs(halves).max(axis=1, keepdims=True)) @ self.matrix
+            length = np.abs(ahead).max(axis=1, keepdims=True)
+            z[far] = ahead * (_FAR / np.where(length > 0.0, length, 1.0))
+        return z
 
 
 @dataclass(frozen=True, eq=False)

@@ -139,9 +139,15 @@ def _means(mixture: Mixture, rows: Array, observed: Mask, rest: Array, kept: Arr
     if not o:
         return np.broadcast_to(mixture.location[:, rest], (len(rows), k, m))
     middle = mixture.weights @ mixture.location[:, observed]
-    z = mixture.frame.read(rows)[:, observed] - middle
     lead = coefficients @ (middle - mixture.location[:, observed])[:, :, None]
     start = mixture.location[:, rest] + lead[:, :, 0]
-    moved = (z @ coefficients.reshape(k * m, o).T).reshape(-1, k, m)
-    moved += start
+    with np.errstate(over="ignore", invalid="ignore"):
+        z = mixture.frame.read(rows)[:, observed] - middle
+        moved = (z @ coefficients.reshape(k * m, o).T).reshape(-1, k, m)
+        moved += start
+    if not np.isfinite(moved).all():
+        raise InputError(
+            f"a row holds {np.nanmax(np.abs(rows)):.3g}, too far off for what follows to be "
+            "numbers: leave such rows out, or set their far cells to NaN"
+        )
     return np.asarray(moved)

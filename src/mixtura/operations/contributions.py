@@ -12,7 +12,9 @@ from mixtura import _checks
 from mixtura._types import Array, Indices, Mask
 from mixtura.block import Block, cuts
 from mixtura.covariance import Covariances
+from mixtura.fitted import fitted_mixture
 from mixtura.kernels.layout import DIAGONAL, SPHERICAL
+from mixtura.law import FARTHEST
 from mixtura.mixture import Mixture
 
 _ALIKE = 1e-15
@@ -53,7 +55,7 @@ class Contributions:
         return [(names[j], float(shares[j])) for j in order if shares[j] > 0]
 
 
-def contributions(mixture: Mixture, X: Any) -> Contributions:
+def contributions(mixture: Any, X: Any) -> Contributions:
     """Split each row's squared distance over the features.
 
     ``δ² = Σ_j w_j²`` with ``w = R^(-1/2) D (x - μ)``, D one over the standard deviations and R the
@@ -63,7 +65,7 @@ def contributions(mixture: Mixture, X: Any) -> Contributions:
 
     Parameters
     ----------
-    mixture : Mixture
+    mixture : Mixture or fitted estimator
     X : (n, d) array_like or data frame
         NaN where unobserved.
 
@@ -85,6 +87,7 @@ def contributions(mixture: Mixture, X: Any) -> Contributions:
     >>> found.values.round(2).tolist(), found.squared_distance.round(2).tolist()
     ([[15.11, 5.94]], [21.05])
     """
+    mixture = fitted_mixture(mixture)
     rows = _checks.rows_like(X, mixture.n_features, mixture.feature_names)
     values, component = np.zeros(rows.shape), np.empty(len(rows), dtype=np.intp)
     for part in cuts(*rows.shape):
@@ -105,7 +108,8 @@ def _split(mixture: Mixture, z: Array, observed: Mask, component: Indices) -> Ar
     for index in np.unique(component):
         mine = component == index
         off = z[mine][:, observed] - mixture.location[index, observed]
-        out[np.ix_(mine, observed)] = _whitened(off, structure, int(index)) ** 2
+        white = np.clip(_whitened(off, structure, int(index)), -FARTHEST, FARTHEST)
+        out[np.ix_(mine, observed)] = white**2
     return out
 
 

@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 from scipy.linalg import cho_solve, solve_triangular
 
-from mixtura._errors import InputError, InputTypeError
+from mixtura._errors import InputError
+from mixtura._random import generator
 from mixtura._types import Array
+from mixtura.fitted import fitted_mixture
 from mixtura.mixture import Mixture
 from mixtura.operations.estimate import Estimate
 from mixtura.operations.line import Line
@@ -76,12 +78,7 @@ def log_density(mixture: Mixture, X: Array) -> Array:
 
 def pair(p: Any, q: Any) -> tuple[Mixture, Mixture]:
     """Two mixtures of the same features, in the same order."""
-    for mixture in (p, q):
-        if not isinstance(mixture, Mixture):
-            raise InputTypeError(
-                f"a Mixture is needed, not {type(mixture).__name__}: pass the `mixture_` of a "
-                "fitted estimator, or Mixture.from_sklearn(model)"
-            )
+    p, q = fitted_mixture(p), fitted_mixture(q)
     if p.n_features != q.n_features:
         raise InputError(
             f"{p.n_features} and {q.n_features} features: both mixtures must describe the same "
@@ -145,11 +142,11 @@ def drawn(
     """
     if draws < _LEAST_DRAWS:
         raise InputError(f"draws={draws}: at least {_LEAST_DRAWS} are needed")
-    generator = np.random.default_rng(rng)
+    source = generator(rng)
 
     def columns(side: Side, n: int) -> Array:
         parts = []
-        for rows in _rows(side, n, generator):
+        for rows in _rows(side, n, source):
             log_ratio = p.log_density(rows) - q.log_density(rows)
             found = [phi(log_ratio), np.tanh(0.5 * log_ratio)]
             if controls is not None:

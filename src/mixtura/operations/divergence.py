@@ -26,7 +26,7 @@ _BARELY = 2.1
 """Degrees of freedom from which the tails of a KL divergence are summed."""
 
 
-def kl(p: Mixture, q: Mixture, *, draws: int = DRAWS, rng: Any = 0) -> Estimate:
+def kl(p: Any, q: Any, *, draws: int = DRAWS, rng: Any = 0) -> Estimate:
     """Kullback-Leibler divergence ``KL(p‖q) = E_p[log p(x)/q(x)]``, in nats.
 
     With one feature by quadrature, to about 1e-14. With more by draws from p and from q, more from
@@ -36,7 +36,7 @@ def kl(p: Mixture, q: Mixture, *, draws: int = DRAWS, rng: Any = 0) -> Estimate:
 
     Parameters
     ----------
-    p, q : Mixture
+    p, q : Mixture or fitted estimator
         Of the same features. Student's t is allowed, and noise, which counts within its region
         alone.
     draws : int, default=100_000
@@ -110,7 +110,7 @@ def _kl_excess(log_ratio: Array) -> Array:
     return kl_term(log_ratio) - 2.0 * np.tanh(0.5 * log_ratio)
 
 
-def jensen_shannon(p: Mixture, q: Mixture, *, draws: int = DRAWS, rng: Any = 0) -> Estimate:
+def jensen_shannon(p: Any, q: Any, *, draws: int = DRAWS, rng: Any = 0) -> Estimate:
     """Jensen-Shannon divergence ``½ KL(p‖m) + ½ KL(q‖m)``, m = (p + q)/2, in nats.
 
     Within 0..log 2. Its square root is a metric, which is what
@@ -145,7 +145,7 @@ def _jensen_shannon(log_ratio: Array) -> Array:
     return np.asarray(0.5 * (xlog1py(1.0 + s, s) + xlog1py(1.0 - s, -s)))
 
 
-def hellinger(p: Mixture, q: Mixture, *, draws: int = DRAWS, rng: Any = 0) -> Estimate:
+def hellinger(p: Any, q: Any, *, draws: int = DRAWS, rng: Any = 0) -> Estimate:
     """Hellinger distance H, ``H² = 1 - ∫ √(p q) = ½ ∫ (√p - √q)²``, within 0..1.
 
     By quadrature with one feature, by draws with more; for any components. ``1 - H²`` is the
@@ -179,7 +179,7 @@ def _hellinger(log_ratio: Array) -> Array:
         return np.asarray(t * t / (1.0 + 1.0 / np.cosh(0.5 * log_ratio)))
 
 
-def total_variation(p: Mixture, q: Mixture, *, draws: int = DRAWS, rng: Any = 0) -> Estimate:
+def total_variation(p: Any, q: Any, *, draws: int = DRAWS, rng: Any = 0) -> Estimate:
     """Total variation ``½ ∫ |p - q|``: the most that probabilities of one event differ, 0..1.
 
     By quadrature with one feature, by draws with more; for any components. A row that comes from p

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy.special import logsumexp
 
@@ -20,7 +22,7 @@ _ROUNDS = 1000
 _STILL = 1e-13
 
 
-def l2(p: Mixture, q: Mixture) -> float:
+def l2(p: Any, q: Any) -> float:
     """L2 distance ``(∫ (p - q)²)^½`` of the densities, in closed form.
 
     ``∫ N(x | a, A) N(x | b, B) dx = N(a | b, A + B)``. In units of the density: in many features it
@@ -28,7 +30,7 @@ def l2(p: Mixture, q: Mixture) -> float:
 
     Parameters
     ----------
-    p, q : Mixture
+    p, q : Mixture or fitted estimator
         Gaussian, of the same features.
 
     Returns
@@ -53,12 +55,12 @@ def l2(p: Mixture, q: Mixture) -> float:
     return float(np.exp(0.5 * top) * np.sqrt(square))
 
 
-def cauchy_schwarz(p: Mixture, q: Mixture) -> float:
+def cauchy_schwarz(p: Any, q: Any) -> float:
     """Cauchy-Schwarz divergence ``-log ∫pq / √(∫p² ∫q²)``, in closed form, free of units.
 
     Parameters
     ----------
-    p, q : Mixture
+    p, q : Mixture or fitted estimator
         Gaussian, of the same features.
 
     Returns
@@ -87,7 +89,7 @@ def _inner_products(p: Mixture, q: Mixture) -> Array:
     return np.array([log_inner_product(*two) for two in ((p, p), (p, q), (q, q))])
 
 
-def kl_variational(p: Mixture, q: Mixture) -> float:
+def kl_variational(p: Any, q: Any) -> float:
     """The variational approximation of KL(p‖q), in nats.
 
     ``Σ_a π_a log [ Σ_a' π_a' exp(-KL(p_a‖p_a')) / Σ_b ω_b exp(-KL(p_a‖q_b)) ]``: the difference of
@@ -96,7 +98,7 @@ def kl_variational(p: Mixture, q: Mixture) -> float:
 
     Parameters
     ----------
-    p, q : Mixture
+    p, q : Mixture or fitted estimator
         Gaussian, of the same features.
 
     Returns
@@ -118,7 +120,7 @@ def kl_variational(p: Mixture, q: Mixture) -> float:
     return float(np.exp(first.log_weights) @ (_nearness(first, first) - _nearness(first, second)))
 
 
-def kl_product(p: Mixture, q: Mixture) -> float:
+def kl_product(p: Any, q: Any) -> float:
     """The product-of-Gaussians approximation of KL(p‖q), in nats; it may be negative.
 
     ``Σ_a π_a log [ Σ_a' π_a' ∫p_a p_a' / Σ_b ω_b ∫p_a q_b ]``: Jensen's inequality on both terms
@@ -126,7 +128,7 @@ def kl_product(p: Mixture, q: Mixture) -> float:
 
     Parameters
     ----------
-    p, q : Mixture
+    p, q : Mixture or fitted estimator
         Gaussian, of the same features.
 
     Returns
@@ -137,7 +139,7 @@ def kl_product(p: Mixture, q: Mixture) -> float:
     return float(np.exp(first.log_weights) @ (_products(first, first) - _products(first, second)))
 
 
-def kl_matching(p: Mixture, q: Mixture) -> float:
+def kl_matching(p: Any, q: Any) -> float:
     """The matching approximation of KL(p‖q), in nats.
 
     Each component of p is held against the one of q that is nearest:
@@ -146,7 +148,7 @@ def kl_matching(p: Mixture, q: Mixture) -> float:
 
     Parameters
     ----------
-    p, q : Mixture
+    p, q : Mixture or fitted estimator
         Gaussian, of the same features.
 
     Returns
@@ -158,7 +160,7 @@ def kl_matching(p: Mixture, q: Mixture) -> float:
     return float(np.exp(first.log_weights) @ (nearest + first.log_weights))
 
 
-def kl_bounds(p: Mixture, q: Mixture) -> tuple[float, float]:
+def kl_bounds(p: Any, q: Any) -> tuple[float, float]:
     """A lower and an upper bound of KL(p‖q), in nats, without draws.
 
     With ``H_a`` the entropy of p_a, the lower is
@@ -169,7 +171,7 @@ def kl_bounds(p: Mixture, q: Mixture) -> tuple[float, float]:
 
     Parameters
     ----------
-    p, q : Mixture
+    p, q : Mixture or fitted estimator
         Gaussian, of the same features.
 
     Returns
@@ -194,7 +196,8 @@ def kl_bounds(p: Mixture, q: Mixture) -> tuple[float, float]:
     weights, entropies = np.exp(first.log_weights), first.entropies
     lower = weights @ (_nearness(first, first) - entropies - _products(first, second))
     upper = weights @ (_products(first, first) + entropies - _nearness(first, second))
-    return max(float(lower), 0.0), min(float(upper), _split(first, second))
+    least = max(float(lower), 0.0)
+    return least, max(least, min(float(upper), _split(first, second)))  # but for rounding
 
 
 def _nearness(p: Gaussians, q: Gaussians) -> Array:

@@ -11,6 +11,7 @@ from scipy.special import betaln, chdtri, digamma, gammaln, ndtri, xlogy
 from mixtura._errors import InputError
 from mixtura._types import Array
 from mixtura.conditioning import log_sums
+from mixtura.fitted import fitted_mixture
 from mixtura.integrals.sobol import averaged, scrambled
 from mixtura.law import LOG_2PI, StudentT
 from mixtura.mixture import Mixture
@@ -184,12 +185,12 @@ class EntropyBounds:
         return min(self.huber_upper, self.pairwise_upper, self.gaussian_upper)
 
 
-def entropy_bounds(mixture: Mixture) -> EntropyBounds:
+def entropy_bounds(mixture: Any) -> EntropyBounds:
     """Bounds on the entropy of a Gaussian mixture, in closed form.
 
     Parameters
     ----------
-    mixture : Mixture
+    mixture : Mixture or fitted estimator
         Gaussian.
 
     Returns
@@ -215,6 +216,7 @@ def entropy_bounds(mixture: Mixture) -> EntropyBounds:
     >>> round(bounds.lower, 3), round(mixture.entropy(), 3), round(bounds.upper, 3)
     (1.985, 2.052, 2.112)
     """
+    mixture = fitted_mixture(mixture)
     gaussian_only(mixture, "bounds on the entropy", "use mixture.entropy()")
     pairs, weights = Pairs.of(mixture), mixture.weights
     within = float(weights @ pairs.entropies)

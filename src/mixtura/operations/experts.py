@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from mixtura._types import Array
 from mixtura.covariance import ExpertCovariances
 from mixtura.covariance.experts import split
@@ -34,18 +36,22 @@ class LinearExperts:
 
 
 def linear_experts(mixture: Mixture, inputs: int) -> LinearExperts:
-    """A mixture whose first columns are the inputs, as experts: ``b = μ_y - A μ_x``."""
-    told = mixture.unframed()
-    if not isinstance(told, ExpertCovariances):
-        framed = split(mixture.structure.dense(), inputs)
-        told = framed.scaled(1.0 / mixture.frame.scale)
-    lead = (told.slopes @ mixture.means[:, :inputs, None])[:, :, 0]
-    gate = mixture.marginal(range(inputs))
+    """A mixture whose first columns are the inputs, as experts: ``b = μ_y - A μ_x``.
+
+    Slopes and variances of columns of size 1e±200 may be beyond what a float can hold.
+    """
+    framed, scale = mixture.structure, mixture.frame.scale
+    if not isinstance(framed, ExpertCovariances):
+        framed = split(framed.dense(), inputs)
+    lead = framed.slopes @ (mixture.means[:, :inputs] * scale[:inputs])[:, :, None]
+    with np.errstate(over="ignore", under="ignore"):
+        told = framed.scaled(1.0 / scale)
+        noise = told.noise.dense()
     return LinearExperts(
-        gate.changed(structure=told.gate.scaled(mixture.frame.scale[:inputs])),
+        mixture.marginal(range(inputs)).changed(structure=framed.gate),
         told.slopes,
-        mixture.means[:, inputs:] - lead,
-        told.noise.dense(),
+        mixture.means[:, inputs:] - lead[:, :, 0] / scale[inputs:],
+        noise,
     )
 
 

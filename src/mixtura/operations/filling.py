@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from mixtura import _checks
+from mixtura._random import generator
 from mixtura._types import Array, Mask, Rows
 from mixtura.block import Block
 from mixtura.conditioning import shares
@@ -42,7 +43,7 @@ def drawn_into_gaps(mixture: Mixture, X: Any, rng: Any = None) -> Array:
     >>> float(filled.mean().round(1)), float(filled.std().round(1))  # 1.8 and 0.44
     (1.8, 0.4)
     """
-    rng = np.random.default_rng(rng)
+    rng = generator(rng)
     given = _checks.rows_like(X, mixture.n_features, mixture.feature_names)
     rows = np.array(given, dtype=np.float64)
     for pattern in Block(given).patterns:

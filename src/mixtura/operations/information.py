@@ -10,6 +10,7 @@ import numpy as np
 from mixtura import _checks
 from mixtura._errors import InputError
 from mixtura._types import Array
+from mixtura.fitted import fitted_mixture
 from mixtura.mixture import Mixture
 from mixtura.operations.density_ratio import (
     DRAWS,
@@ -22,9 +23,7 @@ from mixtura.operations.divergence import kl_term
 from mixtura.operations.estimate import Estimate
 
 
-def mutual_information(
-    mixture: Mixture, *groups: Any, draws: int = DRAWS, rng: Any = 0
-) -> Estimate:
+def mutual_information(mixture: Any, *groups: Any, draws: int = DRAWS, rng: Any = 0) -> Estimate:
     """Mutual information between groups of coordinates, in nats.
 
     ``KL(p(x_A, x_B) ‖ p(x_A) p(x_B))``; of more than two groups the total correlation, a factor for
@@ -34,7 +33,7 @@ def mutual_information(
 
     Parameters
     ----------
-    mixture : Mixture
+    mixture : Mixture or fitted estimator
     *groups : int, str, or sequence of these
         Two or more groups of coordinates, by number or name; those in none are left out.
     draws : int, default=100_000
@@ -57,6 +56,7 @@ def mutual_information(
     >>> round(float(divergence.mutual_information(one, 0, 1)), 12)  # -½ log(1 - 0.6²)
     0.223143551314
     """
+    mixture = fitted_mixture(mixture)
     named = [_checks.positions(dims, mixture.n_features, mixture.feature_names) for dims in groups]
     flat = [dim for dims in named for dim in dims]
     if len(named) < 2 or len(set(flat)) < len(flat):

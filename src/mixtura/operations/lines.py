@@ -12,7 +12,7 @@ from mixtura import _checks
 from mixtura._errors import InputError
 from mixtura._types import Array
 from mixtura.conditioning import log_sums
-from mixtura.law import LOG_2PI
+from mixtura.law import FARTHEST, LOG_2PI
 from mixtura.operations.mixtures import Mixtures
 from mixtura.operations.univariate import probabilities
 
@@ -128,7 +128,7 @@ class Lines:
         return z
 
     def _scores(self, z: Array) -> Array:
-        return np.asarray((z[:, None] - self.means) / self.deviations)
+        return np.clip((z[:, None] - self.means) / self.deviations, -FARTHEST, FARTHEST)
 
     def _normal_score(self, z: Array) -> tuple[Array, Array]:
         """Φ⁻¹(F_i(z)) from the thinner tail, and the logarithm of its derivative."""

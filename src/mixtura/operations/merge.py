@@ -12,6 +12,7 @@ from scipy.special import xlogy
 from mixtura import _checks
 from mixtura._errors import InputError
 from mixtura._types import Array
+from mixtura.fitted import fitted_mixture
 from mixtura.mixture import Mixture
 from mixtura.operations.elbow import Elbow, elbow
 
@@ -181,7 +182,7 @@ class Merging:
         return f"{self.sentence()}\n  {shown}"
 
 
-def merge(mixture: Mixture, X: Any, sample_weight: Any = None) -> Merging:
+def merge(mixture: Any, X: Any, sample_weight: Any = None) -> Merging:
     """Merge components into clusters by the entropy of the assignment.
 
     At every step the two clusters whose union lowers the entropy most become one:
@@ -190,7 +191,7 @@ def merge(mixture: Mixture, X: Any, sample_weight: Any = None) -> Merging:
 
     Parameters
     ----------
-    mixture : Mixture
+    mixture : Mixture or fitted estimator
     X : (n, d) array_like or data frame
         NaN where unobserved.
     sample_weight : (n,) array_like, optional
@@ -204,6 +205,7 @@ def merge(mixture: Mixture, X: Any, sample_weight: Any = None) -> Merging:
     Baudry, Raftery, Celeux, Lo & Gottardo (2010), "Combining mixture components for clustering",
     Journal of Computational and Graphical Statistics 19, 332-353, section 3.
     """
+    mixture = fitted_mixture(mixture)
     rows = mixture.responsibilities(X)
     weights = _checks.row_weights(_checks.weights_beside(X, sample_weight), len(rows))
     weights = np.ones(len(rows)) if weights is None else weights

@@ -11,12 +11,13 @@ import numpy as np
 
 from mixtura import _checks
 from mixtura._errors import InputError
+from mixtura._random import generator
 from mixtura._types import Array, Indices
 from mixtura.block import Block
 from mixtura.conditioning import log_sums
 from mixtura.covariance.full import FullCovariances
 from mixtura.frame import Frame
-from mixtura.law import GAUSSIAN, Law, StudentT
+from mixtura.law import FARTHEST, GAUSSIAN, Law, StudentT
 from mixtura.mixture import Mixture
 from mixtura.noise import Noise
 
@@ -213,7 +214,7 @@ class Mixtures:
         for group in np.unique(self.group):
             some = self._rows_of(group)
             off = (z[some][:, None] - self.location[some]).swapaxes(0, 1)  # (k, m, d)
-            white = np.linalg.solve(lower[group], off.swapaxes(1, 2))
+            white = np.linalg.solve(lower[group], off.swapaxes(1, 2)).clip(-FARTHEST, FARTHEST)
             squared, logs = (white * white).sum(axis=1).T, log_det[group]
             if self.growth is not None:
                 squared, logs = squared / self.growth[some], logs + d * np.log(self.growth[some])
@@ -230,7 +231,7 @@ class Mixtures:
         """(n, size, d): so many draws from each mixture."""
         if size < 1:
             raise InputError(f"size={size}: at least one draw is needed")
-        rng = np.random.default_rng(rng)
+        rng = generator(rng)
         n, k, d = self.location.shape
         steps = np.cumsum(self.weights, axis=1)
         chosen = (rng.random((n, size, 1)) * steps[:, None, -1:] > steps[:, None]).sum(axis=2)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from mixtura._types import Array
+from mixtura.fitted import fitted_mixture
 from mixtura.mixture import Mixture
 from mixtura.operations.ascent import Hill, climb
 from mixtura.operations.line import Line
@@ -79,7 +80,7 @@ class ModalClusters:
         return len(self.modes)
 
 
-def modes(mixture: Mixture) -> Modes:
+def modes(mixture: Any) -> Modes:
     """All modes that can be found.
 
     In one dimension from the signs of the derivative. In more, climbs start from the means, from
@@ -90,7 +91,7 @@ def modes(mixture: Mixture) -> Modes:
 
     Parameters
     ----------
-    mixture : Mixture
+    mixture : Mixture or fitted estimator
 
     Returns
     -------
@@ -108,6 +109,7 @@ def modes(mixture: Mixture) -> Modes:
     array([[0.0368],
            [2.9632]])
     """
+    mixture = fitted_mixture(mixture)
     hill = Hill(mixture)
     if mixture.n_features == 1:
         ends = Line.of(mixture).modes[:, None]
@@ -118,7 +120,7 @@ def modes(mixture: Mixture) -> Modes:
     return _named(mixture, hill, points, own)
 
 
-def modal_clusters(mixture: Mixture, X: Any) -> ModalClusters:
+def modal_clusters(mixture: Any, X: Any) -> ModalClusters:
     """Label every row by the mode it climbs to.
 
     Unlike components, modes are a property of the density alone: two components that together make
@@ -126,7 +128,7 @@ def modal_clusters(mixture: Mixture, X: Any) -> ModalClusters:
 
     Parameters
     ----------
-    mixture : Mixture
+    mixture : Mixture or fitted estimator
     X : (n, d) array_like or data frame
         A row with NaN starts at its conditional mean.
 
@@ -146,6 +148,7 @@ def modal_clusters(mixture: Mixture, X: Any) -> ModalClusters:
     >>> modal_clusters(mixture, [[-1.0], [2.0], [8.0]]).labels
     array([0, 0, 1])
     """
+    mixture = fitted_mixture(mixture)
     found, hill = modes(mixture), Hill(mixture)
     ends = climb(hill, mixture.frame.read(mixture.impute(X)))
     known = mixture.frame.read(found.points)

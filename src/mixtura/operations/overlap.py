@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.special import ndtr, ndtri
 
 from mixtura._types import Array
 from mixtura.covariance.full import FullCovariances
+from mixtura.fitted import fitted_mixture
 from mixtura.integrals.sobol import averaged, scrambled
 from mixtura.mixture import Mixture
 from mixtura.operations.frames import gaussian_only
@@ -65,7 +67,7 @@ class Overlap:
         )
 
 
-def overlap(mixture: Mixture, *, points: int = 4096, rng: int = 0) -> Overlap:
+def overlap(mixture: Any, *, points: int = 4096, rng: int = 0) -> Overlap:
     """How far the components overlap: the probabilities to mistake each for each other.
 
     In the coordinates that whiten component a and make b's covariance diagonal the log-ratio of
@@ -75,7 +77,7 @@ def overlap(mixture: Mixture, *, points: int = 4096, rng: int = 0) -> Overlap:
 
     Parameters
     ----------
-    mixture : Mixture
+    mixture : Mixture or fitted estimator
         Gaussian.
     points : int, default=4096
         For each pair, in more than one dimension.
@@ -106,6 +108,7 @@ def overlap(mixture: Mixture, *, points: int = 4096, rng: int = 0) -> Overlap:
     >>> float(found.mahalanobis[0, 1]), float(found.bhattacharyya[0, 1])
     (4.0, 2.0)
     """
+    mixture = fitted_mixture(mixture)
     advice = "draw rows with sample(n, return_labels=True) and compare predict with the labels"
     gaussian_only(mixture, "the overlap of components", advice)
     k, d = mixture.location.shape

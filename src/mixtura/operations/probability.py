@@ -8,6 +8,7 @@ import numpy as np
 
 from mixtura import _checks
 from mixtura._errors import InputError
+from mixtura._random import generator
 from mixtura._types import Array
 from mixtura.integrals.box import POINTS, box
 from mixtura.integrals.tilting import Tilted
@@ -15,6 +16,9 @@ from mixtura.law import StudentT
 from mixtura.mixture import Mixture
 from mixtura.operations import univariate
 from mixtura.operations.line import Line
+
+_FAR = 1e150
+"""Ends farther off, in units of the frame, are infinite: their squares are no numbers."""
 
 _TINY = 1e-6
 """Below this probability a Gaussian's share of a box is summed again, to relative accuracy."""
@@ -224,7 +228,7 @@ def log_component_boxes(
     for row, index in np.argwhere(some):
         a, b = (end[row] - mixture.location[index] for end in ends)
         bound = np.flatnonzero(np.isfinite(a) | np.isfinite(b))
-        if not (np.isposinf(a) | np.isneginf(b)).any():
+        if not ((a > _FAR) | (b < -_FAR)).any():
             covariance = mixture.structure.take([index]).marginal(bound).dense()[0]
             tilted = Tilted.of(covariance, a[bound], b[bound])
             logs[row, index] = tilted.log_probability(points, seed)[0]
@@ -255,7 +259,7 @@ def _noise_box(
     if noise.edges is None:
         inner = np.minimum(high, noise.high) - np.maximum(low, noise.low)
         return np.prod(np.clip(inner / (noise.high - noise.low), 0, 1), axis=1), np.zeros(len(low))
-    rows = noise.sample(points, np.random.default_rng(seed))
+    rows = noise.sample(points, generator(seed))
     held = np.array(
         [((a <= rows) & (rows <= b)).all(axis=1).mean() for a, b in zip(low, high, strict=True)]
     )
@@ -289,6 +293,9 @@ def _limits(mixture: Mixture, given: Any, free: float) -> Array:
         given = _as_rows(given, d)
     rows = np.array(_checks.rows_like(given, d, mixture.feature_names, finite=False), dtype=float)
     rows[np.isnan(rows)] = free
+    with np.errstate(over="ignore"):
+        outward = mixture.frame.read(rows) * np.sign(free) > _FAR
+    rows[outward] = free
     return rows
 
 

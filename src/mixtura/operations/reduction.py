@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from mixtura._errors import InputError
 from mixtura._types import Array
 from mixtura.covariance.full import FullCovariances
+from mixtura.fitted import fitted_mixture
 from mixtura.law import Gaussian
 from mixtura.mixture import Mixture
 
@@ -73,7 +75,7 @@ class Pruning:
 
 
 def reduce(
-    mixture: Mixture, n_components: int = 1, *, max_divergence: float | None = None
+    mixture: Any, n_components: int = 1, *, max_divergence: float | None = None
 ) -> Reduction:
     """Merge components, two at a time, into Gaussians of the same mean and covariance.
 
@@ -84,7 +86,7 @@ def reduce(
 
     Parameters
     ----------
-    mixture : Mixture
+    mixture : Mixture or fitted estimator
         Gaussian; noise stays as it is.
     n_components : int, default=1
         Stop at so many.
@@ -115,6 +117,7 @@ def reduce(
     >>> found.groups, found.mixture.weights.tolist()
     (((0, 1), (2,)), [0.8, 0.2])
     """
+    mixture = fitted_mixture(mixture)
     if isinstance(n_components, bool) or n_components != int(n_components) or n_components < 1:
         raise InputError(f"n_components={n_components}: at least one is needed")
     if not isinstance(mixture.law, Gaussian):
@@ -197,13 +200,13 @@ class _Heap:
 
 
 def prune(
-    mixture: Mixture, min_weight: float | None = None, *, n_components: int | None = None
+    mixture: Any, min_weight: float | None = None, *, n_components: int | None = None
 ) -> Pruning:
     """Take away the lightest components, and make the weights of the others whole.
 
     Parameters
     ----------
-    mixture : Mixture
+    mixture : Mixture or fitted estimator
     min_weight : float, optional
         Components that weigh less are taken away; the heaviest always stays.
     n_components : int, optional
@@ -222,6 +225,7 @@ def prune(
     >>> found.kept.tolist(), round(found.lost, 3), round(found.divergence_bound, 5)
     ([0, 1], 0.01, 0.01005)
     """
+    mixture = fitted_mixture(mixture)
     if min_weight is None and n_components is None:
         raise InputError("say what to prune: min_weight, n_components, or both")
     if n_components is not None and n_components < 1:

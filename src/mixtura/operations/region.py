@@ -13,6 +13,7 @@ from scipy.stats import chi2
 from mixtura import _checks
 from mixtura._errors import InputError
 from mixtura._types import Array
+from mixtura.fitted import fitted_mixture
 from mixtura.law import log_norms
 from mixtura.mixture import Mixture
 from mixtura.operations.line import Line, bisected
@@ -27,7 +28,7 @@ class Region:
 
     Attributes
     ----------
-    mixture : Mixture
+    mixture : Mixture or fitted estimator
     probability : float
     log_threshold : float
         log c.
@@ -70,7 +71,7 @@ class Region:
 
 
 def highest_density_region(
-    mixture: Mixture, probability: float, *, draws: int = _DRAWS, rng: Any = 0
+    mixture: Any, probability: float, *, draws: int = _DRAWS, rng: Any = 0
 ) -> Region:
     """The region of highest density that holds a probability.
 
@@ -80,7 +81,7 @@ def highest_density_region(
 
     Parameters
     ----------
-    mixture : Mixture
+    mixture : Mixture or fitted estimator
     probability : float
         Above 0, below 1.
     draws : int, default=100_000
@@ -109,6 +110,7 @@ def highest_density_region(
     array([[-1.96,  1.96],
            [ 7.04, 10.96]])
     """
+    mixture = fitted_mixture(mixture)
     p = float(_checks.numbers(probability, "probability"))
     if not 0 < p < 1:
         raise InputError(f"probability={p}: a number above 0 and below 1 is needed")
@@ -119,12 +121,12 @@ def highest_density_region(
     return _drawn(mixture, p, draws, rng)
 
 
-def level_set(mixture: Mixture, density: float, *, draws: int = _DRAWS, rng: Any = 0) -> Region:
+def level_set(mixture: Any, density: float, *, draws: int = _DRAWS, rng: Any = 0) -> Region:
     """The set where the density is at least a level, and the probability that it holds.
 
     Parameters
     ----------
-    mixture : Mixture
+    mixture : Mixture or fitted estimator
     density : float
         The level, above 0.
     draws : int, default=100_000
@@ -149,6 +151,7 @@ def level_set(mixture: Mixture, density: float, *, draws: int = _DRAWS, rng: Any
     >>> round(found.probability, 6), found.intervals.round(3).tolist()
     (0.760069, [[-1.175, 1.175], [7.825, 10.175]])
     """
+    mixture = fitted_mixture(mixture)
     level = float(_checks.numbers(density, "density"))
     if not 0 < level < np.inf:
         raise InputError(f"density={level}: a level above 0 is needed")

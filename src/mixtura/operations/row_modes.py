@@ -10,7 +10,7 @@ from scipy.special import ndtr
 
 from mixtura._types import Array, Indices, Mask
 from mixtura.conditioning import log_sums, shares
-from mixtura.law import LOG_2PI
+from mixtura.law import FARTHEST, LOG_2PI
 from mixtura.operations.line import Line
 from mixtura.operations.lines import Lines
 from mixtura.operations.mixtures import Mixtures
@@ -124,7 +124,7 @@ def _zeros(function: Flat, owners: Indices, z: Array) -> tuple[Indices, Array, M
 
 def _scores(lines: Lines, rows: Indices, z: Array) -> tuple[Array, Array]:
     """(z - μ) / σ and log π f, (b, k)."""
-    t = (z[:, None] - lines.means[rows]) / lines.deviations[rows]
+    t = np.clip((z[:, None] - lines.means[rows]) / lines.deviations[rows], -FARTHEST, FARTHEST)
     logs = lines.log_weights[rows] - np.log(lines.deviations[rows]) - 0.5 * (t * t + LOG_2PI)
     return t, logs
 

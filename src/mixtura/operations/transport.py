@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.optimize import linprog
@@ -11,8 +12,7 @@ from scipy.sparse import kron, vstack
 
 from mixtura._errors import MixturaError
 from mixtura._types import Array
-from mixtura.mixture import Mixture
-from mixtura.operations.gaussian_pairs import Gaussians, gaussians
+from mixtura.operations.gaussian_pairs import Gaussians, gaussian_pair, gaussians
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,7 @@ class Transport:
         return f"MW2 distance {self.value:.6g}: {moves} moves between {k} and {other} components"
 
 
-def mw2(p: Mixture, q: Mixture) -> Transport:
+def mw2(p: Any, q: Any) -> Transport:
     """The Wasserstein-type distance MW2 of two Gaussian mixtures, with its plan.
 
     The 2-Wasserstein distance where the couplings are held to Gaussian mixtures, which makes it a
@@ -54,7 +54,7 @@ def mw2(p: Mixture, q: Mixture) -> Transport:
 
     Parameters
     ----------
-    p, q : Mixture
+    p, q : Mixture or fitted estimator
         Gaussian, of the same features. Distances are in the units of the data: scale columns that
         are not comparable.
 
@@ -86,6 +86,7 @@ def mw2(p: Mixture, q: Mixture) -> Transport:
     array([[0.25, 0.25],
            [0.  , 0.5 ]])
     """
+    p, q = gaussian_pair(p, q, "mw2")
     first, second = gaussians(p, q, "mw2")
     costs = _costs(first, second, 1.0 / p.frame.scale)
     plan = _plan(np.exp(first.log_weights), np.exp(second.log_weights), costs)

@@ -11,6 +11,7 @@ from scipy.special import ndtri_exp, stdtr, stdtrit
 
 from mixtura import _checks
 from mixtura._errors import InputError
+from mixtura._random import generator
 from mixtura._types import Array, Mask
 from mixtura.block import Block
 from mixtura.censoring import hidden
@@ -284,7 +285,7 @@ class TruncatedMixture:
         """
         if n < 1:
             raise InputError(f"n={n}: at least one row is needed")
-        rng = np.random.default_rng(rng)
+        rng = generator(rng)
         weights = self.weights
         labels = rng.choice(len(weights), size=n, p=weights / weights.sum())
         low, high = (self.mixture.frame.read(end[None])[0] for end in (self.lower, self.upper))

@@ -13,11 +13,11 @@ from scipy.stats import binom
 from mixtura._errors import InputError
 from mixtura._types import Array
 from mixtura.fit.truncation import Truncation
+from mixtura.fitted import fitted_mixture
 from mixtura.operations.calibration import Calibration, Distribution, calibration
 from mixtura.plot.canvas import caption, ink, label_axes, legend_beside, open_axes
 from mixtura.plot.marks import RASTER
 from mixtura.plot.palette import BANDS, COLORS
-from mixtura.plot.shown import fitted
 
 BARS = (5, 40)
 LIMIT = 20_000
@@ -66,7 +66,7 @@ class PITDisplay:
     @classmethod
     def from_mixture(
         cls,
-        mixture: Distribution,
+        mixture: Any,
         X: Any,
         *,
         sample_weight: Any = None,
@@ -78,7 +78,7 @@ class PITDisplay:
 
         Parameters
         ----------
-        mixture : Mixture or BoundedMixture of one feature
+        mixture : Mixture, BoundedMixture or fitted estimator of one feature
         X : (n, 1) array or data frame; NaN is left out
         sample_weight : (n,) array_like, optional
         level : probability of the band
@@ -160,7 +160,7 @@ class QQDisplay:
     @classmethod
     def from_mixture(
         cls,
-        mixture: Distribution,
+        mixture: Any,
         X: Any,
         *,
         sample_weight: Any = None,
@@ -172,7 +172,7 @@ class QQDisplay:
 
         Parameters
         ----------
-        mixture : Mixture or BoundedMixture of one feature
+        mixture : Mixture, BoundedMixture or fitted estimator of one feature
         X : (n, 1) array or data frame; NaN is left out
         sample_weight : (n,) array_like, optional
         level : probability of the envelope
@@ -233,7 +233,7 @@ def distribution_of(estimator: Any) -> Distribution:
             "give mixture_ to from_mixture, with values that were all observed"
         )
     density: Distribution | None = getattr(estimator, "density_", None)
-    found: Distribution = fitted(estimator) if density is None else density
+    found: Distribution = fitted_mixture(estimator) if density is None else density
     if found.n_features != 1:
         raise InputError(
             f"{found.n_features} features: take mixture_.marginal(feature), "

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 
 from mixtura._errors import InputError
 from mixtura._types import Array, Indices
+from mixtura.fitted import fitted_mixture
 from mixtura.plot.canvas import caption, label_axes, legend_beside, open_axes, percent
 from mixtura.plot.ellipse import outlines
 from mixtura.plot.marks import (
@@ -29,7 +30,6 @@ from mixtura.plot.region import spans
 from mixtura.plot.shown import (
     Shown,
     cut_of,
-    fitted,
     legend_title,
     lone_names,
     most_telling,
@@ -92,13 +92,13 @@ class ClusterDisplay:
     ) -> ClusterDisplay:
         """Plot a fitted estimator; see `from_mixture`."""
         return cls.from_mixture(
-            fitted(estimator), X, features=features, ax=ax, cut=cut_of(estimator), **options
+            fitted_mixture(estimator), X, features=features, ax=ax, cut=cut_of(estimator), **options
         )
 
     @classmethod
     def from_mixture(
         cls,
-        mixture: Mixture,
+        mixture: Any,
         X: Any = None,
         *,
         features: Sequence[int | str] | None = None,
@@ -110,7 +110,7 @@ class ClusterDisplay:
 
         Parameters
         ----------
-        mixture : Mixture
+        mixture : Mixture or fitted estimator
         X : (n, d) array or data frame, NaN where unobserved; more than 10 000 rows are thinned
         features : one or two names or numbers; by default the two in which the components
             differ most
@@ -118,6 +118,7 @@ class ClusterDisplay:
         cut : where the fit trimmed rows, `cut_` of an estimator
         **options : see `plot`
         """
+        mixture = fitted_mixture(mixture)
         shown = Shown.of(X, mixture, cut).thin()
         chosen = most_telling(mixture, 2) if features is None else shown.positions(features)
         if len(chosen) > 2:

@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from mixtura import _checks
 from mixtura._errors import InputError
 from mixtura._types import Array
+from mixtura.fitted import fitted_mixture
 from mixtura.plot.canvas import caption, label_axes, legend_beside, open_axes, percent
 from mixtura.plot.ellipse import outlines
 from mixtura.plot.marks import (
@@ -28,7 +29,7 @@ from mixtura.plot.marks import (
 )
 from mixtura.plot.palette import FAINT
 from mixtura.plot.region import spans
-from mixtura.plot.shown import Shown, component_labels, fitted, legend_title, most_telling
+from mixtura.plot.shown import Shown, component_labels, legend_title, most_telling
 
 if TYPE_CHECKING:
     from mixtura.mixture import Mixture
@@ -84,12 +85,12 @@ class DeconvolutionDisplay:
         cls, estimator: Any, X: Any, noise_cov: Any, **options: Any
     ) -> DeconvolutionDisplay:
         """Plot a fitted estimator; see `from_mixture`."""
-        return cls.from_mixture(fitted(estimator), X, noise_cov, **options)
+        return cls.from_mixture(fitted_mixture(estimator), X, noise_cov, **options)
 
     @classmethod
     def from_mixture(
         cls,
-        mixture: Mixture,
+        mixture: Any,
         X: Any,
         noise_cov: Any,
         *,
@@ -101,7 +102,7 @@ class DeconvolutionDisplay:
 
         Parameters
         ----------
-        mixture : Mixture
+        mixture : Mixture or fitted estimator
         X : (n, d) array or data frame
             Rows with errors, NaN where unobserved.
         noise_cov : array_like
@@ -116,6 +117,7 @@ class DeconvolutionDisplay:
         InputError
             Not two features; noise that `Mixture.posterior` refuses.
         """
+        mixture = fitted_mixture(mixture)
         shown = Shown.of(X, mixture)
         chosen = most_telling(mixture, 2) if features is None else shown.positions(features)
         if len(chosen) != 2:

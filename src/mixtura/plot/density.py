@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
 from mixtura._errors import InputError
+from mixtura.fitted import fitted_mixture
 from mixtura.plot.canvas import (
     POINTS_PER_INCH,
     caption,
@@ -21,7 +22,7 @@ from mixtura.plot.canvas import (
 from mixtura.plot.marks import RASTER, dot_size, draw_ticks
 from mixtura.plot.palette import bands
 from mixtura.plot.region import Landscape, spans
-from mixtura.plot.shown import Shown, fitted, most_telling
+from mixtura.plot.shown import Shown, most_telling
 
 if TYPE_CHECKING:
     from mixtura.mixture import Mixture
@@ -81,12 +82,12 @@ class DensityDisplay:
         **options: Any,
     ) -> DensityDisplay:
         """Plot a fitted estimator; see `from_mixture`."""
-        return cls.from_mixture(fitted(estimator), X, features=features, ax=ax, **options)
+        return cls.from_mixture(fitted_mixture(estimator), X, features=features, ax=ax, **options)
 
     @classmethod
     def from_mixture(
         cls,
-        mixture: Mixture,
+        mixture: Any,
         X: Any = None,
         *,
         features: Sequence[int | str] | None = None,
@@ -97,12 +98,13 @@ class DensityDisplay:
 
         Parameters
         ----------
-        mixture : Mixture of at least two features
+        mixture : Mixture or fitted estimator, of at least two features
         X : (n, d) array or data frame, NaN where unobserved; more than 10 000 rows are thinned
         features : two names or numbers; by default those in which the components differ most
         ax : Axes to draw on; by default those of a new figure
         **options : see `plot`
         """
+        mixture = fitted_mixture(mixture)
         shown = Shown.of(X, mixture).thin()
         chosen = most_telling(mixture, 2) if features is None else shown.positions(features)
         if len(chosen) != 2:

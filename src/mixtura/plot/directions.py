@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 
 from mixtura._errors import InputError
 from mixtura._types import Array, Indices
+from mixtura.fitted import fitted_mixture
 from mixtura.inference.directions import Directions, separating_directions
 from mixtura.mixture import Mixture
 from mixtura.plot.canvas import (
@@ -35,7 +36,7 @@ from mixtura.plot.marks import (
     shades,
 )
 from mixtura.plot.region import spans
-from mixtura.plot.shown import LIMIT, Shown, cut_of, fitted, legend_title, lone_names, portions
+from mixtura.plot.shown import LIMIT, Shown, cut_of, legend_title, lone_names, portions
 
 if TYPE_CHECKING:
     from mixtura.trimming import Cut
@@ -118,10 +119,10 @@ class DirectionsDisplay:
         """
         classes = getattr(estimator, "classes_", None)
         if classes is None:
-            mixture, cut = fitted(estimator), cut_of(estimator)
+            mixture, cut = fitted_mixture(estimator), cut_of(estimator)
             return cls.from_mixture(mixture, X, weight=weight, ax=ax, cut=cut, **options)
         owners = estimator.model_.owners
-        directions = separating_directions(fitted(estimator), weight=weight, groups=owners)
+        directions = separating_directions(fitted_mixture(estimator), weight=weight, groups=owners)
         told = [] if X is None else estimator.predict(X) if y is None else np.asarray(y)
         labels = np.searchsorted(classes, told)
         names = [str(one) for one in classes]
@@ -131,7 +132,7 @@ class DirectionsDisplay:
     @classmethod
     def from_mixture(
         cls,
-        mixture: Mixture,
+        mixture: Any,
         X: Any = None,
         *,
         weight: float = 0.5,
@@ -140,6 +141,7 @@ class DirectionsDisplay:
         **options: Any,
     ) -> DirectionsDisplay:
         """Plot a mixture, with rows if given; the parameters are those of `from_estimator`."""
+        mixture = fitted_mixture(mixture)
         directions = separating_directions(mixture, weight=weight)
         shown = Shown.of(X, mixture, cut)
         owners = np.arange(mixture.n_components)

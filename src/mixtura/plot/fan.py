@@ -13,15 +13,15 @@ from matplotlib.patches import Patch
 from mixtura import _checks
 from mixtura._errors import InputError
 from mixtura._types import Array
+from mixtura.fitted import fitted_mixture
 from mixtura.operations.predictions import central_intervals, proper_coverage
 from mixtura.plot.canvas import caption, ink, label_axes, legend_beside, open_axes
 from mixtura.plot.marks import density_of_ink, dot_size, draw_points, shades
 from mixtura.plot.palette import COLORS, bands
 from mixtura.plot.region import grid_lines, spans
-from mixtura.plot.shown import Shown, fitted
+from mixtura.plot.shown import Shown
 
 if TYPE_CHECKING:
-    from mixtura.mixture import Mixture
     from mixtura.operations.mixtures import Mixtures
 
 _KINDS = ("central", "highest")
@@ -95,7 +95,7 @@ class FanDisplay:
         ax : Axes to draw on; by default those of a new figure
         **options : see `plot`
         """
-        mixture = fitted(estimator)
+        mixture = fitted_mixture(estimator)
         rows = None
         if X is not None and y is not None:
             inputs = _checks.rows_like(X, estimator.n_features_in_)
@@ -109,7 +109,7 @@ class FanDisplay:
     @classmethod
     def from_mixture(
         cls,
-        mixture: Mixture,
+        mixture: Any,
         X: Any = None,
         *,
         feature: int | str,
@@ -122,13 +122,14 @@ class FanDisplay:
 
         Parameters
         ----------
-        mixture : Mixture
+        mixture : Mixture or fitted estimator
         X : (n, d) array or data frame, NaN where unobserved
         feature, outcome : names or numbers of two columns
         at : mapping of other columns to the values at which they are held, optional
         ax : Axes to draw on; by default those of a new figure
         **options : see `plot`
         """
+        mixture = fitted_mixture(mixture)
         shown = Shown.of(X, mixture).thin()
         first, second = shown.positions([feature, outcome])
         told = {} if at is None else dict(zip(shown.positions(list(at)), at.values(), strict=True))

@@ -11,6 +11,7 @@ from matplotlib.patches import Patch
 from scipy.stats import gaussian_kde
 
 from mixtura._types import Array, Indices
+from mixtura.fitted import fitted_mixture
 from mixtura.plot.canvas import (
     caption,
     counted,
@@ -29,7 +30,6 @@ from mixtura.plot.shown import (
     Shown,
     Unseen,
     cut_of,
-    fitted,
     legend_title,
     lone_names,
     most_telling,
@@ -111,13 +111,13 @@ class HistogramDisplay:
         """Plot a fitted estimator; see `from_mixture`."""
         cut, unseen = cut_of(estimator), Unseen.of(estimator)
         return cls.from_mixture(
-            fitted(estimator), X, feature=feature, ax=ax, cut=cut, unseen=unseen, **options
+            fitted_mixture(estimator), X, feature=feature, ax=ax, cut=cut, unseen=unseen, **options
         )
 
     @classmethod
     def from_mixture(
         cls,
-        mixture: Mixture,
+        mixture: Any,
         X: Any = None,
         *,
         feature: int | str | None = None,
@@ -130,7 +130,7 @@ class HistogramDisplay:
 
         Parameters
         ----------
-        mixture : Mixture
+        mixture : Mixture or fitted estimator
         X : (n, d) array or data frame, NaN where unobserved
         feature : name or number; by default the one in which the components differ most
         ax : Axes to draw on; by default those of a new figure
@@ -138,6 +138,7 @@ class HistogramDisplay:
         unseen : what the rows do not show, `Unseen.of` an estimator
         **options : see `plot`
         """
+        mixture = fitted_mixture(mixture)
         shown = Shown.of(X, mixture, cut)
         chosen = most_telling(mixture, 1) if feature is None else shown.positions([feature])
         plain = mixture.noise is None and cut is None

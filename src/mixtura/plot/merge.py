@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from mixtura._errors import InputError
 from mixtura._types import Array
+from mixtura.fitted import fitted_mixture
 from mixtura.operations.merge import Merging, merge
 from mixtura.plot.canvas import (
     caption,
@@ -32,7 +33,7 @@ from mixtura.plot.marks import (
 )
 from mixtura.plot.palette import COLORS, QUIET, component_color
 from mixtura.plot.region import spans
-from mixtura.plot.shown import Shown, component_labels, fitted, most_telling
+from mixtura.plot.shown import Shown, component_labels, most_telling
 
 if TYPE_CHECKING:
     from mixtura.mixture import Mixture
@@ -89,17 +90,17 @@ class MergeDisplay:
     @classmethod
     def from_estimator(cls, estimator: Any, X: Any, **options: Any) -> MergeDisplay:
         """Merge the components of a fitted estimator by rows; see `from_mixture`."""
-        return cls.from_mixture(fitted(estimator), X, **options)
+        return cls.from_mixture(fitted_mixture(estimator), X, **options)
 
     @classmethod
     def from_mixture(
-        cls, mixture: Mixture, X: Any, *, sample_weight: Any = None, **options: Any
+        cls, mixture: Any, X: Any, *, sample_weight: Any = None, **options: Any
     ) -> MergeDisplay:
         """Merge the components of a mixture by rows.
 
         Parameters
         ----------
-        mixture : Mixture
+        mixture : Mixture or fitted estimator
         X : (n, d) array or data frame, NaN where unobserved
         sample_weight : (n,) array_like, optional
         **options : see `from_merging`

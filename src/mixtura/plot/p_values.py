@@ -15,6 +15,7 @@ from mixtura._errors import InputError
 from mixtura._types import Array, Mask
 from mixtura.plot.canvas import caption, counted, ink, label_axes, legend_beside, open_axes
 from mixtura.plot.palette import BANDS, COLORS
+from mixtura.plot.shown import asked_for
 
 _STEPS = 100
 """Places, at most, at which the band is worked out."""
@@ -85,6 +86,7 @@ class PValueDisplay:
         ax : Axes to draw on; by default those of a new figure
         **options : see `plot`
         """
+        asked_for(estimator, "p_values")
         found = estimator.p_values(X)
         return cls(found, round(estimator.conformal_.total), outliers).plot(ax, **options)
 

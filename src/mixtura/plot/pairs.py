@@ -11,6 +11,7 @@ from matplotlib.patches import Patch
 
 from mixtura._errors import InputError
 from mixtura._types import Array
+from mixtura.fitted import fitted_mixture
 from mixtura.plot.canvas import SMALL, counted, grouped, open_figure, percent, quieten, shortened
 from mixtura.plot.cluster import ClusterDisplay
 from mixtura.plot.density import DensityDisplay
@@ -20,7 +21,6 @@ from mixtura.plot.palette import QUIET, bands
 from mixtura.plot.shown import (
     Shown,
     cut_of,
-    fitted,
     legend_title,
     lone_names,
     most_telling,
@@ -100,13 +100,13 @@ class PairsDisplay:
     ) -> PairsDisplay:
         """Plot a fitted estimator; see `from_mixture`."""
         return cls.from_mixture(
-            fitted(estimator), X, features=features, ax=ax, cut=cut_of(estimator), **options
+            fitted_mixture(estimator), X, features=features, ax=ax, cut=cut_of(estimator), **options
         )
 
     @classmethod
     def from_mixture(
         cls,
-        mixture: Mixture,
+        mixture: Any,
         X: Any = None,
         *,
         features: Sequence[int | str] | None = None,
@@ -118,7 +118,7 @@ class PairsDisplay:
 
         Parameters
         ----------
-        mixture : Mixture
+        mixture : Mixture or fitted estimator
         X : (n, d) array or data frame, NaN where unobserved; more than 2 000 rows are thinned
         features : names or numbers; by default all, or the six in which the components differ
             most
@@ -126,6 +126,7 @@ class PairsDisplay:
         cut : where the fit trimmed rows, `cut_` of an estimator
         **options : see `plot`
         """
+        mixture = fitted_mixture(mixture)
         shown = Shown.of(X, mixture, cut)
         chosen = most_telling(mixture, MOST) if features is None else shown.positions(features)
         omitted = mixture.n_features - len(chosen) if features is None else 0

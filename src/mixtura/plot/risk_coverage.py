@@ -14,6 +14,7 @@ from mixtura._types import Array
 from mixtura.metrics.selective import RiskCoverageCurve, risk_coverage_curve
 from mixtura.plot.canvas import caption, counted, label_axes, legend_beside, open_axes
 from mixtura.plot.palette import component_color
+from mixtura.plot.shown import asked_for
 
 _POINTS = 500
 """Coverages drawn, at most."""
@@ -75,6 +76,7 @@ class RiskCoverageDisplay:
         ax : Axes to draw on; by default those of a new figure
         **options : see `plot`
         """
+        asked_for(estimator, "predict_proba")
         probability = estimator.predict_proba(X)
         label = estimator.classes_[probability.argmax(axis=1)]
         given = {"probability": (label, probability.max(axis=1))}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mixtura.atomic import written_whole
+from mixtura.fitted import fitted_mixture
 from mixtura.plot.cluster import ClusterDisplay
 from mixtura.plot.density import DensityDisplay
 from mixtura.plot.histogram import HistogramDisplay
@@ -29,7 +30,7 @@ MARK = b"tEXtSoftware\0mixtura"
 
 
 def save_figures(
-    mixture: Mixture,
+    mixture: Any,
     X: Any,
     selection: Selection | None,
     folder: str | os.PathLike[str],
@@ -45,7 +46,7 @@ def save_figures(
 
     Parameters
     ----------
-    mixture : Mixture
+    mixture : Mixture or fitted estimator
     X : (n, d) array or data frame, NaN where unobserved
     selection : Selection, or None
     folder : made if it does not exist
@@ -59,7 +60,7 @@ def save_figures(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    makers = _makers(mixture, X, selection, trace, cut)
+    makers = _makers(fitted_mixture(mixture), X, selection, trace, cut)
     return [_write(make().figure_, folder / f"{name}.png") for name, make in makers.items()]
 
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mixtura import _checks
-from mixtura._errors import InputError
+from mixtura._errors import InputTypeError
 from mixtura._types import Array, Indices, Mask, Rows
 from mixtura.fit.truncation import Truncation
+from mixtura.fitted import fitted_mixture
 from mixtura.plot.canvas import counted, grouped, percent
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ class Unseen:
         """By an estimator's truncation and limits."""
         censored = getattr(estimator, "n_censored_", 0) > 0
         given = getattr(estimator, "truncation", None)
-        mixture = fitted(estimator)
+        mixture = fitted_mixture(estimator)
         box = Truncation.of(given, mixture.n_features)
         if box is None:
             return cls(censored=censored)
@@ -198,15 +199,13 @@ def lone_names(mixture: Mixture, trimmed: Mask | None) -> list[str]:
     return said
 
 
-def fitted(estimator: Any) -> Mixture:
-    """The mixture of a fitted estimator."""
-    mixture: Mixture | None = getattr(estimator, "mixture_", None)
-    if mixture is None:
-        raise InputError(
-            f"{type(estimator).__name__} has no mixture_ yet: call fit first, "
-            "or hand a Mixture to from_mixture"
+def asked_for(estimator: Any, name: str) -> None:
+    """Refuse what lacks the attribute that a figure is made of."""
+    if not hasattr(estimator, name):
+        raise InputTypeError(
+            f"{type(estimator).__name__} has no {name}, which the figure shows: pass an estimator "
+            "that has"
         )
-    return mixture
 
 
 def cut_of(estimator: Any) -> Cut | None:

@@ -10,8 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from mixtura._types import Array
+from mixtura.fitted import fitted_mixture
 from mixtura.plot.canvas import caption, counted, label_axes, open_axes
 from mixtura.plot.palette import COLORS
+from mixtura.plot.shown import asked_for
 
 CLOSE = 1e-3  # a relative spread below this leaves no digits for the scale
 ROUNDING = 1e-9  # a relative fall below this is arithmetic, not a defect
@@ -52,6 +54,8 @@ class TraceDisplay:
         cls, estimator: Any, X: Any = None, *, ax: Axes | None = None, **options: Any
     ) -> TraceDisplay:
         """Plot the trace of a fitted estimator; X is ignored."""
+        fitted_mixture(estimator)
+        asked_for(estimator, "trace_")
         return cls(estimator.trace_, estimator.converged_).plot(ax, **options)
 
     @classmethod

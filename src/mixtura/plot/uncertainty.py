@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from mixtura._errors import InputError
 from mixtura._types import Array, Indices, Mask
+from mixtura.fitted import fitted_mixture
 from mixtura.plot.canvas import (
     caption,
     counted,
@@ -31,7 +32,7 @@ from mixtura.plot.marks import (
 )
 from mixtura.plot.palette import QUIET
 from mixtura.plot.region import spans
-from mixtura.plot.shown import Shown, component_labels, cut_of, fitted
+from mixtura.plot.shown import Shown, component_labels, cut_of
 
 if TYPE_CHECKING:
     from mixtura.mixture import Mixture
@@ -112,13 +113,13 @@ class UncertaintyDisplay:
     ) -> UncertaintyDisplay:
         """Plot a fitted estimator; see `from_mixture`."""
         return cls.from_mixture(
-            fitted(estimator), X, features=features, ax=ax, cut=cut_of(estimator), **options
+            fitted_mixture(estimator), X, features=features, ax=ax, cut=cut_of(estimator), **options
         )
 
     @classmethod
     def from_mixture(
         cls,
-        mixture: Mixture,
+        mixture: Any,
         X: Any,
         *,
         features: Sequence[int | str] | None = None,
@@ -130,13 +131,14 @@ class UncertaintyDisplay:
 
         Parameters
         ----------
-        mixture : Mixture
+        mixture : Mixture or fitted estimator
         X : (n, d) array or data frame, NaN where unobserved
         features : two names or numbers for the map; by default the sorted curve is drawn
         ax : Axes to draw on; by default those of a new figure
         cut : where the fit trimmed rows, `cut_` of an estimator
         **options : see `plot`
         """
+        mixture = fitted_mixture(mixture)
         whole = Shown.of(X, mixture, cut)
         if features is None:
             shown = whole.thin(LIMIT)

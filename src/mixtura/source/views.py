@@ -43,6 +43,11 @@ def weighing(block: Block, first: int, *, scale: float) -> Block:
     return replace(block, weights=scale * block.weight())
 
 
+def weighing_twice(block: Block, first: int, *, scale: float) -> Block:
+    """A view of rows under their squared weights, so many times."""
+    return replace(block, weights=block.weight() * (scale * block.weight()))
+
+
 def kept(block: Block, rows: Mask) -> Block:
     """A view of some of the rows: the others weigh nothing."""
     return replace(block, weights=np.where(rows, block.weight(), 0.0))
