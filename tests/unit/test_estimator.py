@@ -577,7 +577,7 @@ def test_from_sklearn_bayesian(faithful):
     theirs = BayesianGaussianMixture(n_components=2, random_state=0).fit(faithful)
     mixture = Mixture.from_sklearn(theirs)
     np.testing.assert_allclose(mixture.means, theirs.means_)
-    with pytest.raises(InputError, match="not fitted"):
+    with pytest.raises(NotFittedError, match="not fitted"):
         Mixture.from_sklearn(BayesianGaussianMixture())
 
 
