@@ -39,7 +39,7 @@ def race(dtype: Any) -> None:
 
 
 def sums(dtype: Any) -> None:
-    """Sums over rows, in few and in many columns, with gaps, and densities."""
+    """Sums over complete rows, and densities."""
     from mixtura.kernels import compiled
     from mixtura.kernels.crew import Crew
 
@@ -52,17 +52,31 @@ def sums(dtype: Any) -> None:
     compiled.accumulate_blocks(rows, none, halves, zero, one, theta, FULL, False, crew)
     compiled.accumulate_centred(rows, zero, one, none, logs, means, roots, norms, FULL, False)
     compiled.log_joint(rows, zero, one, logs, means, roots, norms, FULL)
+
+
+def gaps(dtype: Any) -> None:
+    """Sums over rows with gaps."""
+    from mixtura.kernels import compiled
+
+    rows, none, zero, one = _rows(dtype), np.empty(0), np.zeros(_D), np.ones(_D)
+    weights, means, roots = (part[0] for part in _start(1))
     groups = np.arange(_N), np.array([_N]), np.array([[True, False]])
-    compiled.accumulate_observed(
-        rows, zero, one, none, None, groups, logs, means, roots, FULL, False
-    )
+    given = groups, np.log(weights), means, roots
+    compiled.accumulate_observed(rows, zero, one, none, None, *given, FULL, False)
     compiled.distances_observed(rows, zero, one, groups, means, roots)
     shares = np.zeros((_N, _K))
     compiled.means_observed(rows, zero, one, groups, means, roots, shares)
     compiled.moments_observed(rows, zero, one, groups, means, roots, shares, shares, FULL)
+
+
+def wide(dtype: Any) -> None:
+    """Sums over rows of many columns."""
+    from mixtura.kernels import compiled
+
     d = 64
     theta = np.zeros((1, d * (d + 1) // 2 + d + 1))
-    compiled.accumulate(_rows(dtype, d), np.zeros(d), np.ones(d), none, theta, FULL, False)
+    given = np.zeros(d), np.ones(d), np.empty(0), theta
+    compiled.accumulate(_rows(dtype, d), *given, FULL, False)
 
 
 def replicates() -> None:
@@ -130,9 +144,11 @@ SINGLE, DOUBLE = (np.float32,), (np.float64,)
 
 JOBS: tuple[tuple[Callable[..., None], tuple[Any, ...]], ...] = (
     (race, (DOUBLE, SINGLE)),
+    (gaps, (DOUBLE, SINGLE)),
     (starts, ((),)),
-    (shortlisted, (DOUBLE, SINGLE)),
     (blurred, ((),)),
+    (shortlisted, (DOUBLE, SINGLE)),
+    (wide, (DOUBLE, SINGLE)),
 )
 """What is compiled, the longest first, for some arguments in turn: each in a process of its own.
 
