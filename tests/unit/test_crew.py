@@ -25,8 +25,6 @@ N, D, K = 90_000, 3, 4
 @pytest.fixture(autouse=True)
 def compiled():
     kernels.use("compiled")
-    yield
-    kernels.use("auto")
 
 
 @pytest.fixture(scope="module")

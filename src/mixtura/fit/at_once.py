@@ -77,18 +77,22 @@ def from_mixtures(
     """The ends of climbs from mixtures, as `kernels.compiled.Climb`; empty where not all can."""
     if not all(one.plain and fits(one, problem.family.moments) for one in starts):
         return []
-    weights = np.stack([start.weights for start in starts])
-    location = np.stack([start.location for start in starts])
-    numbers = np.stack([_numbers(start) for start in starts])
     return _race(
         problem,
-        (weights, location, numbers),
+        stacked(starts),
         most,
         tol,
         accelerate,
         noise=max(problem.noise(start) for start in starts),
         axes=[common_axes(start.structure) for start in starts],
     )
+
+
+def stacked(starts: Sequence[Mixture]) -> tuple[Array, Array, Array]:
+    """Weights (E, k), means (E, k, d) and covariances of starts, as the kernels take them."""
+    weights = np.stack([start.weights for start in starts])
+    location = np.stack([start.location for start in starts])
+    return weights, location, np.stack([_numbers(start) for start in starts])
 
 
 def from_labels(

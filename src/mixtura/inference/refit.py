@@ -16,6 +16,7 @@ from mixtura._types import Array, Indices, Mask
 from mixtura.assignment import hard
 from mixtura.covariance import FullCovariances, common_axes
 from mixtura.expectation import fits
+from mixtura.fit.at_once import stacked
 from mixtura.fit.em import Stop, run
 from mixtura.fit.fitting import seconds
 from mixtura.fit.problem import Problem
@@ -197,17 +198,12 @@ def batch(
 ) -> Any:
     """The ends of climbs from the best of some starts over each replicate, compiled."""
     moments = problem.family.moments
-    numbers = (
-        np.stack([start.weights for start in starts]),
-        np.stack([start.location for start in starts]),
-        np.stack([_numbers(start) for start in starts]),
-    )
     return import_module("mixtura.kernels.compiled_replicates").replicates(
         drawn.rows,
         problem.frame.pivot,
         problem.frame.scale,
         drawn.weights,
-        numbers,
+        stacked(starts),
         moments.shape,
         moments.pooled,
         most=stop.max_iter,
@@ -220,15 +216,6 @@ def batch(
         axes=[common_axes(start.structure) for start in starts],
         **options,
     )
-
-
-def _numbers(mixture: Mixture) -> Array:
-    """Covariances as the kernels lay them out: (k, d, d), (k, d) or (k,)."""
-    structure = mixture.structure
-    if structure.shape == FULL:
-        return structure.dense()
-    columns = structure.variances_by_column
-    return columns if structure.shape == DIAGONAL else columns[:, 0]
 
 
 def _one_by_one(subject: Subject, drawn: Drawn) -> Refits:
