@@ -24,7 +24,8 @@ from mixtura.log_linear import common_part, log_linear, single
 from mixtura.mixture import Mixture
 from mixtura.projected import projected
 from mixtura.scoring import seen_by_kernel
-from mixtura.statistics import Moments, Statistics
+from mixtura.source import Source
+from mixtura.statistics import Moments, Packed, Statistics
 from mixtura.tree import tree_sum
 from mixtura.trimming import Cut
 
@@ -44,7 +45,11 @@ class EStep:
     assign: Assign = soft
     cut: Cut | None = None
 
-    def __call__(self, blocks: Sequence[Block]) -> Statistics:
+    def over(self, source: Source) -> Statistics:
+        """The expected statistics of all rows of a source."""
+        return source.sum(self).unpacked()
+
+    def __call__(self, blocks: Sequence[Block]) -> Statistics | Packed:
         kernel = getattr(kernels.of(blocks[0].rows), "accumulate_run", None)
         theta = self._alike(blocks)
         if theta is None or kernel is None:
@@ -52,13 +57,13 @@ class EStep:
         rows = (_rows_and_weights(block, self.mixture) for block in blocks)
         return self._found(*kernel(rows, *self._model(theta)))
 
-    def together(self, blocks: Sequence[Block], whole: Block, crew: Crew) -> Statistics | None:
+    def together(self, blocks: Sequence[Block], whole: Block, crew: Crew) -> Packed | None:
         """The same of all blocks of rows in memory, by several threads in compiled code.
 
         None where blocks are better visited one by one.
         """
         kernel = getattr(kernels.of(whole.rows), "accumulate_blocks", None)
-        theta = self._alike(blocks)
+        theta = self._alike(blocks) if len(blocks) > 1 else None
         if theta is None or kernel is None or _coarse(whole, self.mixture):
             return None
         found = kernel(*_rows_and_weights(whole, self.mixture), blocks, *self._model(theta), crew)
@@ -71,8 +76,7 @@ class EStep:
     def _alike(self, blocks: Sequence[Block]) -> Array | None:
         """Coefficients by which a kernel can sum all of the blocks, else None."""
         moments = self.moments
-        alike = len(blocks) > 1 and self.cut is None
-        if not alike or moments.shape == FACTOR or moments.pooled:
+        if self.cut is not None or moments.shape == FACTOR or moments.pooled:
             return None
         theta = log_linear(self.mixture) if _able(self.mixture, moments, self.assign) else None
         whole = theta is not None and all(block.halves[1] is None for block in blocks)
@@ -82,9 +86,8 @@ class EStep:
         frame = self.mixture.frame
         return frame.pivot, frame.scale, theta, self.moments.shape, self.assign is hard
 
-    def _found(self, value: float, sums: Array) -> Statistics:
-        origin = self.mixture.kept("origin", _origin)
-        return Statistics.from_sums(sums, self.moments, origin, value)
+    def _found(self, value: float, sums: Array) -> Packed:
+        return Packed(self.moments, self.mixture.kept("origin", _origin), sums, value)
 
 
 def expectation(

@@ -158,7 +158,8 @@ class Statistics:
             second = moments.total(unpacked(sums[:, : -d - 1], moments.shape, d))
         return cls(moments, pivot, mass, mass, mass, first, second, log_likelihood)
 
-    def __add__(self, other: Statistics) -> Statistics:
+    def __add__(self, other: Statistics | Packed) -> Statistics:
+        other = other.unpacked()
         return Statistics(
             self.moments,
             self.pivot,
@@ -170,6 +171,10 @@ class Statistics:
             self.log_likelihood + other.log_likelihood,
             self.noise + other.noise,
         )
+
+    def unpacked(self) -> Statistics:
+        """As they are: what `Packed` ones become."""
+        return self
 
     def __mul__(self, factor: float) -> Statistics:
         return Statistics(
@@ -240,6 +245,36 @@ class Statistics:
             square = (square + (diagonal * diagonal).sum()) / 2.0
         square += np.vdot(self.counts, self.counts) + np.vdot(self.first, self.first)
         return float(np.sqrt(square))
+
+
+@dataclass(frozen=True, eq=False)
+class Packed:
+    """The statistics of complete rows as the kernels sum them: matrices by their upper triangles.
+
+    To the last bit, sums of these unpacked are the sums of unpacked ones, in half the memory.
+
+    Attributes
+    ----------
+    moments, pivot, log_likelihood
+        As of `Statistics`.
+    sums : (k, p)
+        Of T(z - pivot).
+    """
+
+    moments: Moments
+    pivot: Array
+    sums: Array
+    log_likelihood: float
+
+    def __add__(self, other: Packed | Statistics) -> Packed | Statistics:
+        if isinstance(other, Statistics):
+            return self.unpacked() + other
+        value = self.log_likelihood + other.log_likelihood
+        return Packed(self.moments, self.pivot, self.sums + other.sums, value)
+
+    def unpacked(self) -> Statistics:
+        """With each number in its place."""
+        return Statistics.from_sums(self.sums, self.moments, self.pivot, self.log_likelihood)
 
 
 def unpacked(packed: Array, shape: int, d: int) -> Array:

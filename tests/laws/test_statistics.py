@@ -134,10 +134,25 @@ def test_threads_give_the_same_bits(family, mode, kernel):
     assert len(cuts(*case.X.shape)) > 1
     whole = Block(case.X, case.w, case.plausibility)
     step = EStep(case.mixture, rule.moments)
-    one = case.source(threads=1).sum(step)
+    one = step.over(case.source(threads=1))
     close(one, expectation(case.mixture, whole, moments=rule.moments), rtol=1e-10)
     for threads in (2, 3):
-        assert identical(case.source(threads=threads).sum(step), one)
+        assert identical(step.over(case.source(threads=threads)), one)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("gap", [0, -1])
+def test_rows_without_gaps_add_up_with_others(family, gap, kernel):
+    """Runs of blocks without gaps are summed packed: to the bits of blocks one by one."""
+    case = make(family, "complete", seed=2, n=90_000, k=3, d=3)
+    X = case.X.copy()
+    X[gap, 0] = np.nan
+    step = EStep(case.mixture, RULES[family].moments)
+    one = step.over(MemorySource(X))
+    for threads in (2, 3):
+        assert identical(step.over(MemorySource(X, threads=threads)), one)
+    apart = [expectation(case.mixture, b, moments=step.moments) for b in MemorySource(X).blocks]
+    assert identical(tree_sum(apart), one)
 
 
 class Leaf(tuple):

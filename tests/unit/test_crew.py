@@ -53,29 +53,29 @@ def same(one, other):
 def test_any_number_of_threads_gives_the_bits_of_one(rows, shape, assign, weighted, dtype):
     weights = np.random.default_rng(2).uniform(size=N) if weighted else None
     given = rows.astype(dtype), weights
-    one = MemorySource(*given).sum(step(shape, assign))
+    one = step(shape, assign).over(MemorySource(*given))
     for threads in (2, 5):
-        assert same(MemorySource(*given, threads=threads).sum(step(shape, assign)), one)
+        assert same(step(shape, assign).over(MemorySource(*given, threads=threads)), one)
 
 
 def test_rows_of_any_strides(rows):
     backwards = np.asfortranarray(rows)[::-1]
-    one = MemorySource(backwards).sum(step())
-    assert same(MemorySource(backwards, threads=2).sum(step()), one)
+    one = step().over(MemorySource(backwards))
+    assert same(step().over(MemorySource(backwards, threads=2)), one)
 
 
 def test_helpers_that_have_gone_to_sleep_come_back(rows):
-    source, one = MemorySource(rows, threads=2), MemorySource(rows).sum(step())
+    source, one = MemorySource(rows, threads=2), step().over(MemorySource(rows))
     for pause in (0.0, 0.0, 0.05, 0.0, 0.2):
         time.sleep(pause)
-        assert same(source.sum(step()), one)
+        assert same(step().over(source), one)
 
 
 def test_helpers_do_part_of_the_work(rows):
     """The caller waits for nobody, so that a helper that never came would go unnoticed."""
     source = MemorySource(rows, threads=2)
     for _ in range(50):
-        source.sum(step())
+        step().over(source)
         taken = source._crew.helped
         if taken:
             break
@@ -85,10 +85,10 @@ def test_helpers_do_part_of_the_work(rows):
 def test_a_crew_that_is_busy_leaves_the_work_to_others(rows):
     """Passes of several threads over one source at once, each with other parameters."""
     source = MemorySource(rows, threads=2)
-    wanted = [MemorySource(rows).sum(step(seed=seed)) for seed in range(4)]
+    wanted = [step(seed=seed).over(MemorySource(rows)) for seed in range(4)]
 
     def passes(seed):
-        return [same(source.sum(step(seed=seed)), wanted[seed]) for _ in range(20)]
+        return [same(step(seed=seed).over(source), wanted[seed]) for _ in range(20)]
 
     with ThreadPoolExecutor(4) as pool:
         assert all(map(all, pool.map(passes, range(4))))
@@ -102,7 +102,7 @@ def test_a_job_that_fails_leaves_the_crew_free(rows):
 
     with pytest.raises(KeyboardInterrupt):
         source._crew.does(failing)
-    assert same(source.sum(step()), MemorySource(rows).sum(step()))
+    assert same(step().over(source), step().over(MemorySource(rows)))
 
 
 def climb(case, threads, stop, follow=None):

@@ -165,7 +165,7 @@ def _renewed(problem: Problem, sources: Sequence[Source], mixture: Mixture) -> t
 
 def leaf(problem: Problem, source: Source, mixture: Mixture, pivot: Array) -> Statistics:
     """The statistics of a part, with the entropy in place of the log-likelihood."""
-    found = source.sum(EStep(mixture, problem.family.moments, problem.assign))
+    found = EStep(mixture, problem.family.moments, problem.assign).over(source)
     entropy = found.log_likelihood - expected(found, mixture)
     return replace(found.about(pivot), log_likelihood=entropy)
 

@@ -75,7 +75,7 @@ class Problem:
             return self._among(self.shortlist, mixture, None if after is None else after.candidates)
         moments = self.family.moments
         cut = self.cut(mixture)
-        data = self.source.sum(EStep(mixture, moments, self.assign, cut))
+        data = EStep(mixture, moments, self.assign, cut).over(self.source)
         if self.truncation is not None:
             unseen = self.truncation.unseen(mixture, moments, self.summary.weight)
             data = data + unseen.about(data.pivot)
