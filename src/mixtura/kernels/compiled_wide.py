@@ -24,9 +24,9 @@ from mixtura.kernels.compiled_vectors import keep_apart
 
 __all__ = ["bands", "wide_sweep"]
 
-# Numbers of z after feature i that are multiplied by it before it is the turn of the next i: as i
+# Bytes of z after feature i that are multiplied by it before it is the turn of the next i: as i
 # grows, this window moves through z row by row and stays in the second-level cache.
-_WINDOW = 1 << 15
+_WINDOW = 1 << 18
 
 
 @cache
@@ -60,7 +60,7 @@ def wide_sweep(  # type: ignore[no-untyped-def]
     for i in range(stride):
         z[d, i] = 1.0
     bits, log_likelihood = in_bits(theta), 0.0
-    window = _WINDOW // b // 4 * 4
+    window = _WINDOW // (b * theta.itemsize) // 4 * 4
     for start in range(0, n, b):
         m = min(b, n - start)
         wide = (m + step - 1) // step * step
