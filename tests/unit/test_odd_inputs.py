@@ -128,6 +128,37 @@ def test_a_first_row_that_may_be_data_is_told(read):
     assert "the first row holds numbers" in inputs.opened("x.csv").head.notes[0]
 
 
+COUNTED = {
+    "a frame without names": ("0,1\n1.5,2.0\n3.0,4.5\n5.0,6.0\n", ("0", "1"), 3),
+    "wavelengths, gaps below": ("350,400\n1.5,\n,4.5\n1e-05,NA\n", ("350", "400"), 3),
+    "years above whole numbers": ("2019,2020\n1,2\n3,4\n5,6\n", ("x1", "x2"), 4),
+    "a whole number among fractions": ("1,2\n1.5,2\n3,4.5\n5.5,6.5\n", ("x1", "x2"), 4),
+    "falling": ("2,1\n1.5,2.5\n3.5,4.5\n5.5,6.5\n", ("x1", "x2"), 4),
+    "too few rows to tell": ("1,2\n1.5,2.5\n3.5,4.5\n", ("x1", "x2"), 3),
+    "one column": ("1\n1.5\n3.5\n5.5\n", ("x1",), 4),
+}
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_names_that_count_up(name, tmp_path):
+    """Whole numbers above fractions alone are names, as of pandas frames without any; it is told."""
+    text, names, n = COUNTED[name]
+    (tmp_path / "x.csv").write_text(text)
+    table = inputs.opened(str(tmp_path / "x.csv")).table()
+    assert table.columns == names and len(table.rows) == n
+    said = f"though {names[0]} is a number" if names[0] != "x1" else "the first row holds numbers"
+    assert said in inputs.opened(str(tmp_path / "x.csv")).head.notes[0]
+
+
+def test_a_pandas_frame_without_names_comes_back(tmp_path):
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(50, 3)))
+    for index in (False, True):
+        frame.to_csv(tmp_path / "x.csv", index=index)
+        table = inputs.opened(str(tmp_path / "x.csv")).table()
+        assert table.columns == ("0", "1", "2")
+        np.testing.assert_array_equal(table.rows, frame)
+
+
 def test_a_column_of_gaps_alone(read):
     write("x.csv", "a,b\n1,\n3,\n")
     if read is python:

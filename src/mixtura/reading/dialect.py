@@ -6,6 +6,7 @@ import csv
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 __all__ = ["HEAD", "MISSING", "Dialect", "guess_dialect"]
 
@@ -15,6 +16,9 @@ MISSING = (
 )
 HEAD = 1 << 16  # bytes looked at to guess how the text is written
 _NUMBER = re.compile(r"\s*[+-]?((\d+([.,]\d*)?|[.,]\d+)(e[+-]?\d+)?|inf(inity)?)\s*", re.IGNORECASE)
+
+_FRACTION = re.compile("[.,ei]", re.IGNORECASE)
+_ROWS = 3  # so many below whole numbers tell that these are names
 
 
 @dataclass(frozen=True)
@@ -108,20 +112,36 @@ def _delimiter(lines: Sequence[str]) -> str:
 def _starts_with_data(rows: Sequence[Sequence[str]]) -> bool:
     """Whether the first row holds data rather than names.
 
-    It does when all its cells are numbers or missing, or when it has a number with a decimal
-    point and a number in every column that has one in the second row.
+    It does when all its cells are numbers or missing, unless they count up above fractions, or when
+    it has a number with a decimal point and a number in every column that has one in the second
+    row.
     """
     first = rows[0]
     numbers = [bool(_NUMBER.fullmatch(cell)) for cell in first]
     if not any(numbers):
         return False
     if all(number or cell.strip() in MISSING for number, cell in zip(numbers, first, strict=True)):
-        return True
+        return not _counts_up(rows)
     fractional = any(n and "." in cell for n, cell in zip(numbers, first, strict=True))
     second = rows[1] if len(rows) > 1 else []
     return fractional and all(
         number or not _NUMBER.fullmatch(cell) for number, cell in zip(numbers, second, strict=False)
     )
+
+
+def _counts_up(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the first row is like 0, 1, 2 or 2019, 2020 above numbers with a decimal point each.
+
+    The cell above row numbers may be empty.
+    """
+    named = [i for i, cell in enumerate(rows[0]) if cell.strip()]
+    whole = [rows[0][i].strip() for i in named]
+    if len(whole) < 2 or len(rows) <= _ROWS or not all(map(str.isdecimal, whole)):
+        return False
+    below = [row[i] for row in rows[1:] for i in named if i < len(row)]
+    numbers = [cell for cell in below if cell.strip() not in MISSING]
+    ordered = all(int(a) < int(b) for a, b in pairwise(whole))
+    return ordered and bool(numbers) and all(map(_FRACTION.search, numbers))
 
 
 def _has_decimal_comma(rows: Sequence[Sequence[str]]) -> bool:
