@@ -331,7 +331,7 @@ def test_a_row_without_a_density_is_not_given_one(name: str, bad: list[float]) -
 def test_lloyd_is_k_means(name: str) -> None:
     cluster = pytest.importorskip("sklearn.cluster")
     rng = np.random.default_rng(0)
-    for n, d, k in [(300, 2, 4), (200, 9, 3), (5, 1, 5)]:
+    for n, d, k in [(300, 2, 4), (200, 9, 3), (5, 1, 5), (300, 3, 12)]:
         rows, weights = rng.normal(size=(n, d)), rng.random(n)
         seeds = rows[:k].copy()
         labels = either(name).lloyd(rows.T, weights, seeds, 300)
@@ -363,7 +363,7 @@ def test_spread_draws_by_weighted_squared_distance(name: str) -> None:
 
 def test_seeds_are_the_same_compiled(compiled: ModuleType) -> None:
     rng = np.random.default_rng(2)
-    for n, d, k in [(700, 3, 6), (50, 20, 4)]:
+    for n, d, k in [(700, 3, 6), (50, 20, 4), (400, 5, 9)]:
         columns, weights, draws = rng.normal(size=(d, n)), rng.random(n), rng.random(k)
         chosen = plain.spread(columns, weights, draws)
         np.testing.assert_array_equal(compiled.spread(columns, weights, draws), chosen)

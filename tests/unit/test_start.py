@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from mixtura import GaussianMixture
 from mixtura._errors import DegenerateWarning, MixturaWarning, StartsDisagreeWarning
+from mixtura.block import Block
 from mixtura.covariance import FAMILIES as RULES
 from mixtura.fit import seeds
 from mixtura.fit.em import Stop
 from mixtura.fit.problem import state
-from mixtura.fit.sample import from_shares, on_floor, sample
+from mixtura.fit.sample import from_shares, merged, on_floor, sample
 from mixtura.fit.start import canonical, tournament
 from mixtura.source import MemorySource
 from oracle import FAMILIES
@@ -29,6 +30,26 @@ def blobs(k=3, n=60, gap=30.0, seed=0, d=2):
     return gap * np.eye(max(k, d))[labels][:, :d] * (1 + labels[:, None]) + rng.normal(
         size=(k * n, d)
     ), labels
+
+
+# ---- samples
+
+
+@given(seed=numbers(), d=st.integers(1, 9), levels=st.integers(1, 4))
+def test_equal_rows_are_merged_in_the_order_of_all_columns(seed, d, levels):
+    """Few levels leave ties in many columns; scattered ones in none."""
+    rng = np.random.default_rng(seed)
+    rows = rng.integers(0, levels, (60, d)) * 0.5
+    rows[rng.random(rows.shape) < 0.1] = np.nan
+    weights = rng.integers(0, 4, 60).astype(float)
+    found = merged(Block(rows, weights))
+    total = {}
+    for row, weight in zip(np.where(np.isnan(rows), np.inf, rows).tolist(), weights, strict=True):
+        if weight:
+            total[tuple(row)] = total.get(tuple(row), 0.0) + weight
+    ordered = sorted(total)
+    assert np.where(np.isnan(found.rows), np.inf, found.rows).tolist() == list(map(list, ordered))
+    np.testing.assert_array_equal(found.weights, [total[row] for row in ordered])
 
 
 # ---- seeds

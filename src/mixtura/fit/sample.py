@@ -335,9 +335,7 @@ def merged(block: Block) -> Block:
     key = np.where(np.isnan(rows), np.finfo(rows.dtype).max, rows)
     if block.plausibility is not None:
         key = np.column_stack([key, block.plausibility[kept]])
-    order = np.argsort(key[:, 0], kind="stable")
-    if (np.diff(key[order, 0]) == 0.0).any():
-        order = np.lexsort(key.T[::-1])
+    order = _ascending(key)
     ordered = key[order]
     changes = np.any(ordered[1:] != ordered[:-1], axis=1)
     new = np.concatenate([np.ones(1, dtype=bool), changes])
@@ -345,6 +343,30 @@ def merged(block: Block) -> Block:
     total = np.add.reduceat(weights[kept][order], np.flatnonzero(new))
     told = None if block.plausibility is None else block.plausibility[first]
     return Block(np.ascontiguousarray(block.rows[first]), total, told)
+
+
+def _ascending(key: Array) -> Indices:
+    """Rows in the order of their first column, ties in that of the next, and so on."""
+    order = np.argsort(key[:, 0], kind="stable")
+    if not (np.diff(key[order, 0]) == 0.0).any():
+        return order
+    order = np.lexsort(key.T[:_AT_ONCE][::-1])
+    if key.shape[1] <= _AT_ONCE:
+        return order
+    alike = (np.diff(key[order, :_AT_ONCE], axis=0) == 0.0).all(axis=1)
+    for column in key.T[_AT_ONCE:]:  # few rows, if any, are still to be told apart
+        if not alike.any():
+            break
+        tied = np.append(alike, False) | np.append(False, alike)
+        group = np.cumsum(np.append(False, ~alike))[tied]
+        rows = order[tied]
+        order[tied] = rows[np.lexsort((column[rows], group))]
+        alike &= np.diff(column[order]) == 0.0
+    return order
+
+
+_AT_ONCE = 4
+"""Columns by which all rows are sorted at once where the first has ties."""
 
 
 def guessed(block: Block, summary: Summary) -> Block:

@@ -6,10 +6,14 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from mixtura.kernels.compiled_products import add_sums, lanes
 from mixtura.kernels.compiled_sweep import OPTIONS
 from mixtura.kernels.compiled_vectors import keep_apart
 
 __all__ = ["lloyd", "spread"]
+
+_STEP = lanes(np.dtype(float))
+_FEW = 8  # clusters up to which products in registers take less time than additions row by row
 
 
 @njit(**OPTIONS)
@@ -48,23 +52,57 @@ def lloyd(columns, weights, seeds, rounds, labels):  # type: ignore[no-untyped-d
     k, d = seeds.shape
     n = columns.shape[1]
     best, squared = np.empty(n), np.empty(n)
-    mass, sums = np.empty(k), np.empty((k, d))
+    few = k <= _FEW
+    table = _with_ones(columns) if few else np.empty((d + 1, 0))
+    shares, sums = np.empty((k, table.shape[1])), np.empty((k, len(table)))
     for _ in range(rounds):
         if not _nearest(columns, seeds, best, squared, labels):
             return
+        if few:
+            _sum_by_shares(table, weights, labels, shares, sums)
+        else:
+            _sum_row_by_row(columns, weights, labels, sums)
         for c in range(k):
-            mass[c] = 0.0
-            for j in range(d):
-                sums[c, j] = 0.0
-        for i in range(n):
-            mass[labels[i]] += weights[i]
-        for j in range(d):
-            for i in range(n):
-                sums[labels[i], j] += weights[i] * columns[j, i]
-        for c in range(k):
-            if mass[c] > 0.0:
+            if sums[c, d] > 0.0:
                 for j in range(d):
-                    seeds[c, j] = sums[c, j] / mass[c]
+                    seeds[c, j] = sums[c, j] / sums[c, d]
+
+
+@njit(**OPTIONS)
+def _with_ones(columns):  # type: ignore[no-untyped-def]
+    """The columns with one of ones, padded for `add_sums`."""
+    d, n = columns.shape
+    out = np.zeros(((d + 4) // 4 * 4, (n + _STEP - 1) // _STEP * _STEP))
+    for j in range(d):
+        for i in range(n):
+            out[j, i] = columns[j, i]
+    for i in range(n):
+        out[d, i] = 1.0
+    return out
+
+
+@njit(**OPTIONS)
+def _sum_by_shares(table, weights, labels, shares, sums):  # type: ignore[no-untyped-def]
+    """Weighted sums (k, d + 1) of a table's rows by label: a product, as each row's share is."""
+    keep_apart()
+    shares[:] = 0.0
+    sums[:] = 0.0
+    for i in range(len(weights)):
+        shares[labels[i], i] = weights[i]
+    add_sums(shares, table, sums, 0, len(table), table.shape[1])
+
+
+@njit(**OPTIONS)
+def _sum_row_by_row(columns, weights, labels, sums):  # type: ignore[no-untyped-def]
+    """The same, one addition after the other: for so many labels that shares are nearly all zero."""
+    keep_apart()
+    d, n = columns.shape
+    sums[:] = 0.0
+    for j in range(d):
+        for i in range(n):
+            sums[labels[i], j] += weights[i] * columns[j, i]
+    for i in range(n):
+        sums[labels[i], d] += weights[i]
 
 
 @njit(**OPTIONS)
