@@ -141,7 +141,7 @@ COUNTED = {
 
 @pytest.mark.parametrize("name", COUNTED)
 def test_names_that_count_up(name, tmp_path):
-    """Whole numbers above fractions alone are names, as of pandas frames without any; it is told."""
+    """Whole numbers above fractions alone are names, as of unnamed pandas frames; it is told."""
     text, names, n = COUNTED[name]
     (tmp_path / "x.csv").write_text(text)
     table = inputs.opened(str(tmp_path / "x.csv")).table()

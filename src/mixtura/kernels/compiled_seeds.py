@@ -94,7 +94,7 @@ def _sum_by_shares(table, weights, labels, shares, sums):  # type: ignore[no-unt
 
 @njit(**OPTIONS)
 def _sum_row_by_row(columns, weights, labels, sums):  # type: ignore[no-untyped-def]
-    """The same, one addition after the other: for so many labels that shares are nearly all zero."""
+    """The same, one addition after the other: with many labels, nearly all shares are zero."""
     keep_apart()
     d, n = columns.shape
     sums[:] = 0.0
