@@ -135,6 +135,11 @@ COUNTED = {
     "a whole number among fractions": ("1,2\n1.5,2\n3,4.5\n5.5,6.5\n", ("x1", "x2"), 4),
     "falling": ("2,1\n1.5,2.5\n3.5,4.5\n5.5,6.5\n", ("x1", "x2"), 4),
     "too few rows to tell": ("1,2\n1.5,2.5\n3.5,4.5\n", ("x1", "x2"), 3),
+    "a gap in the first row": (
+        "1,,3\n1.5,2.5,3.5\n3.5,4.5,5.5\n5.5,6.5,7.5\n",
+        ("x1", "x2", "x3"),
+        4,
+    ),
     "one column": ("1\n1.5\n3.5\n5.5\n", ("x1",), 4),
 }
 

@@ -16,7 +16,6 @@ MISSING = (
 )
 HEAD = 1 << 16  # bytes looked at to guess how the text is written
 _NUMBER = re.compile(r"\s*[+-]?((\d+([.,]\d*)?|[.,]\d+)(e[+-]?\d+)?|inf(inity)?)\s*", re.IGNORECASE)
-
 _FRACTION = re.compile("[.,ei]", re.IGNORECASE)
 _ROWS = 3  # so many below whole numbers tell that these are names
 
@@ -132,9 +131,9 @@ def _starts_with_data(rows: Sequence[Sequence[str]]) -> bool:
 def _counts_up(rows: Sequence[Sequence[str]]) -> bool:
     """Whether the first row is like 0, 1, 2 or 2019, 2020 above numbers with a decimal point each.
 
-    The cell above row numbers may be empty.
+    The first cell may be empty, above row numbers.
     """
-    named = [i for i, cell in enumerate(rows[0]) if cell.strip()]
+    named = range(not rows[0][0].strip(), len(rows[0]))
     whole = [rows[0][i].strip() for i in named]
     if len(whole) < 2 or len(rows) <= _ROWS or not all(map(str.isdecimal, whole)):
         return False
