@@ -247,11 +247,12 @@ def test_one_task_visits_chunks_of_the_same_worker_few_at_a_time(monkeypatch):
     assert all(common) and sorted(bytes_)[-2:] == [200 * mega] * 2 and bytes_.count(1) == 2
 
 
-def close(found, model):
+def close(found, model, tolerance=1e-10):
     """Other cuts round otherwise: 1e-10 of the spread of the rows."""
-    np.testing.assert_allclose(found.means_, model.means_, rtol=0, atol=1e-9)
-    np.testing.assert_allclose(found.covariances_, model.covariances_, rtol=1e-10, atol=1e-10)
-    np.testing.assert_allclose(found.weights_, model.weights_, rtol=1e-10)
+    np.testing.assert_allclose(found.means_, model.means_, rtol=0, atol=10 * tolerance)
+    covariances = found.covariances_, model.covariances_
+    np.testing.assert_allclose(*covariances, rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(found.weights_, model.weights_, rtol=tolerance)
 
 
 @pytest.fixture(scope="module")
@@ -269,7 +270,8 @@ def test_dask_frames_with_gaps_and_weights(torn):
         frame[COLUMNS][frame.w > 0], sample_weight=frame.w[frame.w > 0]
     )
     by_name = GaussianMixture(2, random_state=0).fit(ours, sample_weight="w")
-    close(by_name, whole)
+    # Rounding decides, too, whether the last leap, of no gain, is taken.
+    close(by_name, whole, 1e-8)
     assert list(by_name.feature_names_in_) == COLUMNS
     series = GaussianMixture(2, random_state=0).fit(ours[COLUMNS], sample_weight=ours.w)
     assert same(series, by_name)

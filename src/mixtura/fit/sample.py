@@ -353,7 +353,8 @@ def _ascending(key: Array) -> Indices:
     order = np.lexsort(key.T[:_AT_ONCE][::-1])
     if key.shape[1] <= _AT_ONCE:
         return order
-    alike = (np.diff(key[order, :_AT_ONCE], axis=0) == 0.0).all(axis=1)
+    few = key[order, :_AT_ONCE]
+    alike = (few[1:] == few[:-1]).all(axis=1)
     for column in key.T[_AT_ONCE:]:  # few rows, if any, are still to be told apart
         if not alike.any():
             break
@@ -361,7 +362,8 @@ def _ascending(key: Array) -> Indices:
         group = np.cumsum(np.append(False, ~alike))[tied]
         rows = order[tied]
         order[tied] = rows[np.lexsort((column[rows], group))]
-        alike &= np.diff(column[order]) == 0.0
+        ordered = column[order]
+        alike &= ordered[1:] == ordered[:-1]
     return order
 
 
