@@ -42,14 +42,16 @@ def test_equal_rows_are_merged_in_the_order_of_all_columns(seed, d, levels):
     rows = rng.integers(0, levels, (60, d)) * 0.5
     rows[rng.random(rows.shape) < 0.1] = np.nan
     weights = rng.integers(0, 4, 60).astype(float)
-    found = merged(Block(rows, weights))
+    told = np.where(rng.random((60, 2)) < 0.3, -np.inf, 0.0)
+    key = np.hstack([np.where(np.isnan(rows), np.inf, rows), told])
     total = {}
-    for row, weight in zip(np.where(np.isnan(rows), np.inf, rows).tolist(), weights, strict=True):
+    for row, weight in zip(key.tolist(), weights, strict=True):
         if weight:
             total[tuple(row)] = total.get(tuple(row), 0.0) + weight
-    ordered = sorted(total)
-    assert np.where(np.isnan(found.rows), np.inf, found.rows).tolist() == list(map(list, ordered))
-    np.testing.assert_array_equal(found.weights, [total[row] for row in ordered])
+    found = merged(Block(rows, weights, told))
+    seen = np.hstack([np.where(np.isnan(found.rows), np.inf, found.rows), found.plausibility])
+    assert seen.tolist() == list(map(list, sorted(total)))
+    np.testing.assert_array_equal(found.weights, [total[row] for row in sorted(total)])
 
 
 # ---- seeds
