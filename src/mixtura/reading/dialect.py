@@ -129,7 +129,7 @@ def _starts_with_data(rows: Sequence[Sequence[str]]) -> bool:
 
 
 def _counts_up(rows: Sequence[Sequence[str]]) -> bool:
-    """Whether the first row is like 0, 1, 2 or 2019, 2020 above numbers with a decimal point each.
+    """Whether the first row is like 0, 1, 2 or 2019, 2020 above fractions alone.
 
     The first cell may be empty, above row numbers.
     """
@@ -137,10 +137,11 @@ def _counts_up(rows: Sequence[Sequence[str]]) -> bool:
     whole = [rows[0][i].strip() for i in named]
     if len(whole) < 2 or len(rows) <= _ROWS or not all(map(str.isdecimal, whole)):
         return False
+    if not all(int(a) < int(b) for a, b in pairwise(whole)):
+        return False
     below = [row[i] for row in rows[1:] for i in named if i < len(row)]
     numbers = [cell for cell in below if cell.strip() not in MISSING]
-    ordered = all(int(a) < int(b) for a, b in pairwise(whole))
-    return ordered and bool(numbers) and all(map(_FRACTION.search, numbers))
+    return bool(numbers) and all(map(_FRACTION.search, numbers))
 
 
 def _has_decimal_comma(rows: Sequence[Sequence[str]]) -> bool:
